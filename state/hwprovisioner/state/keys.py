@@ -1,0 +1,147 @@
+"""Every Redis key of a lab: its pattern, its type, what it holds and how long it lives.
+
+All keys of a lab share the hash tag ``{LAB}``, so that a script may touch any of them on a cluster
+as well, and labs are what spreads over its nodes.
+
+=====================  ========  ===========================================================  ===========
+key                    type      holds                                                        lives
+=====================  ========  ===========================================================  ===========
+hwp:{LAB}:revision     string    the last revision: one more with each change                 for ever
+hwp:{LAB}:log          stream    the change log, ids ``REVISION-0``                           trimmed
+hwp:{LAB}:deadlines    sorted    what is due when, in ms since the epoch; see `Due`           per member
+hwp:{LAB}:allocation:A hash      an allocation (`model.Allocation`), and its token's SHA-256  retention
+hwp:{LAB}:alarm:A      string    nothing; expires with the lease, so that Redis says so       the lease
+hwp:{LAB}:request:R    string    ``ALLOCATION DIGEST`` of request id R (its SHA-256)          retention
+hwp:{LAB}:hold:H       hash      a hold (`model.Hold`), and its connection                    to cleaned
+hwp:{LAB}:resource:N   hash      a resource (`model.Resource`)                                to removal
+hwp:{LAB}:manager:M    hash      a resource manager (`model.Manager`)                         for ever
+hwp:{LAB}:index:KIND   set       the ids of all allocations, holds, resources or managers     per member
+hwp:{LAB}:fences       hash      the highest fence of each resource that was removed          for ever
+hwp:{LAB}:scheduler    hash      who is elected: replica, epoch, until_ms                     for ever
+hwp:{LAB}:tended       string    when leases were last looked after, in ms since the epoch    for ever
+=====================  ========  ===========================================================  ===========
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+_LAB = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+class Kind(StrEnum):
+    """What a record is about; also the middle of its key and the name of its index."""
+
+    ALLOCATION = "allocation"
+    HOLD = "hold"
+    RESOURCE = "resource"
+    MANAGER = "manager"
+
+
+class Due(StrEnum):
+    """What a member of ``deadlines`` is about; members are ``DUE:ID``."""
+
+    LEASE = "lease"
+    """The lease of an allocation ends. The only place where a lease's deadline stands."""
+    WAIT = "wait"
+    """A queued allocation has waited for as long as it said."""
+    MAX = "max"
+    """An allocation has lasted for as long as it said."""
+    FORGET = "forget"
+    """An ended allocation need not be remembered any longer."""
+    OFFER = "offer"
+    """A hold should have been accepted."""
+    REST = "rest"
+    """A declined resource may be offered again."""
+    MANAGER = "manager"
+    """A manager should have been heard: first it is disconnected, then lost."""
+
+
+def sha256(secret: str) -> str:
+    """Return what is stored in place of a secret, as hexadecimal digits."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys of one lab.
+
+    Raises:
+        ValueError: the lab's name is not lower-case letters, digits and inner hyphens, 1 to 63.
+    """
+
+    lab: str = "default"
+
+    def __post_init__(self) -> None:
+        if not _LAB.fullmatch(self.lab):
+            raise ValueError(
+                f"lab name {self.lab!r}: use 1 to 63 lower-case letters, digits and inner hyphens"
+            )
+
+    @property
+    def prefix(self) -> str:
+        """What every key of the lab begins with."""
+        return f"hwp:{{{self.lab}}}:"
+
+    @property
+    def revision(self) -> str:
+        """The last revision."""
+        return self.prefix + "revision"
+
+    @property
+    def log(self) -> str:
+        """The change log."""
+        return self.prefix + "log"
+
+    @property
+    def deadlines(self) -> str:
+        """What is due when."""
+        return self.prefix + "deadlines"
+
+    @property
+    def fences(self) -> str:
+        """The highest fence of each removed resource."""
+        return self.prefix + "fences"
+
+    @property
+    def scheduler(self) -> str:
+        """Who is elected to schedule."""
+        return self.prefix + "scheduler"
+
+    @property
+    def tended(self) -> str:
+        """When leases were last looked after."""
+        return self.prefix + "tended"
+
+    def index(self, kind: Kind) -> str:
+        """The ids of all records of a kind."""
+        return f"{self.prefix}index:{kind}"
+
+    def record(self, kind: Kind, record_id: str) -> str:
+        """One record."""
+        return f"{self.prefix}{kind}:{record_id}"
+
+    def allocation(self, allocation_id: str) -> str:
+        """An allocation."""
+        return self.record(Kind.ALLOCATION, allocation_id)
+
+    def hold(self, hold_id: str) -> str:
+        """A hold."""
+        return self.record(Kind.HOLD, hold_id)
+
+    def resource(self, name: str) -> str:
+        """A resource."""
+        return self.record(Kind.RESOURCE, name)
+
+    def manager(self, manager_id: str) -> str:
+        """A resource manager."""
+        return self.record(Kind.MANAGER, manager_id)
+
+    def alarm(self, allocation_id: str) -> str:
+        """The volatile key that expires with an allocation's lease."""
+        return f"{self.prefix}alarm:{allocation_id}"
+
+    def request(self, request_id: str) -> str:
+        """What became of a request id. The id is as good as the token, so only its hash is stored."""
+        return f"{self.prefix}request:{sha256(request_id)}"

@@ -1,0 +1,221 @@
+"""The state machines of the lab, as tables.
+
+This is the only place where transitions are listed. The Lua scripts that commit them get these very
+tables (``scripts.py`` writes them into the text in place of ``--@include tables``), so a transition
+that is not listed here cannot be committed, and one that is listed need not be listed again.
+
+Terminal reasons are data, not states: see `EndReason`. An entry that leads to the state it
+starts from makes the repetition of a message harmless: nothing is written.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class AllocationState(StrEnum):
+    """Where an allocation is in its life."""
+
+    QUEUED = "QUEUED"
+    PREPARING = "PREPARING"
+    READY = "READY"
+    ENDED = "ENDED"
+
+
+class AllocationEvent(StrEnum):
+    """What moves an allocation."""
+
+    GRANT = "grant"
+    """All its holds were created."""
+    HOSTS_READY = "hosts_ready"
+    """The last of its hosts is ready."""
+    SEND_BACK = "send_back"
+    """A hold was declined or failed, and there are tries left."""
+    END = "end"
+
+
+class EndReason(StrEnum):
+    """Why an allocation ended."""
+
+    RELEASED = "RELEASED"
+    EXPIRED = "EXPIRED"
+    CANCELLED = "CANCELLED"
+    WAIT_TIMEOUT = "WAIT_TIMEOUT"
+    UNSATISFIABLE = "UNSATISFIABLE"
+    PREPARE_FAILED = "PREPARE_FAILED"
+    MAX_DURATION = "MAX_DURATION"
+    PREEMPTED = "PREEMPTED"
+    REVOKED = "REVOKED"
+    RESOURCE_LOST = "RESOURCE_LOST"
+
+
+class HoldState(StrEnum):
+    """Where a hold is in its life."""
+
+    OFFERED = "OFFERED"
+    PREPARING = "PREPARING"
+    READY = "READY"
+    CLEANING = "CLEANING"
+    GONE = "GONE"
+    """Its record is deleted."""
+
+
+class HoldEvent(StrEnum):
+    """What moves a hold."""
+
+    ACCEPT = "accept"
+    DECLINE = "decline"
+    READY = "ready"
+    FAIL = "fail"
+    END = "end"
+    CLEANED = "cleaned"
+
+
+class Presence(StrEnum):
+    """Whether a manager is there."""
+
+    ONLINE = "ONLINE"
+    DISCONNECTED = "DISCONNECTED"
+    LOST = "LOST"
+
+
+class PresenceEvent(StrEnum):
+    """What moves a manager's presence. Owner: its stream."""
+
+    REGISTER = "register"
+    DISCONNECT = "disconnect"
+    LOSE = "lose"
+
+
+class Health(StrEnum):
+    """Whether a resource works."""
+
+    HEALTHY = "HEALTHY"
+    SUSPECT = "SUSPECT"
+    QUARANTINED = "QUARANTINED"
+
+
+class HealthEvent(StrEnum):
+    """What moves a resource's health. Owner: the health policy."""
+
+    SUSPECT = "suspect"
+    QUARANTINE = "quarantine"
+    CLEAR = "clear"
+
+
+class Admin(StrEnum):
+    """Whether a resource may be lent."""
+
+    ENABLED = "ENABLED"
+    DRAINING = "DRAINING"
+    MAINTENANCE = "MAINTENANCE"
+
+
+class AdminEvent(StrEnum):
+    """What moves a resource's admin state. Owner: the operator."""
+
+    DRAIN = "drain"
+    DRAINED = "drained"
+    """Nothing holds it any longer."""
+    ENABLE = "enable"
+
+
+ALLOCATION: Mapping[AllocationState, Mapping[AllocationEvent, AllocationState]] = {
+    AllocationState.QUEUED: {
+        AllocationEvent.GRANT: AllocationState.PREPARING,
+        AllocationEvent.END: AllocationState.ENDED,
+    },
+    AllocationState.PREPARING: {
+        AllocationEvent.HOSTS_READY: AllocationState.READY,
+        AllocationEvent.SEND_BACK: AllocationState.QUEUED,
+        AllocationEvent.END: AllocationState.ENDED,
+    },
+    AllocationState.READY: {AllocationEvent.END: AllocationState.ENDED},
+    AllocationState.ENDED: {},
+}
+
+HOLD: Mapping[HoldState, Mapping[HoldEvent, HoldState]] = {
+    HoldState.OFFERED: {
+        HoldEvent.ACCEPT: HoldState.PREPARING,
+        HoldEvent.DECLINE: HoldState.GONE,
+        HoldEvent.FAIL: HoldState.CLEANING,
+        HoldEvent.END: HoldState.CLEANING,
+    },
+    HoldState.PREPARING: {
+        HoldEvent.ACCEPT: HoldState.PREPARING,
+        HoldEvent.READY: HoldState.READY,
+        HoldEvent.FAIL: HoldState.CLEANING,
+        HoldEvent.END: HoldState.CLEANING,
+    },
+    HoldState.READY: {
+        HoldEvent.ACCEPT: HoldState.READY,
+        HoldEvent.READY: HoldState.READY,
+        HoldEvent.FAIL: HoldState.CLEANING,
+        HoldEvent.END: HoldState.CLEANING,
+    },
+    HoldState.CLEANING: {HoldEvent.CLEANED: HoldState.GONE},
+    HoldState.GONE: {},
+}
+
+PRESENCE: Mapping[Presence, Mapping[PresenceEvent, Presence]] = {
+    Presence.ONLINE: {
+        PresenceEvent.REGISTER: Presence.ONLINE,
+        PresenceEvent.DISCONNECT: Presence.DISCONNECTED,
+    },
+    Presence.DISCONNECTED: {
+        PresenceEvent.REGISTER: Presence.ONLINE,
+        PresenceEvent.LOSE: Presence.LOST,
+    },
+    Presence.LOST: {PresenceEvent.REGISTER: Presence.ONLINE},
+}
+
+HEALTH: Mapping[Health, Mapping[HealthEvent, Health]] = {
+    Health.HEALTHY: {
+        HealthEvent.SUSPECT: Health.SUSPECT,
+        HealthEvent.QUARANTINE: Health.QUARANTINED,
+        HealthEvent.CLEAR: Health.HEALTHY,
+    },
+    Health.SUSPECT: {
+        HealthEvent.SUSPECT: Health.SUSPECT,
+        HealthEvent.QUARANTINE: Health.QUARANTINED,
+        HealthEvent.CLEAR: Health.HEALTHY,
+    },
+    Health.QUARANTINED: {
+        HealthEvent.QUARANTINE: Health.QUARANTINED,
+        HealthEvent.CLEAR: Health.HEALTHY,
+    },
+}
+
+ADMIN: Mapping[Admin, Mapping[AdminEvent, Admin]] = {
+    Admin.ENABLED: {AdminEvent.DRAIN: Admin.DRAINING, AdminEvent.ENABLE: Admin.ENABLED},
+    Admin.DRAINING: {
+        AdminEvent.DRAIN: Admin.DRAINING,
+        AdminEvent.DRAINED: Admin.MAINTENANCE,
+        AdminEvent.ENABLE: Admin.ENABLED,
+    },
+    Admin.MAINTENANCE: {
+        AdminEvent.DRAIN: Admin.MAINTENANCE,
+        AdminEvent.ENABLE: Admin.ENABLED,
+    },
+}
+
+TABLES: Mapping[str, Mapping[StrEnum, Mapping[StrEnum, StrEnum]]] = {
+    "allocation": dict(ALLOCATION),
+    "hold": dict(HOLD),
+    "presence": dict(PRESENCE),
+    "health": dict(HEALTH),
+    "admin": dict(ADMIN),
+}
+
+
+def as_lua() -> str:
+    """Return the tables as a Lua statement: ``local TABLES = {hold = {OFFERED = {...}}}``."""
+    machines = (
+        f"{name} = {{{', '.join(_state_as_lua(state, row) for state, row in table.items())}}}"
+        for name, table in TABLES.items()
+    )
+    return f"local TABLES = {{{', '.join(machines)}}}"
+
+
+def _state_as_lua(state: StrEnum, row: Mapping[StrEnum, StrEnum]) -> str:
+    events = ", ".join(f'{event} = "{target}"' for event, target in row.items())
+    return f"{state} = {{{events}}}"
