@@ -1,0 +1,21 @@
+"""Fixtures that tests of several parts need."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from support import redis_server as servers
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[servers.RedisServer]:
+    """One Redis for the whole session; a test that kills its server starts one of its own."""
+    with servers.running() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: servers.RedisServer) -> str:
+    """Where an empty Redis answers."""
+    assert redis_server.command("FLUSHALL") == b"+OK\r\n"
+    return redis_server.url
