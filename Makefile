@@ -2,26 +2,107 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
 BIN := .venv/bin
 SETUP := .venv/.setup-done
+# What is ours to check; protos/gen is generated. A folder that isn't there (yet) is no error here.
+CODE := $(wildcard state serving allocate heartbeat resourcemanager client suite tests tools benchmarks examples)
+SERVED := $(filter-out tests,$(CODE))
+# WORKERS=2 runs the tests in that many processes; ARGS goes to the program a target runs.
+WORKERS ?= 0
+ARGS ?=
+PYTEST := $(BIN)/python -m pytest $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS))
 
 .PHONY: help
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 26
+
+.PHONY: run
+run: $(SETUP) ## Run everything: in docker compose where a Docker engine answers, else `hwp up`
+	@tools/run.sh $(ARGS)
+
+.PHONY: demo
+demo: $(SETUP) ## Show the main job on this very machine, from demand to release
+	@$(BIN)/python examples/demo.py $(ARGS)
+
+.PHONY: tests
+tests: lint test-complexity test-security test-lint-docker test-lint-shellcheck test-unit ## All linters and all tests
+
+.PHONY: test-unit
+test-unit: $(SETUP) ## The tests alone: ARGS='-k name' goes to pytest, WORKERS=2 runs two at a time
+	$(PYTEST) $(ARGS)
+
+.PHONY: shell
+# The raw text of CMD, or make would take each $$ in it for a variable of its own.
+ifdef CMD
+shell: override export CMD := $(value CMD)
+endif
+shell: $(SETUP) ## A shell with .venv active; CMD='…' runs that and returns
+	@tools/shell.sh
+
+.PHONY: lint
+lint: lint-python lint-protos ## ruff, mypy, import-linter; buf, and protos/gen against the .proto files
+
+.PHONY: lint-python
+lint-python: $(SETUP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: lint-protos
+lint-protos: $(SETUP) protos-check
+	$(BIN)/buf lint
+	$(BIN)/buf format --diff --exit-code
+	@tools/buf_breaking.sh
+
+.PHONY: format
+format: $(SETUP) ## Put Python and .proto files into their one format
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+	$(BIN)/buf format --write
+
+.PHONY: test-complexity
+test-complexity: $(SETUP) ## Fail on functions and modules that are too complex (ruff C901, xenon)
+	$(BIN)/ruff check --select C901 .
+	$(BIN)/xenon --max-absolute B --max-modules A --max-average A $(CODE)
+
+.PHONY: test-security
+test-security: $(SETUP) ## Look for insecure code (bandit, ruff S)
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml $(SERVED)
+	$(BIN)/ruff check --select S .
+
+.PHONY: test-lint-docker
+test-lint-docker: $(SETUP) ## Check Dockerfiles (hadolint) and, where docker compose is there, the compose file
+	$(BIN)/hadolint $$(find . -path ./.venv -prune -o -name 'Dockerfile*' -type f -print)
+	@tools/compose.sh config --quiet || [ $$? = 3 ]
+
+.PHONY: test-lint-shellcheck
+test-lint-shellcheck: $(SETUP) ## Check all shell scripts (shellcheck)
+	$(BIN)/shellcheck --external-sources $$(git ls-files -co --exclude-standard | xargs grep -lsE '^#!.*[/ ](ba)?sh$$')
+
+.PHONY: protos
+protos: $(SETUP) ## Write protos/gen from the .proto files
+	@$(BIN)/python tools/protos.py
+
+.PHONY: protos-check
+protos-check: $(SETUP)
+	@$(BIN)/python tools/protos.py --check
+
+.PHONY: bench
+bench: $(SETUP) ## Measure: demand to ready, against an empty call to the same server
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: setup
-setup: $(SETUP) ## Set up .venv (the implicit first step of everything else)
+setup: $(SETUP) ## Set up .venv (the implicit first step of every other target)
+	@:
 
 $(SETUP): requirements.lock pyproject.toml tools/setup_env.py
 	@$(PYTHON) tools/setup_env.py
 
-.PHONY: test-unit
-test-unit: setup ## Run pytest only; ARGS="-k name" goes to pytest
-	$(BIN)/python -m pytest $(ARGS)
-
 .PHONY: clean
-clean: ## Remove the environment, caches and what builds left behind
-	rm -rf .venv build dist .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+clean: ## Remove .venv, caches and whatever builds and tests left behind
+	rm -rf .venv build dist htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,7 +1,7 @@
 """Write protos/gen from protos/**/*.proto, or say where it differs from what they give now.
 
-    python tools/protos.py           writes
-    python tools/protos.py --check   writes elsewhere and compares; exits 1 on a difference
+python tools/protos.py           writes
+python tools/protos.py --check   writes elsewhere and compares; exits 1 on a difference
 """
 
 import argparse

@@ -10,6 +10,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from typing import NoReturn
 
 OLDEST = (3, 11)
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -18,12 +19,12 @@ PYTHON = os.path.join(VENV, "bin", "python")
 STAMP = os.path.join(VENV, ".setup-done")
 
 
-def fail(what):
+def fail(what: str) -> NoReturn:
     """End with one line that says what to do."""
     sys.exit("setup: " + what)
 
 
-def inputs():
+def inputs() -> str:
     """Return the digest of everything the environment is made from."""
     digest = hashlib.sha256(sys.version.encode())
     for name in ("requirements.lock", "pyproject.toml"):
@@ -32,7 +33,7 @@ def inputs():
     return digest.hexdigest()
 
 
-def run(*command):
+def run(*command: str) -> None:
     """Run a command, showing its output only when it fails."""
     result = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if result.returncode != 0:
@@ -40,7 +41,7 @@ def run(*command):
         fail("failed: " + " ".join(command))
 
 
-def pip():
+def pip() -> "list[str]":
     """Make the environment where it is missing, and return the pip command that works on it."""
     is_whole = os.path.exists(PYTHON) and subprocess.call([PYTHON, "-c", ""]) == 0
     try:
@@ -56,7 +57,7 @@ def pip():
     return [PYTHON, "-m", "pip"]
 
 
-def main():
+def main() -> None:
     """Set up once; later calls return at once until the lock or pyproject.toml changes."""
     if sys.version_info < OLDEST:
         fail(
