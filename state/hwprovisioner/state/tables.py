@@ -10,6 +10,7 @@ starts from makes the repetition of a message harmless: nothing is written.
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
 
 
 class AllocationState(StrEnum):
@@ -198,17 +199,18 @@ ADMIN: Mapping[Admin, Mapping[AdminEvent, Admin]] = {
     },
 }
 
-TABLES: Mapping[str, Mapping[StrEnum, Mapping[StrEnum, StrEnum]]] = {
-    "allocation": dict(ALLOCATION),
-    "hold": dict(HOLD),
-    "presence": dict(PRESENCE),
-    "health": dict(HEALTH),
-    "admin": dict(ADMIN),
+TABLES: Mapping[str, Mapping[Any, Mapping[Any, StrEnum]]] = {
+    "allocation": ALLOCATION,
+    "hold": HOLD,
+    "presence": PRESENCE,
+    "health": HEALTH,
+    "admin": ADMIN,
 }
+"""All of them, by the names that scripts use."""
 
 
 def as_lua() -> str:
-    """Return the tables as a Lua statement: ``local TABLES = {hold = {OFFERED = {...}}}``."""
+    """Return the tables as a Lua statement, ``local TABLES = {hold = {OFFERED = {…}}}``."""
     machines = (
         f"{name} = {{{', '.join(_state_as_lua(state, row) for state, row in table.items())}}}"
         for name, table in TABLES.items()
@@ -216,6 +218,6 @@ def as_lua() -> str:
     return f"local TABLES = {{{', '.join(machines)}}}"
 
 
-def _state_as_lua(state: StrEnum, row: Mapping[StrEnum, StrEnum]) -> str:
-    events = ", ".join(f'{event} = "{target}"' for event, target in row.items())
+def _state_as_lua(state: StrEnum, row: Mapping[Any, StrEnum]) -> str:
+    events = ", ".join(f'["{event}"] = "{target}"' for event, target in row.items())
     return f"{state} = {{{events}}}"

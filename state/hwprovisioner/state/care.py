@@ -1,0 +1,113 @@
+"""Looking after leases and deadlines, and electing who schedules."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from hwprovisioner.state.keys import Due
+from hwprovisioner.state.transitions import Core, unexpected
+
+
+@dataclass(frozen=True, slots=True)
+class Tended:
+    """What is due, and when something will be."""
+
+    now_ms: int
+    next_ms: int | None
+    """The next deadline, None if there is none."""
+    due: tuple[tuple[Due, str], ...]
+    """What is due about whom, longest overdue first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """Leases went without care for too long and have to be restored first."""
+
+    tended_ms: str
+    """When they were last looked after, as Redis has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Election:
+    """The outcome of an election."""
+
+    epoch: int | None
+    """The epoch that grants carry, None if another replica is elected."""
+    left_ms: int
+    """How long until that other's election ends, 0 if there is none."""
+
+
+class Care(Core):
+    """What a replica does for the lab as a whole."""
+
+    async def tend(self, limit: int = 1000, *, now_ms: int | None = None) -> Tended | Paused:
+        """Say that leases are looked after, and learn what is due, at most `limit` things."""
+        reply = await self.run("tend", (self.keys.tended, self.keys.deadlines), (limit,), now_ms)
+        match reply:
+            case ["TENDED", int(now), int(next_ms), *due]:
+                members = (str(member).split(":", 1) for member in due)
+                found = tuple((Due(kind), name) for kind, name in members)
+                return Tended(now, None if next_ms < 0 else next_ms, found)
+            case ["PAUSED", str(tended)]:
+                return Paused(tended)
+        raise unexpected("tend", reply)
+
+    async def restore(
+        self,
+        paused: Paused,
+        allocations: Sequence[str],
+        managers: Iterable[str],
+        *,
+        back_ms: int,
+        chunk: int = 500,
+        now_ms: int | None = None,
+    ) -> int:
+        """Give leases their full length again, and managers `back_ms` to come back.
+
+        With the last chunk the pause is over.
+
+        Returns:
+            How many leases were restored; 0 if another replica did it.
+        """
+        restored = 0
+        chunks = [allocations[i : i + chunk] for i in range(0, len(allocations), chunk)] or [()]
+        for number, ids in enumerate(chunks, start=1):
+            last = number == len(chunks)
+            record_keys = [
+                key for i in ids for key in (self.keys.allocation(i), self.keys.alarm(i))
+            ]
+            reply = await self.run(
+                "restore",
+                (self.keys.deadlines, self.keys.tended, *record_keys),
+                (
+                    *("finish" if last else "", back_ms, paused.tended_ms, len(ids)),
+                    *ids,
+                    *(managers if last else ()),
+                ),
+                now_ms,
+            )
+            match reply:
+                case ["RESTORED", int(count)]:
+                    restored += count
+                case ["DONE"]:
+                    return restored
+                case _:
+                    raise unexpected("restore", reply)
+        return restored
+
+    async def touch(self, allocation_ids: Iterable[str]) -> None:
+        """Look at alarm keys: Redis expires those that are due there and then, and says so."""
+        keys = [self.keys.alarm(allocation_id) for allocation_id in allocation_ids]
+        if keys:
+            await self._link.call("EXISTS", *keys)
+
+    async def elect(self, replica: str, span_ms: int, *, now_ms: int | None = None) -> Election:
+        """Stand for election as scheduler, or prolong it; `span_ms` 0 resigns."""
+        reply = await self.run("elect", (self.keys.scheduler,), (replica, span_ms), now_ms)
+        match reply:
+            case ["ELECTED", int(epoch)]:
+                return Election(epoch, 0)
+            case ["FOLLOWS", int(left)]:
+                return Election(None, left)
+            case ["RESIGNED"]:
+                return Election(None, 0)
+        raise unexpected("elect", reply)

@@ -1,0 +1,122 @@
+"""What managers say about holds."""
+
+from collections.abc import Sequence
+
+from hwprovisioner.state import errors
+from hwprovisioner.state.keys import Kind
+from hwprovisioner.state.managers import Speaker
+from hwprovisioner.state.model import Hold
+from hwprovisioner.state.transitions import Core, Reply, unexpected
+
+
+class Holds(Core):
+    """What managers say about holds. A repeated message changes nothing and raises nothing."""
+
+    async def accept(self, who: Speaker, hold_id: str, fence: int) -> None:
+        """Take up an offer."""
+        reply = await self.change("accept", self._keys(who, hold_id), (who.epoch, hold_id, fence))
+        self._check("accept", reply, who, hold_id, fence)
+
+    async def progress(self, who: Speaker, hold_id: str, fence: int, line: str) -> None:
+        """Say how readying up or cleaning goes."""
+        reply = await self.change(
+            "progress", self._keys(who, hold_id), (who.epoch, hold_id, fence, line)
+        )
+        self._check("progress", reply, who, hold_id, fence)
+
+    async def ready(self, who: Speaker, hold: Hold, fence: int, connection: str) -> None:
+        """Hand a host over; `connection` is JSON."""
+        reply = await self.change(
+            "ready",
+            (*self._keys(who, hold.id), self.keys.allocation(hold.allocation)),
+            (who.epoch, hold.id, fence, hold.allocation, connection),
+        )
+        self._check("ready", reply, who, hold.id, fence)
+
+    async def decline(
+        self, who: Speaker, hold: Hold, fence: int, siblings: Sequence[str], why: str, rest_ms: int
+    ) -> None:
+        """Turn an offer down; the resource rests for `rest_ms`."""
+        keys = self.keys
+
+        async def attempt(holds: Sequence[str]) -> Reply:
+            return await self.change(
+                "decline",
+                (
+                    keys.fences,
+                    keys.index(Kind.HOLD),
+                    keys.index(Kind.RESOURCE),
+                    *self._keys(who, hold.id),
+                    keys.allocation(hold.allocation),
+                    keys.resource(hold.resource),
+                    *self.hold_keys(holds),
+                ),
+                (who.epoch, hold.id, fence, hold.allocation, hold.resource, why, rest_ms, *holds),
+            )
+
+        reply = await self.change_with_holds(siblings, attempt)
+        self._check("decline", reply, who, hold.id, fence)
+
+    async def fail(
+        self, who: Speaker | None, hold: Hold, fence: int, siblings: Sequence[str], why: str
+    ) -> None:
+        """Give a hold up: it could not be readied up, or broke.
+
+        Without `who` it is the lab that says so, if the time to accept is over.
+        """
+
+        async def attempt(holds: Sequence[str]) -> Reply:
+            return await self.change(
+                "fail",
+                (
+                    self.keys.manager(hold.manager),
+                    self.keys.hold(hold.id),
+                    self.keys.allocation(hold.allocation),
+                    self.keys.alarm(hold.allocation),
+                    *self.hold_keys(holds),
+                ),
+                (
+                    who.epoch if who else "",
+                    *(hold.id, fence, hold.allocation, hold.resource, why),
+                    *(self.limits.tries, self.limits.retention_ms, "" if who else "1"),
+                    *holds,
+                ),
+            )
+
+        reply = await self.change_with_holds(siblings, attempt)
+        if who:
+            self._check("fail", reply, who, hold.id, fence)
+
+    async def cleaned(self, who: Speaker, hold_id: str, fence: int) -> None:
+        """Free what a hold had. A hold that is gone was cleaned before."""
+        keys = self.keys
+        reply = await self.change(
+            "cleaned",
+            (
+                keys.fences,
+                keys.index(Kind.HOLD),
+                keys.index(Kind.RESOURCE),
+                *self._keys(who, hold_id),
+                keys.resource(hold_id.rpartition(".")[0]),
+            ),
+            (who.epoch, fence),
+        )
+        if reply[0] != "NO_SUCH_HOLD":
+            self._check("cleaned", reply, who, hold_id, fence)
+
+    def _keys(self, who: Speaker, hold_id: str) -> tuple[str, str]:
+        return self.keys.manager(who.manager_id), self.keys.hold(hold_id)
+
+    def _check(self, event: str, reply: Reply, who: Speaker, hold_id: str, fence: int) -> None:
+        match reply:
+            case ["SUPERSEDED"]:
+                raise errors.Superseded(who.manager_id)
+            case ["NO_SUCH_HOLD"]:
+                raise errors.NoSuchHold(hold_id)
+            case ["STALE_FENCE", present]:
+                raise errors.StaleFence(hold_id, fence, int(present))
+            case ["WRONG_STATE", state]:
+                raise errors.WrongState(f"hold {hold_id!r}", str(state), event)
+            case ["SAME"] | [_, _, _, _, _]:
+                return
+        raise unexpected(event, reply)

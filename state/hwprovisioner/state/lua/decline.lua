@@ -1,0 +1,50 @@
+-- A manager turns an offer down: nothing was begun, so the resource is free, but it rests for a while. The allocation goes
+-- back to its place in the queue, its other hosts are cleaned.
+--
+-- KEYS[1]  string  revision
+-- KEYS[2]  stream  log
+-- KEYS[3]  zset    deadlines
+-- KEYS[4]  hash    fences of removed resources
+-- KEYS[5]  set     index of holds
+-- KEYS[6]  set     index of resources
+-- KEYS[7]  hash    the manager
+-- KEYS[8]  hash    the hold
+-- KEYS[9]  hash    its allocation
+-- KEYS[10] hash    its resource
+-- KEYS[11...]  for each hold of the allocation, this one too: hash the hold, hash its resource
+-- ARGV[1]  now, ms since the epoch; "" reads the server's clock
+-- ARGV[2]  epoch of the manager's registration
+-- ARGV[3]  id of the hold
+-- ARGV[4]  its fence
+-- ARGV[5]  id of the allocation
+-- ARGV[6]  name of the resource
+-- ARGV[7]  why, for people to read
+-- ARGV[8]  rest, ms
+-- ARGV[9...]  ids of all holds of the allocation
+--
+-- Returns  {"DECLINED", revision, now, event, changes}
+--          {"STALE_HOLDS", ids}  the allocation has these holds
+--          {"SUPERSEDED"} | {"NO_SUCH_HOLD"} | {"STALE_FENCE", fence} | {"WRONG_STATE", state}
+--
+--@include endings
+--@include guard
+local refused = refusal(KEYS[7], ARGV[2], KEYS[8], ARGV[4])
+if refused then
+  return refused
+end
+local before = redis.call('HGET', KEYS[8], 'state')
+if not step('hold', before, 'decline') then
+  return {'WRONG_STATE', before}
+end
+local stale = stale_holds(KEYS[9], {unpack(ARGV, 9)})
+if stale then
+  return stale
+end
+send_back(ARGV[5], KEYS[9], 11, KEYS[8], {})
+free_hold(KEYS[8], KEYS[5], KEYS[10], KEYS[6], KEYS[4])
+if redis.call('EXISTS', KEYS[10]) == 1 then
+  local rest_until = now + tonumber(ARGV[8])
+  put('resource', ARGV[6], KEYS[10], {'rest_until', rest_until, 'rest_reason', ARGV[7]})
+  redis.call('ZADD', DEADLINES, rest_until, 'rest:' .. ARGV[6])
+end
+return commit('DECLINED', 'decline')

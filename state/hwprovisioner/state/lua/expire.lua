@@ -1,0 +1,43 @@
+-- Ends an allocation whose lease is over. The deadline is read again here, so a heartbeat that was accepted always wins; and
+-- nothing expires while leases were not looked after, since heartbeats may not have been taken then: see restore.lua.
+--
+-- KEYS[1]  string  revision
+-- KEYS[2]  stream  log
+-- KEYS[3]  zset    deadlines
+-- KEYS[4]  hash    the allocation
+-- KEYS[5]  string  its alarm
+-- KEYS[6]  string  when leases were last looked after
+-- KEYS[7...]  for each of its holds: hash the hold, hash its resource
+-- ARGV[1]  now, ms since the epoch; "" reads the server's clock
+-- ARGV[2]  id of the allocation
+-- ARGV[3]  time to remember it, ms
+-- ARGV[4...]  ids of its holds
+--
+-- Returns  {"EXPIRED", revision, now, event, changes}
+--          {"BEFORE"}  it had ended before
+--          {"EARLY"}  the lease is not over
+--          {"PAUSED"}  leases were not looked after
+--          {"UNKNOWN"} | {"STALE_HOLDS", ids}
+--
+--@include endings
+--@include care
+local state = redis.call('HGET', KEYS[4], 'state')
+if not state then
+  return {'UNKNOWN'}
+end
+if not step('allocation', state, 'end') then
+  return {'BEFORE'}
+end
+local due = redis.call('ZSCORE', DEADLINES, 'lease:' .. ARGV[2])
+if not due or tonumber(due) > now then
+  return {'EARLY'}
+end
+if is_paused(KEYS[6]) then
+  return {'PAUSED'}
+end
+local stale = stale_holds(KEYS[4], {unpack(ARGV, 4)})
+if stale then
+  return stale
+end
+end_allocation(ARGV[2], KEYS[4], KEYS[5], 7, 'EXPIRED', 'no heartbeat came in time', tonumber(ARGV[3]))
+return commit('EXPIRED', 'expire')

@@ -1,0 +1,59 @@
+-- The room of resources, as it is and as a grant under way leaves it.
+--
+--@include holds
+local ROOM = {
+  'manager', 'generation', 'fence', 'volunteered', 'removed', 'health', 'admin', 'slots', 'cpus', 'memory',
+  'used_slots', 'used_cpus', 'used_memory', 'used_gpus', 'holds', 'rest_until',
+}
+
+local resources = {}
+
+-- A resource as it is, with what this grant has already taken of it.
+local function load(key)
+  if not resources[key] then
+    local values = redis.call('HMGET', key, unpack(ROOM))
+    local resource = {}
+    for i, name in ipairs(ROOM) do
+      resource[name] = tonumber(values[i]) or values[i]
+    end
+    -- Words stay words, even those that look like numbers.
+    resource.manager, resource.used_gpus, resource.holds = values[1], values[14], values[15]
+    resources[key] = resource
+  end
+  return resources[key]
+end
+
+-- Why a host cannot have what was planned for it, or nil.
+local function obstacle(resource, manager_key, want)
+  if not resource.manager or resource.volunteered ~= 1 or resource.removed == 1 then
+    return 'not volunteered'
+  end
+  if redis.call('HGET', manager_key, 'presence') ~= 'ONLINE' then
+    return 'manager away'
+  end
+  if resource.health ~= 'HEALTHY' or resource.admin ~= 'ENABLED' or resource.rest_until > now then
+    return 'out of service'
+  end
+  if resource.generation ~= want.generation or resource.fence + 1 ~= want.fence then
+    return 'changed'
+  end
+  if resource.used_slots + 1 > resource.slots
+    or resource.used_cpus + want.cpus > resource.cpus
+    or resource.used_memory + want.memory > resource.memory
+    or without(resource.used_gpus, split(want.gpus)) ~= resource.used_gpus then
+    return 'no room'
+  end
+  return nil
+end
+
+-- Takes what a host wants.
+local function take(resource, want)
+  resource.fence = want.fence
+  resource.holds = with(resource.holds, want.id)
+  resource.used_slots = resource.used_slots + 1
+  resource.used_cpus = resource.used_cpus + want.cpus
+  resource.used_memory = resource.used_memory + want.memory
+  if want.gpus ~= '' then
+    resource.used_gpus = with(resource.used_gpus, want.gpus)
+  end
+end

@@ -1,0 +1,25 @@
+-- A manager registers: its newest registration makes those before stale.
+--
+-- KEYS[1]  string  revision
+-- KEYS[2]  stream  log
+-- KEYS[3]  zset    deadlines
+-- KEYS[4]  set     index of managers
+-- KEYS[5]  hash    the manager
+-- ARGV[1]  now, ms since the epoch; "" reads the server's clock
+-- ARGV[2]  id of the manager
+-- ARGV[3]  version of its software
+-- ARGV[4]  silence limit, ms
+--
+-- Returns  {"REGISTERED", revision, now, event, changes, epoch}
+--
+--@include change
+local before = redis.call('HMGET', KEYS[5], 'presence', 'epoch')
+local presence = before[1] and step('presence', before[1], 'register') or 'ONLINE'
+local epoch = tonumber(before[2] or '0') + 1
+create('manager', ARGV[2], KEYS[5], KEYS[4], {
+  'id', ARGV[2], 'presence', presence, 'epoch', epoch, 'version', ARGV[3], 'register_ms', now,
+})
+redis.call('ZADD', DEADLINES, now + tonumber(ARGV[4]), 'manager:' .. ARGV[2])
+local reply = commit('REGISTERED', 'register')
+reply[6] = epoch
+return reply

@@ -1,0 +1,36 @@
+-- The holder gives an allocation back: RELEASED if it was ready, CANCELLED before.
+--
+-- KEYS[1]  string  revision
+-- KEYS[2]  stream  log
+-- KEYS[3]  zset    deadlines
+-- KEYS[4]  hash    the allocation
+-- KEYS[5]  string  its alarm
+-- KEYS[6...]  for each of its holds: hash the hold, hash its resource
+-- ARGV[1]  now, ms since the epoch; "" reads the server's clock
+-- ARGV[2]  id of the allocation
+-- ARGV[3]  SHA-256 of the token
+-- ARGV[4]  time to remember it, ms
+-- ARGV[5...]  ids of its holds
+--
+-- Returns  {"RELEASED", revision, now, event, changes}
+--          {"ENDED", reason}  it had ended before
+--          {"UNKNOWN"} | {"WRONG_TOKEN"} | {"STALE_HOLDS", ids}
+--
+--@include endings
+local allocation = redis.call('HMGET', KEYS[4], 'state', 'token_sha', 'end_reason')
+if not allocation[1] then
+  return {'UNKNOWN'}
+end
+if allocation[2] ~= ARGV[3] then
+  return {'WRONG_TOKEN'}
+end
+if not step('allocation', allocation[1], 'end') then
+  return {'ENDED', allocation[3]}
+end
+local stale = stale_holds(KEYS[4], {unpack(ARGV, 5)})
+if stale then
+  return stale
+end
+local reason = allocation[1] == 'READY' and 'RELEASED' or 'CANCELLED'
+end_allocation(ARGV[2], KEYS[4], KEYS[5], 6, reason, 'by its holder', tonumber(ARGV[4]))
+return commit('RELEASED', 'release')

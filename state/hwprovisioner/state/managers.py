@@ -1,0 +1,159 @@
+"""What managers say about themselves and their resources, and what becomes of them."""
+
+from dataclasses import dataclass
+
+from hwprovisioner.state import errors
+from hwprovisioner.state.keys import Kind
+from hwprovisioner.state.tables import PresenceEvent
+from hwprovisioner.state.transitions import Core, Reply, unexpected
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """A manager's registration, in whose name holds are moved."""
+
+    manager_id: str
+    epoch: int
+
+
+class Managers(Core):
+    """What managers say about themselves and their resources, and what becomes of them."""
+
+    async def register(self, manager_id: str, version: str) -> Speaker:
+        """Register a manager: its registrations before are stale from now on."""
+        keys = self.keys
+        reply = await self.change(
+            "register",
+            (keys.index(Kind.MANAGER), keys.manager(manager_id)),
+            (manager_id, version, self.limits.silence_ms),
+        )
+        match reply:
+            case ["REGISTERED", *_, int(epoch)]:
+                return Speaker(manager_id, epoch)
+        raise unexpected("register", reply)
+
+    async def describe(
+        self,
+        who: Speaker,
+        name: str,
+        spec: str,
+        *,
+        volunteered: bool,
+        why_not: str = "",
+        slots: int,
+        cpus: int,
+        memory: int,
+        present_manager: str = "",
+    ) -> None:
+        """Say what a resource is, and whether it is to be had.
+
+        A resource of a lost manager (`present_manager`) that nothing holds is taken over.
+
+        Raises:
+            NameTaken: another manager represents a resource of that name.
+        """
+        keys = self.keys
+        reply = await self.change(
+            "describe",
+            (
+                keys.fences,
+                keys.index(Kind.RESOURCE),
+                keys.manager(who.manager_id),
+                keys.resource(name),
+                keys.manager(present_manager or who.manager_id),
+            ),
+            (*_names(who, name), int(volunteered), why_not, spec, slots, cpus, memory),
+        )
+        if reply[0] == "TAKEN":
+            raise errors.NameTaken(name, str(reply[1]))
+        self._check(reply, who, name)
+
+    async def withdraw(self, who: Speaker, name: str, why: str, *, removed: bool) -> None:
+        """Say that a resource is not to be had, or no longer exists."""
+        keys = self.keys
+        reply = await self.change(
+            "withdraw",
+            (
+                keys.fences,
+                keys.index(Kind.RESOURCE),
+                keys.manager(who.manager_id),
+                keys.resource(name),
+            ),
+            (*_names(who, name), why, int(removed)),
+        )
+        self._check(reply, who, name)
+
+    async def heard(self, who: Speaker) -> None:
+        """Note a sign of life.
+
+        Raises:
+            Superseded: the manager has registered anew.
+            WrongState: it had been given up and must register anew.
+        """
+        reply = await self.run(
+            "heard",
+            (self.keys.deadlines, self.keys.manager(who.manager_id)),
+            (who.manager_id, who.epoch, self.limits.silence_ms),
+        )
+        match reply:
+            case ["SUPERSEDED"]:
+                raise errors.Superseded(who.manager_id)
+            case ["WRONG_STATE", state]:
+                raise errors.WrongState(f"manager {who.manager_id!r}", str(state), "sign of life")
+
+    async def disconnect(self, manager_id: str, epoch: int | None = None) -> bool:
+        """Take a manager for away: its stream (of `epoch`) is gone, or it has been silent.
+
+        Returns:
+            Whether it was there.
+        """
+        return await self._move(manager_id, epoch, PresenceEvent.DISCONNECT, self.limits.lost_ms)
+
+    async def lose(self, manager_id: str) -> bool:
+        """Give a manager up that has been away for too long. Returns whether it was."""
+        return await self._move(manager_id, None, PresenceEvent.LOSE, 0)
+
+    async def turn(self, name: str, axis: str, event: str, why: str) -> int:
+        """Move a resource along its `health` or `admin` axis. Returns the revision.
+
+        Raises:
+            NoSuchResource: there is none of that name.
+            WrongState: the axis has no such transition.
+        """
+        reply = await self.change("turn", (self.keys.resource(name),), (name, axis, event, why))
+        match reply:
+            case ["TURNED", int(revision), *_]:
+                return revision
+            case ["NO_SUCH_RESOURCE"]:
+                raise errors.NoSuchResource(name)
+            case ["WRONG_STATE", state]:
+                raise errors.WrongState(f"resource {name!r}", str(state), event)
+        raise unexpected("turn", reply)
+
+    async def rested(self, name: str) -> None:
+        """Let a declined resource be offered again, if its rest is over."""
+        await self.change("rested", (self.keys.resource(name),), (name,))
+
+    async def _move(
+        self, manager_id: str, epoch: int | None, event: PresenceEvent, next_ms: int
+    ) -> bool:
+        reply = await self.change(
+            "presence",
+            (self.keys.manager(manager_id),),
+            (manager_id, "" if epoch is None else epoch, event, next_ms),
+        )
+        return bool(reply[0] == "MOVED")
+
+    def _check(self, reply: Reply, who: Speaker, name: str) -> None:
+        match reply:
+            case ["SUPERSEDED"]:
+                raise errors.Superseded(who.manager_id)
+            case ["NO_SUCH_RESOURCE"]:
+                raise errors.NoSuchResource(name)
+            case ["SAME"] | [_, _, _, _, _]:
+                return
+        raise unexpected("describe or withdraw", reply)
+
+
+def _names(who: Speaker, name: str) -> tuple[object, ...]:
+    return who.manager_id, who.epoch, name
