@@ -1,0 +1,44 @@
+"""What every service of the suite needs to serve.
+
+Settings, errors, server, health, life cycle, logs. Knows nothing of the lab's state: the resource
+manager uses this too.
+"""
+
+from .command import ServiceSettings, ServingSettings, run_service
+from .errors import CODES, DOMAIN, Refusal, Refused, Violation, bad_request, is_refusal, status_of
+from .health import Readiness
+from .interceptor import ErrorInterceptor
+from .lifecycle import STARTED, run, serve
+from .redis_address import redis_url, without_password
+from .server import MAX_REQUEST_BYTES, BindError, Service, bind, build_server
+from .settings import EnvReader, SettingsError, from_env, help_text
+
+__all__ = [
+    "CODES",
+    "DOMAIN",
+    "MAX_REQUEST_BYTES",
+    "STARTED",
+    "BindError",
+    "EnvReader",
+    "ErrorInterceptor",
+    "Readiness",
+    "Refusal",
+    "Refused",
+    "Service",
+    "ServiceSettings",
+    "ServingSettings",
+    "SettingsError",
+    "Violation",
+    "bad_request",
+    "bind",
+    "build_server",
+    "from_env",
+    "help_text",
+    "is_refusal",
+    "redis_url",
+    "run",
+    "run_service",
+    "serve",
+    "status_of",
+    "without_password",
+]

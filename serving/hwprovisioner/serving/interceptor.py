@@ -1,0 +1,147 @@
+"""The one place where exceptions become statuses."""
+
+import contextlib
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import grpc
+import grpc.aio
+from google.protobuf.message import DecodeError
+
+from .errors import Refusal, Refused, Status, internal_error, is_refusal, status_of
+
+_log = logging.getLogger(__name__)
+
+_RequestT = TypeVar("_RequestT")
+_ResponseT = TypeVar("_ResponseT")
+_Handler = grpc.RpcMethodHandler[Any, Any]
+_Decode = Callable[[bytes], Any]
+_Message = Any
+_Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class ErrorInterceptor(grpc.aio.ServerInterceptor):
+    """Answers refusals with their status, and whatever else escapes with INTERNAL.
+
+    The latter is logged with its traceback. What is no message of the method's type is refused as
+    BAD_REQUEST. A status that a handler aborts with itself passes, and so does cancellation.
+    Handlers are coroutine functions or asynchronous generators.
+    """
+
+    def __init__(self) -> None:
+        # The handlers of a server never change, and wrapping for each call would cost the hot path.
+        self._wrapped: dict[str, tuple[_Handler, _Handler]] = {}
+
+    async def intercept_service(
+        self,
+        continuation: Callable[
+            [grpc.HandlerCallDetails],
+            Awaitable[grpc.RpcMethodHandler[_RequestT, _ResponseT] | None],
+        ],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[_RequestT, _ResponseT] | None:
+        """Return the method's handler, wrapped; none if there is no such method (UNIMPLEMENTED)."""
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        method = handler_call_details.method
+        known = self._wrapped.get(method)
+        if known is None or known[0] is not handler:
+            known = self._wrapped[method] = (handler, _wrap(method, handler))
+        return known[1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Undecodable:
+    """Stands in for a request that is none, as gRPC answers UNKNOWN if its deserializer raises."""
+
+    message: str
+
+
+def _wrap(method: str, handler: _Handler) -> _Handler:
+    decode: _Decode | None = handler.request_deserializer
+    match (handler.request_streaming, handler.response_streaming):
+        case (False, False):
+            make, behaviour = grpc.unary_unary_rpc_method_handler, handler.unary_unary
+        case (False, True):
+            make, behaviour = grpc.unary_stream_rpc_method_handler, handler.unary_stream
+        case (True, False):
+            make, behaviour = grpc.stream_unary_rpc_method_handler, handler.stream_unary
+        case _:
+            make, behaviour = grpc.stream_stream_rpc_method_handler, handler.stream_stream
+    if decode is not None:
+        decode = _raising(decode) if handler.request_streaming else _noting(decode)
+    return make(_guarded(method, behaviour), decode, handler.response_serializer)
+
+
+def _guarded(method: str, behaviour: Callable[..., Any] | None) -> Callable[..., Awaitable[Any]]:
+    """Return a coroutine function that ends with a status whatever the behaviour raises."""
+    assert behaviour is not None, f"{method} has no behaviour of its own kind"
+    call = _drain(behaviour) if inspect.isasyncgenfunction(behaviour) else behaviour
+
+    async def guarded(request: _Message, context: _Context) -> _Message:
+        try:
+            if type(request) is _Undecodable:
+                raise _not_a_message(request.message)
+            return await call(request, context)
+        except grpc.aio.AbortError:
+            raise
+        except Exception as error:
+            status = _status_for(method, error)
+        await context.abort_with_status(status)
+
+    return guarded
+
+
+def _drain(generate: Callable[..., Any]) -> Callable[..., Awaitable[None]]:
+    async def drain(request: _Message, context: _Context) -> None:
+        async with contextlib.aclosing(generate(request, context)) as responses:
+            async for response in responses:
+                await context.write(response)
+
+    return drain
+
+
+def _status_for(method: str, error: Exception) -> Status:
+    if (refusal := _refusal_in(error)) is not None:
+        return status_of(refusal)
+    _log.error("%s failed", method, exc_info=error, extra={"method": method})
+    return internal_error()
+
+
+def _refusal_in(error: BaseException) -> Refusal | None:
+    """Return the refusal that an exception is.
+
+    Of a group, which is what a `TaskGroup` raises, it is the first if all are refusals.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        inner = [_refusal_in(each) for each in error.exceptions]
+        return inner[0] if all(inner) else None
+    return error if is_refusal(error) else None
+
+
+def _noting(decode: _Decode) -> _Decode:
+    def noting(data: bytes) -> _Message:
+        try:
+            return decode(data)
+        except DecodeError as error:
+            return _Undecodable(str(error))
+
+    return noting
+
+
+def _raising(decode: _Decode) -> _Decode:
+    def raising(data: bytes) -> _Message:
+        try:
+            return decode(data)
+        except DecodeError as error:
+            raise _not_a_message(str(error)) from None
+
+    return raising
+
+
+def _not_a_message(said: str) -> Refused:
+    return Refused("BAD_REQUEST", f"the request cannot be read: {said}", violations=[("", said)])

@@ -1,0 +1,30 @@
+"""The name of every setting of the suite.
+
+The services share one environment (compose file, `hwp up`), so that each has to know the others'
+names to tell a foreign setting from a mistyped one. A new setting is added here;
+`tests/serving/test_known_names.py` looks.
+"""
+
+KNOWN_NAMES = frozenset(
+    {
+        # All services.
+        "HWP_BIND",
+        "HWP_GRACE",
+        "HWP_LAB",
+        "HWP_LOG_FORMAT",
+        "HWP_LOG_LEVEL",
+        "HWP_REDIS_URL",
+        # Allocate, heartbeat, resource manager.
+        "HWP_ALLOCATE_PORT",
+        "HWP_HEARTBEAT_PORT",
+        "HWP_RESOURCEMANAGER_PORT",
+        "HWP_ALLOCATE_API",
+        "HWP_CONFIG_FILE",
+        "HWP_STATE_DIR",
+        # `hwp up`, the command line and the pytest plugin.
+        "HWP_HEARTBEAT_API",
+        "HWP_REDIS_SERVER",
+        # This project's own tests.
+        "HWP_TEST_REDIS_SERVER",
+    }
+)

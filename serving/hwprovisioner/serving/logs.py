@@ -1,0 +1,71 @@
+"""Logging of a service: a line a record on stderr, as text for people or JSON for collectors."""
+
+import datetime
+import json
+import logging
+import sys
+from typing import TextIO
+
+FORMATS = ("text", "json")
+LEVELS = ("debug", "info", "warning", "error")
+
+# What every record has; anything else came with `extra`.
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class TextFormatter(logging.Formatter):
+    """``TIME LEVEL LOGGER: MESSAGE name=value``, then the traceback if there is one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as text."""
+        extras = "".join(f" {name}={value}" for name, value in _extras(record).items())
+        line = f"{_time(record)} {record.levelname:<7} {record.name}: {record.getMessage()}{extras}"
+        return f"{line}\n{trace}" if (trace := _traceback(self, record)) else line
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, message, the extras, and any traceback."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as JSON."""
+        fields: dict[str, object] = {
+            **_extras(record),
+            "time": _time(record),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if trace := _traceback(self, record):
+            fields["traceback"] = trace
+        return json.dumps(fields, default=str)
+
+
+def configure(*, log_format: str, level: str, stream: TextIO | None = None) -> None:
+    """Send all records from `level` on to `stream` (stderr), and nowhere else.
+
+    Args:
+        log_format: one of `FORMATS`.
+        level: one of `LEVELS`.
+        stream: where to, for tests.
+    """
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+def _extras(record: logging.LogRecord) -> dict[str, object]:
+    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
+
+
+def _time(record: logging.LogRecord) -> str:
+    moment = datetime.datetime.fromtimestamp(record.created, datetime.UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    parts = []
+    if record.exc_info:
+        parts.append(formatter.formatException(record.exc_info))
+    if record.stack_info:
+        parts.append(formatter.formatStack(record.stack_info))
+    return "\n".join(parts)
