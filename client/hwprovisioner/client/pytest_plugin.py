@@ -1,0 +1,1 @@
+"""The pytest plugin: `@pytest.mark.hardware(...)` and the fixture `hardware`."""
