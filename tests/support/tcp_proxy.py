@@ -1,0 +1,86 @@
+"""A TCP proxy that cuts, delays and drops what a server answers."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+
+class TcpProxy:
+    """Stands before a server on loopback.
+
+    Attributes:
+        port: where it listens.
+        connections: how many have been made so far.
+        dropping: replies are thrown away while this is true; requests reach the server.
+    """
+
+    def __init__(self, target_port: int) -> None:
+        self._target_port = target_port
+        self._open: dict[asyncio.StreamWriter, asyncio.StreamWriter] = {}
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self.port = 0
+        self.connections = 0
+        self.dropping = False
+        self.dropped = asyncio.Event()
+
+    def hold_replies(self) -> None:
+        """Keep replies back until `release_replies`."""
+        self._flowing.clear()
+
+    def release_replies(self) -> None:
+        self._flowing.set()
+
+    def cut(self) -> None:
+        """Cut all connections; new ones are taken."""
+        for near, far in self._open.items():
+            near.transport.abort()
+            far.transport.abort()
+
+    async def serve(self, near_reader: asyncio.StreamReader, near: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        try:
+            far_reader, far = await asyncio.open_connection("127.0.0.1", self._target_port)
+        except OSError:
+            near.transport.abort()
+            return
+        self._open[near] = far
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._requests(near_reader, far))
+                group.create_task(self._replies(far_reader, near))
+        except* (OSError, EOFError):
+            pass
+        finally:
+            del self._open[near]
+            near.transport.abort()
+            far.transport.abort()
+
+    async def _requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+        raise EOFError
+
+    async def _replies(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            await self._flowing.wait()
+            if self.dropping:
+                self.dropped.set()
+                continue
+            writer.write(data)
+            await writer.drain()
+        raise EOFError
+
+
+@contextlib.asynccontextmanager
+async def proxy_to(port: int) -> AsyncIterator[TcpProxy]:
+    proxy = TcpProxy(port)
+    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    proxy.port = server.sockets[0].getsockname()[1]
+    try:
+        yield proxy
+    finally:
+        server.close()
+        proxy.cut()
+        await server.wait_closed()
