@@ -26,5 +26,6 @@ KNOWN_NAMES = frozenset(
         "HWP_REDIS_SERVER",
         # This project's own tests.
         "HWP_TEST_REDIS_SERVER",
+        "HWP_TEST_REQUIRE",
     }
 )
