@@ -1,0 +1,190 @@
+"""Driver `exec`: a script of the lab does the work. JSON goes in, JSON comes out.
+
+The protocol is described in docs/drivers/exec.md.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, WithJsonSchema
+
+from hwprovisioner.resourcemanager.driver import Driver, Report
+from hwprovisioner.resourcemanager.drivers import _script
+from hwprovisioner.resourcemanager.errors import DriverError
+from hwprovisioner.resourcemanager.model import (
+    Connection,
+    Facts,
+    Gpu,
+    Hold,
+    OperatingSystem,
+    TimeLimits,
+)
+from hwprovisioner.resourcemanager.schema import Section, Span, Text
+
+
+def _command(value: object) -> object:
+    return shlex.split(value) if isinstance(value, str) else value
+
+
+Command = Annotated[
+    list[str],
+    BeforeValidator(_command),
+    Field(min_length=1),
+    WithJsonSchema({"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+
+
+class ExecOptions(Section):
+    """What stands under `options`."""
+
+    #: Program and arguments, as a list or as one line; no shell is involved.
+    command: Command
+    #: How long each call may take, unless `time_limits` says otherwise.
+    timeout: Span | None = None
+    #: Handed to the script as they are.
+    parameters: dict[str, Text] = Field(default_factory=dict)
+
+
+class _GpuAnswer(BaseModel, extra="forbid"):
+    brand: str = ""
+    model: str = ""
+    memory_bytes: int = Field(default=0, ge=0)
+
+
+class _OsAnswer(BaseModel, extra="forbid"):
+    family: str = ""
+    distro: str = ""
+    version: str = ""
+
+
+class _ConnectionAnswer(BaseModel, extra="forbid"):
+    protocol: str
+    address: str = ""
+    port: int = Field(default=0, ge=0, le=65_535)
+    user: str = ""
+    key_file: str = ""
+    properties: dict[str, str] = Field(default_factory=dict)
+
+
+class _Answer(BaseModel, extra="forbid"):
+    """What a script may answer; which of it counts depends on the action."""
+
+    error: str = ""
+    connection: _ConnectionAnswer | None = None
+    healthy: bool = True
+    reason: str = ""
+    cpus: int | None = Field(default=None, ge=0)
+    memory_bytes: int | None = Field(default=None, ge=0)
+    gpus: list[_GpuAnswer] | None = None
+    os: _OsAnswer | None = None
+
+
+class ExecDriver(Driver):
+    """Runs the script once for each action."""
+
+    Options: ClassVar[type[BaseModel]] = ExecOptions
+
+    def time_limits(self) -> TimeLimits:
+        """Return the limits of the file; where it is silent, the option `timeout`."""
+        limits, timeout = self.resource.time_limits, self._options.timeout
+        return TimeLimits(
+            limits.ready_up_s or timeout,
+            limits.tear_down_s or timeout,
+            limits.clean_s or timeout,
+            limits.check_s or timeout,
+        )
+
+    async def describe(self) -> Facts:
+        """Ask the script what the resource is."""
+        answer = await self._ask("describe")
+        return Facts(
+            answer.cpus,
+            answer.memory_bytes,
+            None if answer.gpus is None else tuple(Gpu(**dict(gpu)) for gpu in answer.gpus),
+            None if answer.os is None else OperatingSystem(**dict(answer.os)),
+        )
+
+    async def check(self) -> None:
+        """Ask the script whether the resource is well."""
+        answer = await self._ask("check")
+        if not answer.healthy:
+            raise DriverError(answer.reason or "the script says that it is not healthy")
+
+    async def prepare(self, hold: Hold, report: Report) -> Connection:
+        """Have the script ready it up and say how it is reached."""
+        answer = await self._ask("prepare", hold, report)
+        if answer.connection is None:
+            raise DriverError(f"{self._name} answered without a `connection`")
+        return Connection(**dict(answer.connection))
+
+    async def tear_down(self, hold: Hold, report: Report) -> None:
+        """Have the script take it down."""
+        await self._ask("tear_down", hold, report)
+
+    async def clean(self, hold: Hold, report: Report) -> None:
+        """Have the script clean it."""
+        await self._ask("clean", hold, report)
+
+    @property
+    def _options(self) -> ExecOptions:
+        assert isinstance(self.resource.options, ExecOptions)
+        return self.resource.options
+
+    @property
+    def _name(self) -> str:
+        return self._options.command[0]
+
+    async def _ask(
+        self, action: str, hold: Hold | None = None, report: Report = lambda line: None
+    ) -> _Answer:
+        question = json.dumps(self._question(action, hold)).encode()
+        out = await _script.run(self._options.command, question, report)
+        answer = _parse(self._name, out)
+        if answer.error:
+            raise DriverError(answer.error)
+        return answer
+
+    def _question(self, action: str, hold: Hold | None) -> Mapping[str, object]:
+        resource = self.resource
+        question: dict[str, object] = {
+            "action": action,
+            "resource": {
+                "name": resource.name,
+                "kind": resource.kind.value,
+                "labels": dict(resource.labels),
+                "access": None if resource.access is None else dataclasses.asdict(resource.access),
+            },
+            "parameters": self._options.parameters,
+        }
+        if hold is not None:
+            whole: dict[str, Any] = dataclasses.asdict(hold)
+            question["share"] = whole.pop("share")
+            question["demand"] = whole.pop("demand")
+            question["hold"] = whole
+        return question
+
+
+def _parse(name: str, out: bytes) -> _Answer:
+    """Return a script's answer; nothing at all is an empty one."""
+    text = out.decode(errors="replace").strip()
+    if not text:
+        return _Answer()
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        raise DriverError(f"{name} did not answer with JSON, but with: {text[:200]!r}") from None
+    if not isinstance(data, dict):
+        raise DriverError(f"{name} should answer with a JSON object, not with: {text[:200]!r}")
+    try:
+        return _Answer.model_validate(data)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+            for fault in error.errors(include_url=False)
+        )
+        raise DriverError(f"{name} answered with what cannot be used: {faults[:500]}") from None

@@ -1,0 +1,65 @@
+"""The errors of a resource manager.
+
+ManagerError
+├── ConfigError        resources.yml cannot be used; carries every problem found in it
+├── DriverError        a driver could not do what it was asked, in its own words
+├── DriverNotUsable    a driver cannot be loaded; says what to install
+├── JournalError       the journal cannot be opened
+└── RefusedByLab       the lab ended the stream for good
+    ├── Superseded     a newer manager with the same id has registered
+    └── BadRegistration   the registration is wrong; carries the violations
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hwprovisioner.resourcemanager.problems import Problem
+
+
+class ManagerError(Exception):
+    """Whatever a resource manager tells a person about."""
+
+
+class ConfigError(ManagerError):
+    """A resources file that cannot be used."""
+
+    def __init__(self, file: str, problems: Sequence[Problem], source: str = "") -> None:
+        self.file = file
+        self.problems = tuple(sorted(problems))
+        super().__init__("\n".join(problem.render(file, source) for problem in self.problems))
+
+
+class DriverError(ManagerError):
+    """A driver could not do what it was asked. The message reaches whoever waits for the host."""
+
+
+class DriverNotUsable(ManagerError):
+    """A driver is unknown, or could not be imported."""
+
+    def __init__(self, driver: str, message: str) -> None:
+        self.driver = driver
+        super().__init__(message)
+
+
+class JournalError(ManagerError):
+    """The journal cannot be opened, or another manager has it."""
+
+
+class RefusedByLab(ManagerError):
+    """The lab ended the stream, and connecting again would not help."""
+
+
+class Superseded(RefusedByLab):
+    """Another manager has registered with the same id; the newest wins."""
+
+
+class BadRegistration(RefusedByLab):
+    """The lab does not take this registration."""
+
+    def __init__(self, message: str, violations: Sequence[tuple[str, str]] = ()) -> None:
+        self.violations = tuple(violations)
+        lines = [message, *(f"  {field}: {why}" for field, why in self.violations)]
+        super().__init__("\n".join(lines))

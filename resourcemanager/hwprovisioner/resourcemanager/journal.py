@@ -1,0 +1,229 @@
+"""The holds that this manager has in hand, on disk.
+
+A file of lines (records.py) that is only appended to, and rewritten when most of it is outdated. A
+line that a crash cut is dropped: what it would have said was not acted on yet, because work begins
+only after `flush`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Self
+
+from hwprovisioner.resourcemanager.errors import JournalError
+from hwprovisioner.resourcemanager.holds import Held
+from hwprovisioner.resourcemanager.records import (
+    Forget,
+    Put,
+    Record,
+    Seen,
+    Unreadable,
+    decode,
+    encode,
+)
+
+log = logging.getLogger(__name__)
+
+#: How many cleaned holds are remembered, so that a repeated release is answered without cleaning
+#: again.
+CLEANED_KEPT = 256
+#: Rewritten when it has this many more lines than it needs.
+_SLACK = 1_000
+
+
+class Journal:
+    """Holds and fences, on disk and at hand. One process at a time has it open."""
+
+    def __init__(self, path: Path, lock: int) -> None:
+        self._path = path
+        self._lock = lock
+        self._file = -1
+        self._size = 0
+        self._lines = 0
+        self._holds: dict[str, Held] = {}
+        self._fences: dict[str, int] = {}
+        self._flushing = asyncio.Lock()
+        self._written = 0
+        self._flushed = 0
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open a journal, which is made if it is not there, and lock it until `close`.
+
+        Raises:
+            JournalError: Another manager has it, or the folder cannot be written.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise JournalError(f"journal {path}: {error.strerror or error}") from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            journal = cls(path, lock)
+            journal._load()
+            journal._rewrite()
+        except BlockingIOError:
+            os.close(lock)
+            message = (
+                f"journal {path}: another resource manager is using it; "
+                "give each its own HWP_JOURNAL"
+            )
+            raise JournalError(message) from None
+        except OSError as error:
+            os.close(lock)
+            raise JournalError(f"journal {path}: {error.strerror or error}") from error
+        return journal
+
+    @property
+    def holds(self) -> Mapping[str, Held]:
+        """Every hold by its id, the cleaned ones that are remembered too."""
+        return MappingProxyType(self._holds)
+
+    def of(self, resource: str) -> Iterator[Held]:
+        """Yield the holds of a resource."""
+        return (held for held in self._holds.values() if held.hold.resource == resource)
+
+    def fence(self, resource: str) -> int:
+        """Return the highest fence seen for a resource, 0 if none was."""
+        return self._fences.get(resource, 0)
+
+    def put(self, held: Held) -> None:
+        """Keep a hold as it is now.
+
+        It survives a crash of this process at once, of the machine after `flush`.
+
+        Raises:
+            OSError: It could not be written, and is not kept.
+        """
+        records: list[Record] = [Put(held)]
+        if held.hold.fence > self.fence(held.hold.resource):
+            records.append(Seen(held.hold.resource, held.hold.fence))
+        self._append(records)
+
+    def assume(self, held: Held) -> None:
+        """Keep a hold as it is now in memory only: after a crash it is found as it was put last."""
+        self._apply(Put(held))
+
+    def forget(self, hold_id: str) -> None:
+        """Drop a hold; the fences of its resource stay.
+
+        Raises:
+            OSError: It could not be written, and is still kept.
+        """
+        if hold_id in self._holds:
+            self._append([Forget(hold_id)])
+
+    async def flush(self) -> None:
+        """Return once everything that was put so far is on disk.
+
+        Calls at the same time share the wait.
+
+        Raises:
+            OSError: It could not be brought there.
+        """
+        wanted = self._written
+        async with self._flushing:
+            if self._flushed < wanted:
+                reached = self._written
+                # A descriptor of its own: a rewrite may close the other one meanwhile.
+                file = os.dup(self._file)
+                try:
+                    await asyncio.to_thread(os.fdatasync, file)
+                finally:
+                    os.close(file)
+                self._flushed = max(self._flushed, reached)
+
+    def close(self) -> None:
+        """Give the journal up."""
+        for descriptor in (self._file, self._lock):
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+
+    def _append(self, records: Iterable[Record]) -> None:
+        data = b"".join(encode(record) for record in records)
+        try:
+            if os.write(self._file, data) != len(data):
+                raise OSError(28, "the journal could only be written in part")
+        except OSError:
+            # Half a line in the middle would hide nothing but itself; still, take it back.
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file, self._size)
+            raise
+        self._size += len(data)
+        self._written += len(data)
+        for record in records:
+            self._apply(record)
+            self._lines += 1
+        if self._lines > 2 * (len(self._holds) + len(self._fences)) + _SLACK:
+            try:
+                self._rewrite()
+            except OSError as error:
+                log.warning("%s could not be rewritten, so it grows: %s", self._path, error)
+
+    def _apply(self, record: Record) -> None:
+        match record:
+            case Put(held):
+                # The latest put is the last of the dict: the oldest cleaned ones are dropped first.
+                self._holds.pop(held.hold.id, None)
+                self._holds[held.hold.id] = held
+            case Forget(hold_id):
+                self._holds.pop(hold_id, None)
+            case Seen(resource, fence):
+                self._fences[resource] = max(fence, self.fence(resource))
+
+    def _load(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            lines = self._path.read_bytes().splitlines(keepends=True)
+            bad = 0
+            for at, line in enumerate(lines):
+                try:
+                    self._apply(decode(line))
+                except Unreadable:
+                    # The last line may be cut by a crash; any other one is damage.
+                    bad += at + 1 < len(lines)
+            if bad:
+                aside = self._path.with_name(f"{self._path.name}.damaged")
+                aside.write_bytes(b"".join(lines))
+                log.error("%s: %d lines cannot be read; kept in %s", self._path, bad, aside)
+
+    def _rewrite(self) -> None:
+        """Write what is needed to a new file and put it in the place of the old one."""
+        cleaned = [held.hold.id for held in self._holds.values() if not held.is_live]
+        for hold_id in cleaned[:-CLEANED_KEPT]:
+            del self._holds[hold_id]
+        records: list[Record] = [Seen(name, fence) for name, fence in self._fences.items()]
+        records += [Put(held) for held in self._holds.values()]
+        data = b"".join(encode(record) for record in records)
+        new = self._path.with_name(f"{self._path.name}.new")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+        file = os.open(new, flags, 0o600)
+        try:
+            with open(file, "wb", closefd=False) as stream:
+                stream.write(data)
+            os.fsync(file)
+            os.replace(new, self._path)
+            _sync_folder(self._path.parent)
+        except OSError:
+            os.close(file)
+            raise
+        old, self._file = self._file, file
+        if old >= 0:
+            os.close(old)
+        self._size, self._lines = len(data), len(records)
+        self._flushed = self._written
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,164 @@
+"""What a manager represents and what is held of it, in the words of the domain.
+
+Plain values: nothing here reads a file or talks to anyone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from pydantic import BaseModel
+
+#: What resources and managers may be called, in the lab.
+NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
+#: The same, for people.
+NAME_RULE = "1 to 63 of a-z 0-9 . _ -, with a letter or digit at both ends"
+
+
+class Kind(StrEnum):
+    """What sort of thing a resource is."""
+
+    VIRTUAL_MACHINE = "virtual-machine"
+    PHYSICAL_SERVER = "physical-server"
+    EDGE_DEVICE = "edge-device"
+    CLOUD_INSTANCE = "cloud-instance"
+    CONTAINER = "container"
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """A graphics or accelerator card."""
+
+    brand: str = ""
+    model: str = ""
+    memory_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingSystem:
+    """An operating system; empty words are not known."""
+
+    family: str = ""
+    distro: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a resource; `None` is not known."""
+
+    cpus: int | None = None
+    memory_bytes: int | None = None
+    gpus: tuple[Gpu, ...] | None = None
+    os: OperatingSystem | None = None
+
+    def over(self, other: Facts) -> Facts:
+        """Return these facts, completed by the other's where nothing is known here."""
+        return Facts(
+            cpus=other.cpus if self.cpus is None else self.cpus,
+            memory_bytes=other.memory_bytes if self.memory_bytes is None else self.memory_bytes,
+            gpus=other.gpus if self.gpus is None else self.gpus,
+            os=other.os if self.os is None else self.os,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """How a divisible resource is shared out."""
+
+    instances: int
+    default_cpus: int = 0
+    default_memory_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How a resource is reached over the network."""
+
+    host: str
+    user: str = ""
+    #: 0 is the protocol's usual port.
+    port: int = 0
+    #: As written in the file; `~` is whoever reads it.
+    key_file: str = ""
+    #: A public key in OpenSSH's form, or `any`, which checks nothing; empty looks in `known_hosts`.
+    host_key: str = ""
+    #: As written in the file; empty is `~/.ssh/known_hosts`.
+    known_hosts: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLimits:
+    """How long each call of a driver may take, in seconds; `None` is the driver's own default."""
+
+    ready_up_s: float | None = None
+    tear_down_s: float | None = None
+    clean_s: float | None = None
+    check_s: float | None = None
+
+
+class NoOptions(BaseModel, extra="forbid"):
+    """The options of a driver that has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One entry of resources.yml."""
+
+    name: str
+    kind: Kind
+    driver: str
+    #: What the file says; it overrides what the driver detects.
+    declared: Facts = Facts()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    access: Access | None = None
+    #: `None` is exclusive: one hold at a time has all of it.
+    division: Division | None = None
+    options: BaseModel = field(default_factory=NoOptions)
+    time_limits: TimeLimits = TimeLimits()
+    #: How often its health is looked at.
+    check_every_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What a hold has of its resource."""
+
+    cpus: int = 0
+    memory_bytes: int = 0
+    #: The cards, by their places in the resource's list.
+    gpus: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """One host of one allocation, on one resource."""
+
+    #: Unique in the lab for ever. Whatever a driver makes is named after it.
+    id: str
+    resource: str
+    fence: int
+    share: Share = Share()
+    allocation_id: str = ""
+    #: The name of the host in the demands.
+    host: str = ""
+    user: str = ""
+    #: What was asked of the host: HostDemand as JSON, with the names of the contract.
+    demand: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How a test reaches a host."""
+
+    #: `local`, `ssh`, or a word that driver and test agree on.
+    protocol: str
+    address: str = ""
+    port: int = 0
+    user: str = ""
+    #: A path on the machine of the holder.
+    key_file: str = ""
+    properties: Mapping[str, str] = field(default_factory=dict)

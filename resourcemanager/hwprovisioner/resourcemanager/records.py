@@ -1,0 +1,88 @@
+"""What stands in the journal, one JSON value a line, each with its checksum."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from hwprovisioner.resourcemanager.holds import Held, Phase
+from hwprovisioner.resourcemanager.model import Connection, Hold, Share
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """A hold as it is now."""
+
+    held: Held
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """A hold that is no longer of interest."""
+
+    hold_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The highest fence seen for a resource."""
+
+    resource: str
+    fence: int
+
+
+Record = Put | Forget | Seen
+
+
+class Unreadable(Exception):
+    """A line that is not a whole record."""
+
+
+def encode(record: Record) -> bytes:
+    """Return a record as a line."""
+    match record:
+        case Put(held):
+            data: dict[str, object] = {"put": asdict(held)}
+        case Forget(hold_id):
+            data = {"forget": hold_id}
+        case Seen(resource, fence):
+            data = {"seen": resource, "fence": fence}
+    text = json.dumps(data, separators=(",", ":")).encode()
+    return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
+def decode(line: bytes) -> Record:
+    """Return the record in a line.
+
+    Raises:
+        Unreadable: It was cut or changed, or a newer version wrote it.
+    """
+    checksum, _, text = line.rstrip(b"\n").partition(b" ")
+    if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(text):
+        raise Unreadable("cut or changed")
+    try:
+        return _record(json.loads(text))
+    except (KeyError, TypeError, ValueError) as error:
+        raise Unreadable(f"not known: {error!r}") from error
+
+
+def _record(data: dict[str, Any]) -> Record:
+    if "put" in data:
+        return Put(_held(data["put"]))
+    if "forget" in data:
+        return Forget(data["forget"])
+    return Seen(data["seen"], data["fence"])
+
+
+def _held(data: dict[str, Any]) -> Held:
+    hold, connection = data["hold"], data["connection"]
+    share = hold["share"]
+    share = Share(share["cpus"], share["memory_bytes"], tuple(share["gpus"]))
+    return Held(
+        hold=Hold(**(hold | {"share": share})),
+        phase=Phase(data["phase"]),
+        connection=Connection(**connection) if connection is not None else None,
+        reason=data["reason"],
+    )

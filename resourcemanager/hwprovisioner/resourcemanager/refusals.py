@@ -1,0 +1,70 @@
+"""What the lab says when it ends a stream."""
+
+from __future__ import annotations
+
+import grpc
+import grpc.aio
+from google.rpc import error_details_pb2  # type: ignore[import-untyped]
+from grpc_status import rpc_status  # type: ignore[import-untyped]
+
+from hwprovisioner.resourcemanager.errors import BadRegistration, RefusedByLab, Superseded
+
+#: Connecting again with the same words would be answered the same.
+_FINAL = frozenset(
+    {
+        grpc.StatusCode.PERMISSION_DENIED,
+        grpc.StatusCode.UNAUTHENTICATED,
+        grpc.StatusCode.UNIMPLEMENTED,
+    }
+)
+
+
+def words(error: grpc.aio.AioRpcError) -> str:
+    """Return why a call ended, in one line."""
+    details = " ".join((error.details() or "").split())
+    return f"{error.code().name}: {details}" if details else error.code().name
+
+
+def final_refusal(error: grpc.aio.AioRpcError) -> RefusedByLab | None:
+    """Return why there is no use in connecting again; `None` if there is."""
+    code = error.code()
+    if code is grpc.StatusCode.INVALID_ARGUMENT:
+        message = f"the lab does not take this manager: {words(error)}"
+        return BadRegistration(message, _violations(error))
+    if code is grpc.StatusCode.ABORTED and _reason(error) == "SUPERSEDED":
+        return Superseded(
+            "another resource manager has registered with this id and takes over; "
+            "give each its own HWP_MANAGER_ID if both are meant to run"
+        )
+    if code in _FINAL:
+        return RefusedByLab(f"the lab does not take this manager: {words(error)}")
+    return None
+
+
+def _details(error: grpc.aio.AioRpcError) -> list[object]:
+    # A peer may send anything here; what cannot be read says nothing.
+    try:
+        status = rpc_status.from_call(error)
+    except ValueError:
+        return []
+    found: list[object] = []
+    for detail in status.details if status is not None else ():
+        for kind in (error_details_pb2.ErrorInfo, error_details_pb2.BadRequest):
+            message = kind()
+            if detail.Is(message.DESCRIPTOR) and detail.Unpack(message):
+                found.append(message)
+    return found
+
+
+def _reason(error: grpc.aio.AioRpcError) -> str:
+    infos = [one for one in _details(error) if isinstance(one, error_details_pb2.ErrorInfo)]
+    return str(infos[0].reason) if infos else ""
+
+
+def _violations(error: grpc.aio.AioRpcError) -> list[tuple[str, str]]:
+    return [
+        (str(violation.field), str(violation.description))
+        for one in _details(error)
+        if isinstance(one, error_details_pb2.BadRequest)
+        for violation in one.field_violations
+    ]

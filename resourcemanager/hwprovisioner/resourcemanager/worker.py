@@ -1,0 +1,144 @@
+"""Readies up, tears down and cleans: one task for each hold, so that none waits for another."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from hwprovisioner.resourcemanager import calls, codec
+from hwprovisioner.resourcemanager.backoff import CLEANING, Backoff
+from hwprovisioner.resourcemanager.errors import DriverError
+from hwprovisioner.resourcemanager.holds import Held, Phase
+from hwprovisioner.resourcemanager.journal import Journal
+from hwprovisioner.resourcemanager.progress import Progress
+from hwprovisioner.resourcemanager.represented import Represented
+from hwprovisioner.v1 import manager_stream_pb2 as stream
+
+log = logging.getLogger(__name__)
+
+Send = Callable[[stream.SubscribeRequest], None]
+
+
+class Worker:
+    """Does for holds what their phases ask for, and journals what came of it."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        tasks: asyncio.TaskGroup,
+        send: Send,
+        on_cleaned: Callable[[Represented], None],
+        backoff: Backoff = CLEANING,
+    ) -> None:
+        self._journal = journal
+        self._tasks = tasks
+        self._send = send
+        self._on_cleaned = on_cleaned
+        self._backoff = backoff
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._cleaning: set[str] = set()
+
+    def is_at_work(self, hold_id: str) -> bool:
+        """Say whether something is being done for a hold."""
+        return hold_id in self._running
+
+    def is_cleaning(self, hold_id: str) -> bool:
+        """Say whether a hold is being torn down and cleaned right now."""
+        return hold_id in self._cleaning
+
+    def start(self, hold_id: str, represented: Represented) -> None:
+        """Do what the phase of a hold asks for, cancelling what was done for an earlier one."""
+        phase = self._journal.holds[hold_id].phase
+        if phase is Phase.PREPARING:
+            work = self._ready_up(hold_id, represented)
+        elif phase is Phase.CLEANING:
+            work = self._clean_up(hold_id, represented, self._running.get(hold_id))
+            self._cleaning.add(hold_id)
+        else:
+            return
+        task = self._tasks.create_task(work, name=f"{phase} {hold_id}")
+        self._running[hold_id] = task
+        task.add_done_callback(lambda done: self._ended(hold_id, done))
+
+    async def stop(self) -> None:
+        """Cancel everything and see it out. The journal says what to go on with."""
+        running = list(self._running.values())
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
+
+    def _ended(self, hold_id: str, task: asyncio.Task[None]) -> None:
+        if self._running.get(hold_id) is task:
+            del self._running[hold_id]
+            self._cleaning.discard(hold_id)
+
+    async def _ready_up(self, hold_id: str, represented: Represented) -> None:
+        hold = self._journal.holds[hold_id].hold
+        progress = self._progress(hold_id)
+        try:
+            await self._journal.flush()
+            connection = await calls.prepare(represented.driver, hold, progress.report)
+        except (DriverError, OSError) as error:
+            progress.close()
+            words = str(error) if isinstance(error, DriverError) else f"journal: {error}"
+            log.warning("hold %s on %s failed: %s", hold_id, hold.resource, words)
+            self.become(self._journal.holds[hold_id].failed(words))
+        else:
+            progress.close()
+            log.info("hold %s on %s is ready", hold_id, hold.resource)
+            self.become(self._journal.holds[hold_id].prepared(connection))
+        self.tell(hold_id)
+
+    async def _clean_up(
+        self, hold_id: str, represented: Represented, before: asyncio.Task[None] | None
+    ) -> None:
+        if before is not None:
+            before.cancel()
+            await asyncio.wait([before])
+        progress = self._progress(hold_id)
+        tries = 0
+        while True:
+            hold = self._journal.holds[hold_id].hold
+            try:
+                await calls.tear_down(represented.driver, hold, progress.report)
+                await calls.clean(represented.driver, hold, progress.report)
+                break
+            except DriverError as error:
+                tries += 1
+                delay_s = self._backoff.delay_s(tries)
+                words = f"{error}; try {tries + 1} in {delay_s:.1f} s"
+                log.warning("hold %s on %s is not clean: %s", hold_id, hold.resource, words)
+                progress.report(f"not clean: {words}")
+                await asyncio.sleep(delay_s)
+        progress.close()
+        log.info("hold %s on %s is cleaned", hold_id, hold.resource)
+        self.become(self._journal.holds[hold_id].cleaned())
+        self._on_cleaned(represented)
+        self.tell(hold_id)
+
+    def become(self, held: Held) -> None:
+        """Journal a hold as it is now.
+
+        If the disk refuses, the manager goes on; after a crash it would redo a little.
+        """
+        try:
+            self._journal.put(held)
+        except OSError as error:
+            log.error("journal: %s; hold %s is kept in memory only", error, held.hold.id)
+            self._journal.assume(held)
+
+    def tell(self, hold_id: str) -> None:
+        """Tell the lab how a hold stands."""
+        message = codec.standing(self._journal.holds[hold_id])
+        if message is not None:
+            self._send(message)
+
+    def _progress(self, hold_id: str) -> Progress:
+        def send(line: str) -> None:
+            held = self._journal.holds.get(hold_id)
+            if held is not None:
+                self._send(codec.progress(held.hold, line))
+
+        return Progress(send)
