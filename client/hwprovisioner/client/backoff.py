@@ -17,7 +17,7 @@ def full_jitter(
 
     Args:
         attempt: How many tries have failed, from 1.
-        draw: A random number from 0 to 1: thousands of clients that lost the same server spread out.
+        draw: A random number from 0 to 1, so that thousands that lost the same server spread out.
         base_s: The most after the first failure.
         cap_s: The most after many failures.
     """

@@ -22,9 +22,9 @@ class Time(Protocol):
 class SystemTime:
     """The machine's own clock.
 
-    Where there is CLOCK_BOOTTIME (Linux) it counts a suspended machine's sleep too, as macOS' and
-    Windows' monotonic clocks partly do not: there, a lease that ended in the sleep is noticed by the
-    next heartbeat instead of at once. A stopped process (SIGSTOP) is seen by every clock.
+    Where there is CLOCK_BOOTTIME (Linux) it counts a suspended machine's sleep too. Elsewhere it
+    may not: a lease that ended in the sleep is then noticed by the next heartbeat instead of at
+    once. A stopped process (SIGSTOP) is seen by every clock.
     """
 
     def __init__(self) -> None:

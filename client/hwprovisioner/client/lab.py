@@ -1,6 +1,7 @@
 """The lab as an asyncio program sees it; `blocking.py` has the same for everybody else.
 
-Messages of listings are the contract's own (`hwprovisioner.v1`); what a test holds is `AsyncHardware`.
+Messages of listings are the contract's own (`hwprovisioner.v1`); what a test holds is
+`AsyncHardware`.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ Answer = TypeVar("Answer")
 class AsyncLab:
     """A lab: allocates hardware, and tells what there is.
 
-    Belongs to the event loop that uses it first. `async with AsyncLab() as lab` closes its connections;
-    so does dropping it. Every call raises a `LabError`; only a lab that is away is tried again.
+    Belongs to the event loop that uses it first. `async with AsyncLab() as lab` closes its
+    connections; so does dropping it. Every call that fails raises a `LabError`; only a lab that is
+    away is tried again.
     """
 
     def __init__(
@@ -274,7 +276,7 @@ class AsyncLab:
     ) -> AsyncIterator[pb.AllocationUpdate]:
         """Tells what becomes of an allocation, first where it stands, until it has ended.
 
-        A lost stream is taken up again; the update then tells once more where the allocation stands.
+        A lost stream is taken up again; the next update tells once more where it stands.
         """
         message = pb.WatchAllocationRequest(allocation_id=allocation_id, token=token)
         backoff = Backoff(limit_s=self.settings.contact_limit_s, time=self._time)
@@ -299,7 +301,7 @@ class AsyncLab:
         return self._opened
 
     async def _call(self, send: Callable[[float], Awaitable[Answer]]) -> Answer:
-        """Sends a unary call with a deadline, again while the lab is away; all of them may repeat."""
+        """Sends a unary call with a deadline; again while the lab is away, as all may repeat."""
         backoff = Backoff(limit_s=self.settings.contact_limit_s, time=self._time)
         while True:
             try:

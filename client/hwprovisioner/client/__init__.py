@@ -1,0 +1,111 @@
+"""The SDK of the lab: demand hardware, use it, give it back.
+
+    with Lab().allocate(cpus=4) as hardware:
+        hardware.host.run("make bench")
+
+Names are loaded when they are first used, so that `except LeaseLost` alone costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hwprovisioner.client.allocating import AsyncAllocating, AsyncHardware, AsyncHost
+    from hwprovisioner.client.blocking import Allocating, Hardware, Host, Lab
+    from hwprovisioner.client.errors import (
+        BadDemand,
+        CommandFailed,
+        CommandTimeout,
+        LabError,
+        LabUnavailable,
+        LeaseLost,
+        NotAllowed,
+        NotFound,
+        PrepareFailed,
+        RevisionForgotten,
+        Unsatisfiable,
+        Violation,
+        WaitTimeout,
+        WrongHost,
+    )
+    from hwprovisioner.client.facts import Connection, Gpu, Os
+    from hwprovisioner.client.lab import AsyncLab
+    from hwprovisioner.client.listing import Listing
+    from hwprovisioner.client.running import Completed
+    from hwprovisioner.client.settings import Settings
+    from hwprovisioner.client.updates import Phase, Update
+
+_HOME = {
+    "allocating": ("AsyncAllocating", "AsyncHardware", "AsyncHost"),
+    "blocking": ("Allocating", "Hardware", "Host", "Lab"),
+    "errors": (
+        "BadDemand",
+        "CommandFailed",
+        "CommandTimeout",
+        "LabError",
+        "LabUnavailable",
+        "LeaseLost",
+        "NotAllowed",
+        "NotFound",
+        "PrepareFailed",
+        "RevisionForgotten",
+        "Unsatisfiable",
+        "Violation",
+        "WaitTimeout",
+        "WrongHost",
+    ),
+    "facts": ("Connection", "Gpu", "Os"),
+    "lab": ("AsyncLab",),
+    "listing": ("Listing",),
+    "running": ("Completed",),
+    "settings": ("Settings",),
+    "updates": ("Phase", "Update"),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [
+    "Allocating",
+    "AsyncAllocating",
+    "AsyncHardware",
+    "AsyncHost",
+    "AsyncLab",
+    "BadDemand",
+    "CommandFailed",
+    "CommandTimeout",
+    "Completed",
+    "Connection",
+    "Gpu",
+    "Hardware",
+    "Host",
+    "Lab",
+    "LabError",
+    "LabUnavailable",
+    "LeaseLost",
+    "Listing",
+    "NotAllowed",
+    "NotFound",
+    "Os",
+    "Phase",
+    "PrepareFailed",
+    "RevisionForgotten",
+    "Settings",
+    "Unsatisfiable",
+    "Update",
+    "Violation",
+    "WaitTimeout",
+    "WrongHost",
+]
+
+
+def __getattr__(name: str) -> object:
+    if (module := _MODULE_OF.get(name)) is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,325 @@
+"""The lab for programs that block: the same as `lab.py`, over one background thread per process."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import Self, TypeVar
+
+from hwprovisioner.client.allocating import AsyncAllocating, AsyncHardware, AsyncHost
+from hwprovisioner.client.demands import Hosts
+from hwprovisioner.client.durations import Span
+from hwprovisioner.client.errors import LabError
+from hwprovisioner.client.holding import Held, HeldHost
+from hwprovisioner.client.lab import AsyncLab
+from hwprovisioner.client.listing import Listing
+from hwprovisioner.client.loop_thread import Mailbox, leave_behind, loop_thread
+from hwprovisioner.client.running import Command, Completed
+from hwprovisioner.client.session import NoticeCallback, UpdateCallback
+from hwprovisioner.client.settings import Settings
+from hwprovisioner.client.updates import Update
+from hwprovisioner.v1 import allocate_service_pb2 as pb
+from hwprovisioner.v1.allocation_pb2 import Allocation, Requestor
+from hwprovisioner.v1.demand_pb2 import Demands
+from hwprovisioner.v1.heartbeat_service_pb2 import HeartbeatResponse
+from hwprovisioner.v1.resource_pb2 import Manager, Resource
+
+Answer = TypeVar("Answer")
+
+
+class Lab:
+    """A lab: allocates hardware, and tells what there is.
+
+    May be used from several threads, and anew in a forked child. `with Lab() as lab` closes its
+    connections; so does dropping it. Every call that fails raises a `LabError`.
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        heartbeat_address: str | None = None,
+        *,
+        settings: Settings | None = None,
+    ) -> None:
+        """Remembers where the lab is; nothing is connected yet.
+
+        Args:
+            address: Of the Allocate service; else environment ALLOCATE_API, else 127.0.0.1:8080.
+            heartbeat_address: Of the Heartbeat service; else HEARTBEAT_API, else 127.0.0.1:7080.
+            settings: Instead of both and the environment.
+
+        Raises:
+            BadDemand: An address cannot be read.
+        """
+        self.settings = settings or Settings.from_env(
+            os.environ, allocate_address=address, heartbeat_address=heartbeat_address
+        )
+        self._open()
+
+    def _open(self) -> None:
+        self._pid = os.getpid()
+        self._async = AsyncLab(settings=self.settings)
+        weakref.finalize(self, _close_soon, self._pid, self._async).atexit = False
+
+    def _lab(self) -> AsyncLab:
+        """Gives the lab to use in this process."""
+        if self._pid != os.getpid():
+            leave_behind(self._async)
+            self._open()
+        return self._async
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connections. What is still allocated expires unless it was released."""
+        loop_thread().call(self._lab().close())
+
+    def allocate(
+        self,
+        *,
+        demands: Demands | Hosts | None = None,
+        priority: int = 0,
+        wait: Span | None = None,
+        lease_ttl: Span | None = None,
+        max_duration: Span | None = None,
+        request_id: str | None = None,
+        requestor: Requestor | None = None,
+        on_update: UpdateCallback | None = None,
+        on_notice: NoticeCallback | None = None,
+        **keywords: object,
+    ) -> Allocating:
+        """Asks for hardware: `with lab.allocate(cpus=4) as hardware`.
+
+        As `AsyncLab.allocate`. `on_update` is called in the waiting thread, `on_notice` in the
+        background thread.
+
+        Raises:
+            BadDemand: A demand, a span of time or the priority is wrong.
+        """
+        news: Mailbox[Update] = Mailbox()
+        asked = self._lab().allocate(
+            demands=demands,
+            priority=priority,
+            wait=wait,
+            lease_ttl=lease_ttl,
+            max_duration=max_duration,
+            request_id=request_id,
+            requestor=requestor,
+            on_update=news.put,
+            on_notice=on_notice,
+            **keywords,
+        )
+        return Allocating(self, asked, news, on_update)
+
+    def release(self, allocation_id: str, token: str) -> Allocation:
+        """Gives an allocation back. Releasing what has ended changes nothing."""
+        return self._call(self._lab().release(allocation_id, token))
+
+    def heartbeat(self, allocation_id: str, token: str) -> HeartbeatResponse:
+        """Sends one heartbeat. Blocks do this by themselves."""
+        return self._call(self._lab().heartbeat(allocation_id, token))
+
+    def get_allocation(self, allocation_id: str, token: str = "") -> Allocation:
+        """Shows one allocation; with its token also the connections."""
+        return self._call(self._lab().get_allocation(allocation_id, token))
+
+    def list_allocations(
+        self, *, states: Iterable[str] = (), user: str = ""
+    ) -> Listing[Allocation]:
+        """Lists allocations by id; see `AsyncLab.list_allocations`."""
+        return self._call(self._lab().list_allocations(states=states, user=user))
+
+    def get_resource(self, name: str) -> Resource:
+        """Shows one resource."""
+        return self._call(self._lab().get_resource(name))
+
+    def list_resources(
+        self,
+        *,
+        demand: Mapping[str, object] | None = None,
+        manager: str = "",
+        free: bool = False,
+    ) -> Listing[Resource]:
+        """Lists resources by name; see `AsyncLab.list_resources`."""
+        return self._call(self._lab().list_resources(demand=demand, manager=manager, free=free))
+
+    def list_managers(self, *, presences: Iterable[str] = ()) -> Listing[Manager]:
+        """Lists resource managers by id; see `AsyncLab.list_managers`."""
+        return self._call(self._lab().list_managers(presences=presences))
+
+    def explain(
+        self, *, demands: Demands | Hosts | None = None, **keywords: object
+    ) -> pb.ExplainResponse:
+        """Tells for each resource why it can or cannot serve the demands now, and whether ever."""
+        return self._call(self._lab().explain(demands=demands, **keywords))
+
+    def drain_resource(self, name: str, reason: str = "", operator: str = "") -> Resource:
+        """Takes a resource out of service: what holds it may stay, nothing new is granted."""
+        return self._call(self._lab().drain_resource(name, reason, operator))
+
+    def enable_resource(self, name: str, operator: str = "") -> Resource:
+        """Puts a drained resource back into service."""
+        return self._call(self._lab().enable_resource(name, operator))
+
+    def watch_lab(self, after_revision: int = 0) -> Iterator[pb.WatchLabResponse]:
+        """Tells every change of the lab, in order; see `AsyncLab.watch_lab`."""
+        return _step_by_step(self._lab().watch_lab(after_revision))
+
+    def watch_allocation(
+        self, allocation_id: str, token: str = ""
+    ) -> Iterator[pb.AllocationUpdate]:
+        """Tells what becomes of an allocation, until it has ended."""
+        return _step_by_step(self._lab().watch_allocation(allocation_id, token))
+
+    def _call(self, work: Coroutine[None, None, Answer]) -> Answer:
+        return loop_thread().call(work)
+
+
+class Host(HeldHost):
+    """A granted host."""
+
+    __slots__ = ("_hardware", "_host")
+
+    def __init__(self, host: AsyncHost, hardware: Hardware) -> None:
+        super().__init__(host.facts, host.lease)
+        self._host = host
+        self._hardware = hardware
+
+    def run(
+        self,
+        command: Command,
+        *,
+        check: bool = True,
+        timeout: Span | None = None,
+        input: str | bytes | None = None,  # named as in subprocess.run
+    ) -> Completed:
+        """Runs a command on the host, and stops it at once when the lease is lost.
+
+        Args:
+            command: One line for `sh`, or a program and its arguments.
+            check: Whether an exit code other than 0 raises.
+            timeout: How long it may take; None: as long as it wants.
+            input: What it reads from its standard input; None: nothing.
+
+        Raises:
+            LeaseLost: The host must not be used any more, or so it became.
+            CommandFailed: The exit code was not 0, and `check` is set.
+            CommandTimeout: It took too long, and was stopped.
+            WrongHost: The host is not reached by `local` or `ssh`.
+        """
+        self._hardware.check()
+        return loop_thread().call(
+            self._host.run(command, check=check, timeout=timeout, input=input)
+        )
+
+
+class Hardware(Held[Host]):
+    """Allocated hardware: `hardware.host`, or `hardware["db"]` when there are several."""
+
+    def __init__(self, hardware: AsyncHardware) -> None:
+        self._pid = os.getpid()
+        self._async = hardware
+        super().__init__(
+            hardware.session, {name: Host(h, self) for name, h in hardware.all_hosts.items()}
+        )
+
+    def check(self) -> None:
+        """Does nothing while the hosts may be used.
+
+        Raises:
+            LeaseLost: They must not.
+            LabError: This is a forked child; the allocation is its parent's.
+        """
+        if self._pid != os.getpid():
+            raise LabError(
+                f"allocation {self.allocation_id} belongs to process {self._pid}, which forked this"
+                " one; allocate in the child, or run its commands in the parent",
+                reason="OTHER_PROCESS",
+                metadata={"allocation_id": self.allocation_id, "pid": str(self._pid)},
+            )
+        super().check()
+
+    def release(self) -> None:
+        """Gives it back now instead of at the end of the block. Doing so twice changes nothing."""
+        if self._pid == os.getpid():
+            loop_thread().call(self._async.release())
+
+
+class Allocating:
+    """A request that becomes hardware for the length of a `with` block."""
+
+    def __init__(
+        self,
+        lab: Lab,
+        asked: AsyncAllocating,
+        news: Mailbox[Update],
+        on_update: UpdateCallback | None,
+    ) -> None:
+        self._lab = lab  # Keeps the connections open.
+        self._asked = asked
+        self._news = news
+        self._on_update = on_update
+        self._pid = os.getpid()
+
+    def __enter__(self) -> Hardware:
+        """Asks, and waits until all hosts are ready; raises as `AsyncAllocating.__aenter__`.
+
+        However the wait ends (an error, Ctrl-C, a time-out that raises), nothing stays allocated.
+        """
+        thread = loop_thread()
+        thread.at_exit(self._asked.abandon)
+        try:
+            hardware = thread.call(self._asked.__aenter__(), self._news, self._on_update)
+            return Hardware(hardware)
+        except BaseException:
+            # The interruption may have come just after the grant.
+            thread.call(self._asked.abandon())
+            thread.not_at_exit(self._asked.abandon)
+            raise
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Gives the hardware back, unless in a forked child; raises as its asyncio twin."""
+        if self._pid != os.getpid():
+            return
+        thread = loop_thread()
+        try:
+            thread.call(self._asked.__aexit__(kind, error, traceback))
+        finally:
+            thread.not_at_exit(self._asked.abandon)
+
+
+def _close_soon(pid: int, lab: AsyncLab) -> None:
+    """Closes the connections of a lab that nobody has any more."""
+    if pid == os.getpid():
+        loop_thread().soon(lab.close)
+    else:
+        leave_behind(lab)
+
+
+def _step_by_step(items: AsyncIterator[Answer]) -> Iterator[Answer]:
+    """Takes one item after another out of the background loop."""
+
+    async def step() -> tuple[Answer] | None:
+        async for item in items:
+            return (item,)
+        return None
+
+    thread = loop_thread()
+    while (item := thread.call(step())) is not None:
+        yield item[0]

@@ -1,0 +1,97 @@
+"""What becomes of a request, told over as many streams as it takes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import grpc
+
+from hwprovisioner.client.backoff import full_jitter
+from hwprovisioner.client.channel import Channels
+from hwprovisioner.client.clock import Time
+from hwprovisioner.client.errors import LabUnavailable
+from hwprovisioner.client.failures import decode, from_rpc, is_worth_retrying, unavailable
+from hwprovisioner.v1 import allocate_service_pb2 as pb
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """The lab has taken the request: comes once, before every update."""
+
+    allocation_id: str
+    token: str
+    sent_s: float
+    """When the request was sent."""
+    remaining_s: float
+    """What the lease had left when the lab answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Away:
+    """The lab does not answer for now."""
+
+    trouble: LabUnavailable
+
+
+Event = Met | Away | pb.AllocationUpdate
+
+
+async def follow(
+    channels: Channels, request: pb.AllocateRequest, address: str, time: Time
+) -> AsyncIterator[Event]:
+    """Asks, and tells what becomes of it until it has ended.
+
+    The request is sent again with the same id until the token is known, so that it stays one
+    allocation. From then on a lost stream is taken up by a watch: an allocation that the lab has
+    forgotten is not asked for anew.
+
+    Raises:
+        LabError: The lab refuses.
+    """
+    met: Met | None = None
+    failures = 0
+    while True:
+        try:
+            async for event in _watch(channels, met) if met else _ask(channels, request, time):
+                failures = 0
+                if isinstance(event, Met):
+                    met = event
+                yield event
+                if isinstance(event, pb.AllocationUpdate) and event.HasField("ended"):
+                    return
+            trouble = LabUnavailable("the stream of updates ended early", reason="STREAM_LOST")
+        except grpc.aio.AioRpcError as error:
+            if not is_worth_retrying(error):
+                raise from_rpc(error, address) from None
+            trouble = unavailable(decode(error), address)
+        failures += 1
+        yield Away(trouble)
+        await time.sleep(full_jitter(failures, random.random()))  # noqa: S311
+
+
+async def _ask(
+    channels: Channels, request: pb.AllocateRequest, time: Time
+) -> AsyncIterator[Met | pb.AllocationUpdate]:
+    sent_s = time.now()
+    call = channels.allocate.Allocate(request)
+    try:
+        async for response in call:
+            if response.token:
+                allocation = response.update.allocation
+                remaining_s = allocation.remaining_lease.ToTimedelta().total_seconds()
+                yield Met(allocation.id, response.token, sent_s, remaining_s)
+            yield response.update
+    finally:
+        call.cancel()
+
+
+async def _watch(channels: Channels, met: Met) -> AsyncIterator[pb.AllocationUpdate]:
+    request = pb.WatchAllocationRequest(allocation_id=met.allocation_id, token=met.token)
+    call = channels.allocate.WatchAllocation(request)
+    try:
+        async for response in call:
+            yield response.update
+    finally:
+        call.cancel()

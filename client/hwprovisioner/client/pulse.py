@@ -1,0 +1,109 @@
+"""The heartbeats of one allocation, from its first update until it is over."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+
+import grpc
+
+from hwprovisioner.client.backoff import full_jitter
+from hwprovisioner.client.clock import Time
+from hwprovisioner.client.errors import LeaseLost
+from hwprovisioner.client.failures import Report, decode, ended_lease
+from hwprovisioner.client.lease import Lease
+from hwprovisioner.v1.heartbeat_service_pb2 import HeartbeatRequest, HeartbeatResponse, Notice
+from hwprovisioner.v1.heartbeat_service_pb2_grpc import HeartbeatServiceAsyncStub
+
+_LOG = logging.getLogger(__name__)
+
+# Answers about this lease. Everything else is about the way to it, and is tried again.
+_FINAL = {"PERMISSION_DENIED", "UNAUTHENTICATED", "NOT_FOUND", "INVALID_ARGUMENT", "ABORTED"}
+
+
+def loss_in(report: Report, allocation_id: str) -> LeaseLost | None:
+    """Tells whether a failed heartbeat means that the lease is over, and if so why."""
+    if report.code == "ABORTED" and report.reason == "ALLOCATION_ENDED":
+        return ended_lease(report, allocation_id)
+    if report.code in _FINAL:
+        reason = report.reason or report.code
+        return LeaseLost(reason, report.message, allocation_id, code=report.code)
+    return None
+
+
+def delay_after(response: HeartbeatResponse) -> float:
+    """Seconds until the next heartbeat: the lab's word, but never beyond half the lease."""
+    remaining_s = response.remaining_lease.ToTimedelta().total_seconds()
+    asked_s = response.next_heartbeat_delay.ToTimedelta().total_seconds()
+    return min(asked_s if asked_s > 0 else remaining_s / 3, remaining_s / 2)
+
+
+class Pulse:
+    """Beats until the lab says that the allocation is over."""
+
+    def __init__(
+        self,
+        stub: HeartbeatServiceAsyncStub,
+        lease: Lease,
+        token: str,
+        *,
+        time: Time,
+        timeout_s: float,
+        on_notice: Callable[[Notice], None],
+    ) -> None:
+        self._stub = stub
+        self._lease = lease
+        self._request = HeartbeatRequest(allocation_id=lease.allocation_id, token=token)
+        self._time = time
+        self._timeout_s = timeout_s
+        self._on_notice = on_notice
+        self._hurry = asyncio.Event()
+        self._told: set[str] = set()
+
+    def hurry(self) -> None:
+        """Sends the next heartbeat now."""
+        self._hurry.set()
+
+    async def run(self) -> LeaseLost:
+        """Beats, the first time at once, until the allocation is over; returns why."""
+        failures = 0
+        while True:
+            sent_s = self._time.now()
+            try:
+                response = await self._stub.Heartbeat(self._request, timeout=self._timeout_s)
+            except grpc.aio.AioRpcError as error:
+                report = decode(error)
+                if (loss := loss_in(report, self._lease.allocation_id)) is not None:
+                    return loss
+                failures += 1
+                self._lease.troubled(f"{report.code} {report.message}".strip())
+                delay_s = report.retry_delay_s + full_jitter(failures, random.random())  # noqa: S311
+            else:
+                failures = 0
+                self._lease.accepted(sent_s, response.remaining_lease.ToTimedelta().total_seconds())
+                self._pass_on(response)
+                delay_s = delay_after(response)
+            await self._pause(delay_s)
+
+    def _pass_on(self, response: HeartbeatResponse) -> None:
+        """Tells each notice once."""
+        for notice in response.notices:
+            if notice.message not in self._told:
+                self._told.add(notice.message)
+                _LOG.warning("allocation %s: %s", self._lease.allocation_id, notice.message)
+                self._on_notice(notice)
+
+    async def _pause(self, seconds: float) -> None:
+        """Waits for the time to pass or for somebody in a hurry."""
+        self._hurry.clear()
+        waits = (
+            asyncio.ensure_future(self._time.sleep(seconds)),
+            asyncio.ensure_future(self._hurry.wait()),
+        )
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()

@@ -1,0 +1,339 @@
+"""One allocation from its request to its release: the part that blocking and asyncio share.
+
+Four tasks belong to a session: one follows what becomes of the request; one beats from the first
+update on; one counts the time while the request waits; and once the hosts are ready, one watches
+the lease's deadline. `close` ends them all and gives the allocation back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from hwprovisioner.client.channel import Channels
+from hwprovisioner.client.clock import Time
+from hwprovisioner.client.errors import LabError, LabUnavailable, LeaseLost
+from hwprovisioner.client.failures import end_word, from_end
+from hwprovisioner.client.follow import Away, Met, follow
+from hwprovisioner.client.giving_back import give_back
+from hwprovisioner.client.lease import LAPSED, Lease
+from hwprovisioner.client.patience import given_up
+from hwprovisioner.client.pulse import Pulse
+from hwprovisioner.client.settings import Settings
+from hwprovisioner.client.updates import Phase, Update
+from hwprovisioner.v1 import allocate_service_pb2 as pb
+from hwprovisioner.v1.allocation_pb2 import Allocation
+from hwprovisioner.v1.heartbeat_service_pb2 import Notice
+
+_LOG = logging.getLogger(__name__)
+
+UpdateCallback = Callable[[Update], None]
+NoticeCallback = Callable[[Notice], None]
+LostCallback = Callable[[LeaseLost], None]
+
+Told = TypeVar("Told")
+
+TICK_S = 1.0
+"""How often a waiting request looks at the time, and a held one at its deadline."""
+TOKEN_LIMIT_S = 2.0
+"""How long giving up waits for the answer to a request just sent, to be able to release it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Callbacks:
+    """What a session tells its holder while it runs, on its event loop."""
+
+    on_update: UpdateCallback | None = None
+    on_notice: NoticeCallback | None = None
+
+
+class Session:
+    """One allocation. Lives on one event loop; only its `lease` may be used from elsewhere."""
+
+    def __init__(
+        self,
+        channels: Channels,
+        request: pb.AllocateRequest,
+        settings: Settings,
+        time: Time,
+        callbacks: Callbacks,
+    ) -> None:
+        self._channels = channels
+        self._request = request
+        self._settings = settings
+        self._time = time
+        self._callbacks = callbacks
+        self._granted: asyncio.Future[Allocation] = asyncio.get_running_loop().create_future()
+        self._answered = asyncio.Event()
+        self._over = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._lost_callbacks: list[LostCallback] = []
+        self._lease: Lease | None = None
+        self._pulse: Pulse | None = None
+        self._trouble: LabUnavailable | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self._asked_s = self._heard_s = time.now()
+        self._news = Update(Phase.QUEUED, "", 0.0)
+        self.token = ""
+        """The allocation's secret; empty before the first update."""
+
+    @property
+    def lease(self) -> Lease:
+        """The lease; there is one from the first update on."""
+        assert self._lease is not None, "the lab has not answered yet"
+        return self._lease
+
+    @property
+    def waited_s(self) -> float:
+        """Seconds from the request to the newest news."""
+        return self._news.waited_s
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has been given back, or is about to be."""
+        return self._closing is not None
+
+    async def granted(self) -> Allocation:
+        """Asks, and waits until all hosts are ready.
+
+        Raises:
+            LabError: They never will be; or the wait was over, or the lab away for too long.
+        """
+        self._start(self._follow(), "follow")
+        self._start(self._count_time(), "count-time")
+        return await asyncio.shield(self._granted)
+
+    def on_lost(self, callback: LostCallback) -> None:
+        """Has a callback called once when the lease is lost; at once if it already is."""
+        if self._over.is_set() and (loss := self.lease.loss):
+            callback(loss)
+        else:
+            self._lost_callbacks.append(callback)
+
+    async def over(self) -> None:
+        """Waits until the hosts must not be used any more; `lease.loss` says why."""
+        await self._over.wait()
+
+    async def close(self) -> None:
+        """Gives the allocation back and ends everything. Safe to call twice, and when it is lost.
+
+        A lab that cannot be told within the limit finds out when the lease expires.
+        """
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close(), name="hwp-close")
+        # Whoever is cancelled while it waits here does not take the release down with it.
+        await asyncio.shield(self._closing)
+
+    # -- what the lab says ---------------------------------------------------------------------
+
+    async def _follow(self) -> None:
+        address = self._settings.allocate_address
+        try:
+            async for event in follow(self._channels, self._request, address, self._time):
+                match event:
+                    case Met():
+                        self._meet(event)
+                    case Away():
+                        self._trouble = event.trouble
+                        self._tell(Phase.AWAY, message=event.trouble.message)
+                    case _:
+                        self._heard_s, self._trouble = self._time.now(), None
+                        self._take(event)
+        except LabError as error:
+            # Once the hosts are in use this alone ends nothing: heartbeats tell what is so.
+            _LOG.info("allocation %s is no longer followed: %s", self._news.allocation_id, error)
+            self._end_wait(error)
+        finally:
+            self._answered.set()
+
+    def _meet(self, met: Met) -> None:
+        """Learns id and token, and begins to beat."""
+        self.token = met.token
+        self._lease = Lease(met.allocation_id, self._time.now)
+        self._lease.accepted(met.sent_s, met.remaining_s, is_beat=False)
+        self._pulse = Pulse(
+            self._channels.heartbeat,
+            self._lease,
+            self.token,
+            time=self._time,
+            timeout_s=self._settings.beat_timeout_s,
+            on_notice=self._pass_on,
+        )
+        self._start(self._beat(self._pulse), "beat")
+        self._answered.set()
+
+    def _take(self, update: pb.AllocationUpdate) -> None:
+        """Acts on one update."""
+        match update.WhichOneof("event"):
+            case "queued":
+                place = update.queued
+                self._tell(Phase.QUEUED, place=place.place, message=place.reason)
+            case "preparing":
+                line = update.preparing
+                self._tell(Phase.PREPARING, host=line.host, message=line.message)
+            case "ready":
+                self._start(self._hand_over(update.allocation), "hand-over")
+            case "ended":
+                reason, detail = update.ended.reason, update.ended.detail
+                if self.lease.trouble:
+                    detail = f"{detail}; heartbeats failed: {self.lease.trouble}"
+                self._end_wait(from_end(reason, detail, update.allocation.id))
+                self._lose(self.lease.end(end_word(reason), detail))
+
+    async def _hand_over(self, allocation: Allocation) -> None:
+        """Hands the hosts over, once the lease is proven to live.
+
+        It nearly always is. After a while without heartbeats, one must be accepted first.
+        """
+        while self.lease.left_s <= 0 and not self._granted.done():
+            assert self._pulse is not None
+            self._pulse.hurry()
+            await self._time.sleep(TICK_S / 10)
+        if self._granted.done():
+            return
+        self._tell(Phase.READY)
+        self.lease.guard()
+        self._granted.set_result(allocation)
+        self._start(self._watch_deadline(), "watch-deadline")
+
+    # -- what time does ------------------------------------------------------------------------
+
+    async def _beat(self, pulse: Pulse) -> None:
+        loss = await pulse.run()
+        self._end_wait(loss)
+        self._lose(self.lease.end(loss.reason, loss.detail))
+
+    async def _watch_deadline(self) -> None:
+        """Fences the holder itself when no heartbeat was accepted in time."""
+        while (loss := self.lease.loss) is None:
+            await self._time.sleep(min(max(self.lease.left_s, 0.0), TICK_S))
+        self._lose(loss)
+
+    async def _count_time(self) -> None:
+        """Repeats the newest news each second, and ends a wait that nobody else ends."""
+        while not self._granted.done():
+            await self._time.sleep(TICK_S)
+            if self._granted.done():
+                return
+            now_s = self._time.now()
+            self._news = replace(self._news, waited_s=now_s - self._asked_s, repeated=True)
+            error = given_up(
+                self._news,
+                wait_s=self._request.wait_timeout.ToTimedelta().total_seconds(),
+                silent_s=now_s - self._heard_s,
+                proven=self._lease is not None and self._lease.left_s > 0,
+                trouble=self._trouble,
+                settings=self._settings,
+            )
+            if error is not None:
+                self._end_wait(error)
+            else:
+                self._show(self._news)
+
+    # -- what the holder is told ---------------------------------------------------------------
+
+    def _tell(self, phase: Phase, *, place: int = 0, host: str = "", message: str = "") -> None:
+        """Tells what is new, and only that, while somebody waits."""
+        if self._granted.done():
+            return
+        allocation_id = self._lease.allocation_id if self._lease else ""
+        waited_s = self._time.now() - self._asked_s
+        update = Update(phase, allocation_id, waited_s, place, host, message)
+        old, self._news = self._news, update
+        if update != replace(old, waited_s=waited_s, repeated=False):
+            self._show(update)
+
+    def _show(self, update: Update) -> None:
+        if self._callbacks.on_update is None:
+            return
+        try:
+            self._callbacks.on_update(update)
+        except Exception as error:  # The holder's own: it ends the wait and comes out there.
+            self._end_wait(error)
+
+    def _pass_on(self, notice: Notice) -> None:
+        if self._callbacks.on_notice is not None:
+            _call(self._callbacks.on_notice, notice)
+
+    def _end_wait(self, error: Exception) -> None:
+        """Ends the wait, if there still is one."""
+        if not self._granted.done():
+            self._granted.set_exception(error)
+            self._granted.exception()  # Marks it as looked at: the holder may have gone.
+
+    def _lose(self, loss: LeaseLost) -> None:
+        """Tells everybody, once, that the hosts must not be used."""
+        if self._over.is_set():
+            return
+        self._over.set()
+        if self._closing or self._granted.cancelled() or self._granted.exception():
+            return
+        _LOG.warning("%s", loss)
+        for callback in self._lost_callbacks:
+            _call(callback, loss)
+
+    # -- the end ---------------------------------------------------------------------------------
+
+    async def _close(self) -> None:
+        try:
+            if why := await self._give_back():
+                _LOG.warning(
+                    "allocation %s was not given back and ends when its lease does: %s",
+                    self._news.allocation_id or self._request.request_id,
+                    why,
+                )
+        finally:
+            self._granted.cancel()
+            if self._lease:
+                self._lease.end("RELEASED", "it was given back")
+            self._over.set()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _give_back(self) -> str:
+        """Releases what the lab may still hold; says why if that failed."""
+        if self._lease is None and self._trouble is None and self._tasks:
+            try:
+                await asyncio.wait_for(self._answered.wait(), TOKEN_LIMIT_S)
+            except TimeoutError:
+                return "the lab had not answered yet"
+        if self._lease is None:
+            return ""
+        loss = self._lease.loss
+        if loss is not None and loss.reason != LAPSED:
+            return ""
+        return await give_back(
+            self._channels,
+            self._lease.allocation_id,
+            self.token,
+            self._settings.release_limit_s,
+        )
+
+    # -- small things ----------------------------------------------------------------------------
+
+    def _start(self, work: Coroutine[None, None, None], name: str) -> None:
+        task = asyncio.create_task(self._supervised(work), name=f"hwp-{name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _supervised(self, work: Coroutine[None, None, None]) -> None:
+        """Turns a bug in a task into the end of the wait, or of the lease, instead of silence."""
+        try:
+            await work
+        except Exception as error:
+            _LOG.exception("a task of allocation %s died", self._news.allocation_id)
+            self._end_wait(error)
+            if self._lease:
+                self._lose(self._lease.end("SDK_FAULT", repr(error)))
+
+
+def _call(callback: Callable[[Told], None], told: Told) -> None:
+    """Calls the holder's own function; what goes wrong in it is its own affair."""
+    try:
+        callback(told)
+    except Exception:
+        _LOG.exception("a callback failed")
