@@ -41,20 +41,30 @@ def run(*command: str) -> None:
         fail("failed: " + " ".join(command))
 
 
+def works(*command: str) -> bool:
+    """Tell whether a command is there and succeeds, without a word."""
+    null = subprocess.DEVNULL
+    try:
+        return subprocess.call(command, stdout=null, stderr=null) == 0
+    except OSError:
+        return False
+
+
 def pip() -> "list[str]":
     """Make the environment where it is missing, and return the pip command that works on it."""
-    is_whole = os.path.exists(PYTHON) and subprocess.call([PYTHON, "-c", ""]) == 0
-    try:
-        import ensurepip  # noqa: F401  # Debian splits it off into python3-venv
-    except ImportError:
-        if subprocess.call([sys.executable, "-m", "pip", "--version"], stdout=subprocess.DEVNULL):
-            fail("this python3 has neither venv nor pip; on Debian: apt install python3-venv")
-        if not is_whole:
-            run(sys.executable, "-m", "venv", "--clear", "--without-pip", VENV)
-        return [sys.executable, "-m", "pip", "--python", PYTHON]
-    if not is_whole:
+    inner = [PYTHON, "-m", "pip"]
+    outer = [sys.executable, "-m", "pip", "--python", PYTHON]
+    if works(*inner, "--version"):
+        return inner
+    if works(sys.executable, "-c", "import ensurepip"):
         run(sys.executable, "-m", "venv", "--clear", VENV)
-    return [PYTHON, "-m", "pip"]
+        return inner
+    # Debian keeps ensurepip in a package of its own; the pip of this Python can do it as well.
+    if not works(sys.executable, "-m", "pip", "--version"):
+        fail("this python3 has neither venv nor pip; on Debian: apt install python3-venv")
+    if not works(PYTHON, "-c", ""):
+        run(sys.executable, "-m", "venv", "--clear", "--without-pip", VENV)
+    return outer
 
 
 def main() -> None:
@@ -73,8 +83,8 @@ def main() -> None:
                 if stamp.read() == wanted:
                     os.utime(STAMP)
                     return
-        print("setup: installing the locked packages into .venv (once; about a minute)", flush=True)
         install = [*pip(), "install", "--quiet", "--disable-pip-version-check"]
+        print("setup: installing the locked packages into .venv (once; about a minute)", flush=True)
         run(*install, "-r", "requirements.lock")
         # The build back end is in the lock, so nothing is fetched past it.
         run(*install, "--no-build-isolation", "--no-deps", "--editable", ".")
