@@ -20,6 +20,8 @@ CODES: Mapping[str, grpc.StatusCode] = {
     "NO_SUCH_ALLOCATION": grpc.StatusCode.NOT_FOUND,
     "NO_SUCH_RESOURCE": grpc.StatusCode.NOT_FOUND,
     "NO_SUCH_MANAGER": grpc.StatusCode.NOT_FOUND,
+    "NO_SUCH_HOLD": grpc.StatusCode.NOT_FOUND,
+    "NAME_TAKEN": grpc.StatusCode.ALREADY_EXISTS,
     "UNSATISFIABLE": grpc.StatusCode.FAILED_PRECONDITION,
     "WRONG_STATE": grpc.StatusCode.FAILED_PRECONDITION,
     "WRONG_TOKEN": grpc.StatusCode.PERMISSION_DENIED,
@@ -95,10 +97,10 @@ def bad_request(violations: Sequence[Violation]) -> Refused:
 def is_refusal(error: BaseException) -> TypeGuard[Refusal]:
     """Say whether an exception is an answer to the caller.
 
-    The reason must be in the table: `ssl.SSLError` and `UnicodeDecodeError` have an attribute of
-    that name, too.
+    The reason must be in the table, and not INTERNAL, which is for faults: `ssl.SSLError` and
+    `UnicodeDecodeError` have an attribute of that name, too.
     """
-    return isinstance(error, Refusal) and error.reason in CODES
+    return isinstance(error, Refusal) and error.reason in CODES and error.reason != "INTERNAL"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import grpc
 import grpc.aio
@@ -17,10 +17,10 @@ _log = logging.getLogger(__name__)
 
 _RequestT = TypeVar("_RequestT")
 _ResponseT = TypeVar("_ResponseT")
-_Handler = grpc.RpcMethodHandler[Any, Any]
+_Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 _Decode = Callable[[bytes], Any]
 _Message = Any
-_Context = grpc.aio.ServicerContext[Any, Any]
+_Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
 class ErrorInterceptor(grpc.aio.ServerInterceptor):
@@ -39,10 +39,10 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         self,
         continuation: Callable[
             [grpc.HandlerCallDetails],
-            Awaitable[grpc.RpcMethodHandler[_RequestT, _ResponseT] | None],
+            "Awaitable[grpc.RpcMethodHandler[_RequestT, _ResponseT] | None]",
         ],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[_RequestT, _ResponseT] | None:
+    ) -> "grpc.RpcMethodHandler[_RequestT, _ResponseT] | None":
         """Return the method's handler, wrapped; none if there is no such method (UNIMPLEMENTED)."""
         handler = await continuation(handler_call_details)
         if handler is None:

@@ -17,13 +17,18 @@ KNOWN_NAMES = frozenset(
         # Allocate, heartbeat, resource manager.
         "HWP_ALLOCATE_PORT",
         "HWP_HEARTBEAT_PORT",
-        "HWP_RESOURCEMANAGER_PORT",
+        "HWP_MANAGER_PORT",
+        "HWP_MANAGER_ID",
+        "HWP_JOURNAL",
         "HWP_ALLOCATE_API",
         "HWP_CONFIG_FILE",
         "HWP_STATE_DIR",
         # `hwp up`, the command line and the pytest plugin.
         "HWP_HEARTBEAT_API",
         "HWP_REDIS_SERVER",
+        "HWP_RELOAD",
+        # The compose file.
+        "HWP_PUBLISH",
         # This project's own tests.
         "HWP_TEST_REDIS_SERVER",
         "HWP_TEST_REQUIRE",

@@ -4,11 +4,11 @@ A service declares its settings by reading them::
 
     @dataclass(frozen=True, slots=True)
     class Settings:
-        port: int
+        reload: bool
 
         @classmethod
         def read(cls, env: EnvReader) -> Self:
-            return cls(port=env.integer("HWP_PORT", "its port", default=1, low=0, high=65535))
+            return cls(reload=env.flag("HWP_RELOAD", "...", default=False))
 
         @classmethod
         def from_env(cls, environ: Mapping[str, str]) -> Self:
