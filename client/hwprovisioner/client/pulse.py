@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import grpc
 
@@ -15,7 +16,9 @@ from hwprovisioner.client.errors import LeaseLost
 from hwprovisioner.client.failures import Report, decode, ended_lease
 from hwprovisioner.client.lease import Lease
 from hwprovisioner.v1.heartbeat_service_pb2 import HeartbeatRequest, HeartbeatResponse, Notice
-from hwprovisioner.v1.heartbeat_service_pb2_grpc import HeartbeatServiceAsyncStub
+
+if TYPE_CHECKING:
+    from hwprovisioner.v1.heartbeat_service_pb2_grpc import HeartbeatServiceAsyncStub
 
 _LOG = logging.getLogger(__name__)
 
