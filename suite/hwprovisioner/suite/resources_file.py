@@ -1,0 +1,35 @@
+"""Which resources.yml the resource manager gets."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from .errors import BadInput
+from .state_folder import StateFolder, write_atomically
+
+_THIS_MACHINE = """\
+# Made by `hwp up` as no other file was named (--config, CONFIG_FILE). Your changes are kept.
+# This machine itself; its cores, memory, GPUs and operating system are detected.
+resources:
+  static:
+    local:
+      driver: local
+"""
+
+
+def settle(option: Path | None, environ: Mapping[str, str], folder: StateFolder) -> Path:
+    """Return the file to use: the named one, else one that lends this machine.
+
+    Raises:
+        BadInput: the named one is not there.
+    """
+    named = str(option) if option is not None else environ.get("CONFIG_FILE", "").strip()
+    if named:
+        path = Path(named).expanduser().absolute()
+        if not path.is_file():
+            said_by = "--config" if option is not None else "CONFIG_FILE"
+            raise BadInput(f"{said_by}: there is no file {path}")
+        return path
+    path = folder.path / "resources.yml"
+    if not path.exists():
+        write_atomically(path, _THIS_MACHINE)
+    return path
