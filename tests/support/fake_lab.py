@@ -15,9 +15,9 @@ import grpc.aio
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
-from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
-from google.rpc.status_pb2 import Status
-from grpc_status import rpc_status
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo  # type: ignore[import-untyped]
+from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
+from grpc_status import rpc_status  # type: ignore[import-untyped]
 
 from hwprovisioner.v1 import allocate_service_pb2 as pb
 from hwprovisioner.v1 import allocate_service_pb2_grpc as pb_grpc
@@ -274,8 +274,7 @@ class FakeLab(pb_grpc.AllocateServiceServicer, beats_grpc.HeartbeatServiceServic
             change = self.changes.pop(0)
             if isinstance(change, Refusal):
                 await change.abort(context)
-                return
-            if change.revision > request.after_revision:
+            elif change.revision > request.after_revision:
                 yield change
         await asyncio.Event().wait()
 
@@ -311,8 +310,7 @@ class FakeLab(pb_grpc.AllocateServiceServicer, beats_grpc.HeartbeatServiceServic
         return pb.EnableResourceResponse(resource=Resource(spec=ResourceSpec(name=request.name)))
 
     async def Subscribe(self, request_iterator: Any, context: Any) -> Any:
-        await Refusal(Code.UNIMPLEMENTED, "no managers here").abort(context)
-        yield
+        raise NotImplementedError("no managers here")
 
 
 @contextlib.asynccontextmanager

@@ -10,6 +10,8 @@ from hwprovisioner.client.errors import BadDemand
 Span = timedelta | float | str
 """A span of time: seconds, a timedelta, or text such as `10m`."""
 
+# A century: what is longer is a mistake, and would not fit into a timedelta for ever.
+_LONGEST_S = 100 * 366 * 86_400
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
@@ -21,7 +23,7 @@ def to_timedelta(span: Span, name: str) -> timedelta:
         BadDemand: It is not a span of time, or not above zero.
     """
     seconds = span.total_seconds() if isinstance(span, timedelta) else _seconds(span)
-    if seconds is None or not 0 < seconds < float("inf"):
+    if seconds is None or not 0 < seconds <= _LONGEST_S:
         raise BadDemand(
             f"{name}: {span!r} is no span of time above zero; write seconds, or text such as 90s,"
             " 10m or 1h30m",

@@ -192,9 +192,9 @@ class Session:
             assert self._pulse is not None
             self._pulse.hurry()
             await self._time.sleep(TICK_S / 10)
-        if self._granted.done():
-            return
         self._tell(Phase.READY)
+        if self._granted.done():  # Handed over before, or given up: even by the display just now.
+            return
         self.lease.guard()
         self._granted.set_result(allocation)
         self._start(self._watch_deadline(), "watch-deadline")
