@@ -1,9 +1,9 @@
 """Looking after leases and deadlines, and electing who schedules."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hwprovisioner.state.keys import Due
+from hwprovisioner.state.keys import Due, Kind
 from hwprovisioner.state.transitions import Core, unexpected
 
 
@@ -52,35 +52,29 @@ class Care(Core):
         raise unexpected("tend", reply)
 
     async def restore(
-        self,
-        paused: Paused,
-        allocations: Sequence[str],
-        managers: Iterable[str],
-        *,
-        back_ms: int,
-        chunk: int = 500,
-        now_ms: int | None = None,
+        self, paused: Paused, *, back_ms: int, chunk: int = 500, now_ms: int | None = None
     ) -> int:
         """Give leases their full length again, and managers `back_ms` to come back.
 
-        With the last chunk the pause is over.
+        With the last chunk the pause is over. The ids are read from Redis and not from a view, which
+        may be behind after what happened.
 
         Returns:
             How many leases were restored; 0 if another replica did it.
         """
+        ids = await self._ids(Kind.ALLOCATION)
+        managers = await self._ids(Kind.MANAGER)
         restored = 0
-        chunks = [allocations[i : i + chunk] for i in range(0, len(allocations), chunk)] or [()]
-        for number, ids in enumerate(chunks, start=1):
-            last = number == len(chunks)
-            record_keys = [
-                key for i in ids for key in (self.keys.allocation(i), self.keys.alarm(i))
-            ]
+        for start in range(0, max(len(ids), 1), chunk):
+            some = ids[start : start + chunk]
+            last = start + chunk >= len(ids)
+            record_keys = [k for i in some for k in (self.keys.allocation(i), self.keys.alarm(i))]
             reply = await self.run(
                 "restore",
                 (self.keys.deadlines, self.keys.tended, *record_keys),
                 (
-                    *("finish" if last else "", back_ms, paused.tended_ms, len(ids)),
-                    *ids,
+                    *("finish" if last else "", back_ms, paused.tended_ms, len(some)),
+                    *some,
                     *(managers if last else ()),
                 ),
                 now_ms,
@@ -93,6 +87,9 @@ class Care(Core):
                 case _:
                     raise unexpected("restore", reply)
         return restored
+
+    async def _ids(self, kind: Kind) -> list[str]:
+        return [str(i) for i in await self._link.call("SMEMBERS", self.keys.index(kind))]
 
     async def touch(self, allocation_ids: Iterable[str]) -> None:
         """Look at alarm keys: Redis expires those that are due there and then, and says so."""

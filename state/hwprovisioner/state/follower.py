@@ -7,7 +7,7 @@ older copy) the view is loaded anew.
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from hwprovisioner.state.errors import StateUnavailable
@@ -33,21 +33,28 @@ class Follower:
         self._link = link
         self._keys = keys
         self._view = view
-        self.loaded = asyncio.Event()
-        """Set while the view is known to follow the lab."""
+        self._listeners: list[Callable[[bool], None]] = []
+
+    def listen(self, listener: Callable[[bool], None]) -> None:
+        """Tell `listener` on each change whether the view follows the lab."""
+        self._listeners.append(listener)
 
     async def follow(self) -> None:
         """Load the view and keep it, until cancelled. Redis may go away and come back."""
         while True:
             try:
                 await self._load()
-                self.loaded.set()
+                self._tell(is_following=True)
                 await self._follow_log()
             except StateUnavailable as error:
                 _log.warning("the view of the lab stands still: %s", error)
             finally:
-                self.loaded.clear()
+                self._tell(is_following=False)
             await asyncio.sleep(_RETRY_S)
+
+    def _tell(self, *, is_following: bool) -> None:
+        for listener in self._listeners:
+            listener(is_following)
 
     async def _load(self) -> None:
         # The revision is read before the records: whatever changes meanwhile is in the log after

@@ -113,6 +113,11 @@ class Managers(Core):
         """Give a manager up that has been away for too long. Returns whether it was."""
         return await self._move(manager_id, None, PresenceEvent.LOSE, 0)
 
+    async def settle(self, manager_id: str) -> None:
+        """Note that everything on the resources of a lost manager has been ended."""
+        keys = (self.keys.deadlines, self.keys.manager(manager_id))
+        await self.run("settle", keys, (manager_id,))
+
     async def turn(self, name: str, axis: str, event: str, why: str) -> int:
         """Move a resource along its `health` or `admin` axis. Returns the revision.
 

@@ -86,6 +86,8 @@ class Allocation(Record):
     requestor: str = ""
     user: str = ""
     priority: int = 0
+    turn: int = 0
+    """The revision that queued it: among equal priorities, the lower goes first."""
     ttl_ms: int = 0
     wait_ms: int = 0
     """How long it may wait, 0 for as long as its lease is kept alive."""
@@ -111,7 +113,7 @@ class Allocation(Record):
 
 @dataclass(frozen=True, slots=True)
 class Hold(Record):
-    """One resource bound to one host of one allocation. Its id is ``RESOURCE.FENCE`` of its start."""
+    """One resource bound to one host of an allocation; its id is ``RESOURCE.FENCE`` at its start."""
 
     kind: ClassVar[Kind] = Kind.HOLD
 

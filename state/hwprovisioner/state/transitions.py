@@ -39,7 +39,7 @@ class Commit:
     time_ms: int
     event: str
     changes: str
-    """JSON: a list of [kind, id, [field, value, ...]], or [kind, id] for a record that was deleted."""
+    """JSON: a list of [kind, id, [field, value, ...]], or [kind, id] for a deleted record."""
 
 
 OnCommit: TypeAlias = Callable[[Commit], None]
@@ -67,7 +67,7 @@ class Core:
     def __init__(
         self, link: Caller, keys: Keys, on_commit: OnCommit, limits: Limits | None = None
     ) -> None:
-        """Commit through `link` to the lab of `keys`; `on_commit` is told of each change made here."""
+        """Commit through `link` to the lab of `keys`, telling `on_commit` of each change."""
         self.keys = keys
         self.limits = limits or Limits()
         self._link = link

@@ -1,4 +1,5 @@
--- A manager's stream is gone (disconnect), or it has been away for too long (lose).
+-- A manager's stream is gone (disconnect), or it has been away for too long (lose). Then what ran on its resources has to be
+-- ended, and the manager stays due until settle.lua says that this was done.
 --
 -- KEYS[1]  string  revision
 -- KEYS[2]  stream  log
@@ -8,7 +9,7 @@
 -- ARGV[2]  id of the manager
 -- ARGV[3]  epoch of the registration whose stream is gone; "" if it has not been heard for too long
 -- ARGV[4]  event: disconnect or lose
--- ARGV[5]  time until the next event is due, ms; 0 if none is
+-- ARGV[5]  time until the next event is due, ms
 --
 -- Returns  {"MOVED", revision, now, event, changes}
 --          {"EARLY"}  not due
@@ -30,9 +31,5 @@ if not presence then
   return {'WRONG_STATE', manager[1]}
 end
 put('manager', ARGV[2], KEYS[4], {'presence', presence})
-if tonumber(ARGV[5]) > 0 then
-  redis.call('ZADD', DEADLINES, now + tonumber(ARGV[5]), member)
-else
-  redis.call('ZREM', DEADLINES, member)
-end
+redis.call('ZADD', DEADLINES, now + tonumber(ARGV[5]), member)
 return commit('MOVED', ARGV[4])

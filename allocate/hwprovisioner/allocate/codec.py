@@ -1,0 +1,189 @@
+"""From records of the lab to messages of the protocol."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from google.protobuf import json_format
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from hwprovisioner.allocate.lab import closure
+from hwprovisioner.allocate.specs import demands_message, spec_message
+from hwprovisioner.state.model import Allocation, Hold, Manager, Resource
+from hwprovisioner.state.tables import AllocationState, HoldState, Presence
+from hwprovisioner.state.view import View
+from hwprovisioner.v1 import allocation_pb2, manager_stream_pb2, resource_pb2
+
+
+def duration(ms: int) -> Duration:
+    """Return a span of ms."""
+    return Duration(seconds=ms // 1000, nanos=ms % 1000 * 1_000_000)
+
+
+def timestamp(ms: int) -> Timestamp | None:
+    """Return an instant of ms since the epoch, None for 0."""
+    return Timestamp(seconds=ms // 1000, nanos=ms % 1000 * 1_000_000) if ms else None
+
+
+def connection_to_json(connection: resource_pb2.Connection) -> str:
+    """Return a connection as it is stored."""
+    return json_format.MessageToJson(connection, indent=None)
+
+
+def hold(record: Hold) -> resource_pb2.Hold:
+    """Return a hold."""
+    return resource_pb2.Hold(
+        id=record.id,
+        resource=record.resource,
+        allocation_id=record.allocation,
+        host=record.host,
+        state=_HOLD_STATES[record.state],
+        fence=record.fence,
+        share=share(record),
+        progress=record.progress,
+    )
+
+
+def share(record: Hold) -> resource_pb2.Share:
+    """Return what a hold has of its resource."""
+    return resource_pb2.Share(cpus=record.cpus, memory_bytes=record.memory, gpus=list(record.gpus))
+
+
+def hold_ref(record: Hold) -> manager_stream_pb2.HoldRef:
+    """Return what messages about a hold carry."""
+    return manager_stream_pb2.HoldRef(hold_id=record.id, fence=record.fence)
+
+
+class Codec:
+    """Makes messages that need more than one record."""
+
+    def __init__(self, view: View) -> None:
+        """Look up further records in `view`."""
+        self._view = view
+
+    def allocation(
+        self,
+        record: Allocation,
+        *,
+        remaining_ms: int | None = None,
+        connections: Mapping[str, str] | None = None,
+    ) -> allocation_pb2.Allocation:
+        """Return an allocation.
+
+        Args:
+            record: the allocation.
+            remaining_ms: what its lease has left, if that is known.
+            connections: JSON by hold id, for whoever has the token.
+        """
+        message = allocation_pb2.Allocation(
+            id=record.id,
+            state=_ALLOCATION_STATES[record.state],
+            demands=demands_message(record.demands),
+            priority=record.priority,
+            lease_ttl=duration(record.ttl_ms),
+            wait_timeout=duration(record.wait_ms) if record.wait_ms else None,
+            max_duration=duration(record.max_ms) if record.max_ms else None,
+            submit_time=timestamp(record.submit_ms),
+            grant_time=timestamp(record.grant_ms),
+            ready_time=timestamp(record.ready_ms),
+            end_time=timestamp(record.end_ms),
+            end_detail=record.end_detail,
+            revision=record.rev,
+        )
+        json_format.Parse(record.requestor or "{}", message.requestor, ignore_unknown_fields=True)
+        if record.end_reason:
+            message.end_reason = allocation_pb2.EndReason.Value(f"END_REASON_{record.end_reason}")
+        if remaining_ms is not None and record.state is not AllocationState.ENDED:
+            message.remaining_lease.CopyFrom(duration(remaining_ms))
+        for held in self._held(record.holds):
+            self._add_host(message, held, (connections or {}).get(held.id))
+        return message
+
+    def resource(self, record: Resource) -> resource_pb2.Resource:
+        """Return a resource."""
+        manager = self._view.managers.get(record.manager)
+        reason, _ = closure(record, manager)
+        return resource_pb2.Resource(
+            spec=spec_message(record.spec),
+            manager=record.manager,
+            presence=_resource_presence(record, manager),
+            health=resource_pb2.Health.Value(f"HEALTH_{record.health}"),
+            admin_state=resource_pb2.AdminState.Value(f"ADMIN_STATE_{record.admin}"),
+            reason=reason,
+            holds=[hold(held) for held in self._held(record.holds)],
+            fence=record.fence,
+            declined_until_time=timestamp(record.rest_until),
+            revision=record.rev,
+        )
+
+    def manager(self, record: Manager) -> resource_pb2.Manager:
+        """Return a manager."""
+        count = sum(r.manager == record.id for r in self._view.resources.values())
+        return resource_pb2.Manager(
+            id=record.id,
+            presence=_PRESENCES[record.presence],
+            epoch=record.epoch,
+            version=record.version,
+            resource_count=count,
+            register_time=timestamp(record.register_ms),
+            revision=record.rev,
+        )
+
+    def offer(self, record: Hold) -> manager_stream_pb2.Offer:
+        """Return the offer of a hold."""
+        allocation = self._view.allocations[record.allocation]
+        return manager_stream_pb2.Offer(
+            hold=hold_ref(record),
+            resource=record.resource,
+            share=share(record),
+            allocation_id=record.allocation,
+            host=record.host,
+            demand=demands_message(allocation.demands).hosts[record.host],
+            user=allocation.user,
+        )
+
+    def release(self, record: Hold) -> manager_stream_pb2.Release:
+        """Return the release of a hold."""
+        allocation = self._view.allocations.get(record.allocation)
+        reason = "it is over"
+        if allocation and allocation.end_reason:
+            reason = f"{allocation.end_reason}: {allocation.end_detail}"
+        return manager_stream_pb2.Release(
+            hold=hold_ref(record), resource=record.resource, reason=reason
+        )
+
+    def _held(self, hold_ids: Iterable[str]) -> list[Hold]:
+        return [held for i in hold_ids if (held := self._view.holds.get(i)) is not None]
+
+    def _add_host(
+        self, message: allocation_pb2.Allocation, held: Hold, connection: str | None
+    ) -> None:
+        host = message.hosts[held.host]
+        host.hold.CopyFrom(hold(held))
+        resource = self._view.resources.get(held.resource)
+        if resource:
+            host.spec.CopyFrom(spec_message(resource.spec))
+        if connection:
+            json_format.Parse(connection, host.connection, ignore_unknown_fields=True)
+
+
+def _resource_presence(record: Resource, manager: Manager | None) -> Any:  # noqa: ANN401  # enum
+    if manager is None:
+        return resource_pb2.PRESENCE_LOST
+    if manager.presence is Presence.ONLINE and not record.volunteered:
+        return resource_pb2.PRESENCE_WITHDRAWN
+    return _PRESENCES[manager.presence]
+
+
+_ALLOCATION_STATES = {
+    state: allocation_pb2.AllocationState.Value(f"ALLOCATION_STATE_{state}")
+    for state in AllocationState
+}
+_HOLD_STATES: Mapping[HoldState, resource_pb2.HoldState.ValueType] = {
+    state: resource_pb2.HoldState.Value(f"HOLD_STATE_{state}")
+    for state in HoldState
+    if state is not HoldState.GONE
+}
+_PRESENCES = {
+    presence: resource_pb2.Presence.Value(f"PRESENCE_{presence}") for presence in Presence
+}

@@ -1,0 +1,172 @@
+"""Ending what is due: leases that ran out, waits, offers, managers that were not heard.
+
+Leases are driven by Redis' ``expired`` notifications of their alarm keys. Those come late by
+themselves, so the sweeper sleeps until the next deadline and touches the alarm keys that are due:
+Redis expires a key that is looked at, and says so at once. What is still overdue a moment later
+(notifications off, lost, or refused by a managed Redis) the sweeper ends itself. All other
+deadlines have no alarm keys; the sweeper ends them directly. Every script reads the deadline again,
+so any number of replicas may do the same thing twice.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+
+from hwprovisioner.state.allocations import Allocations
+from hwprovisioner.state.care import Care, Paused, Tended
+from hwprovisioner.state.errors import StateUnavailable
+from hwprovisioner.state.holds import Holds
+from hwprovisioner.state.keys import Due
+from hwprovisioner.state.managers import Managers
+from hwprovisioner.state.tables import EndReason, Presence
+from hwprovisioner.state.view import View
+
+_log = logging.getLogger(__name__)
+
+PERIOD_S = 0.5
+"""Leases are looked after at least so often, so a deadline set meanwhile is seen in time."""
+SAFETY_NET_S = 0.1
+"""An alarm that was touched and not announced within this time is acted upon anyway."""
+_BACK_MS = 60_000
+"""Managers have so long to come back after an outage."""
+
+
+class Expiry:
+    """Ends what is due."""
+
+    def __init__(
+        self,
+        view: View,
+        care: Care,
+        allocations: Allocations,
+        holds: Holds,
+        managers: Managers,
+    ) -> None:
+        """Look records up in `view`, which must follow the lab."""
+        self._view = view
+        self._care = care
+        self._allocations = allocations
+        self._holds = holds
+        self._managers = managers
+        self._touched: set[str] = set()
+        self._soon = asyncio.Event()
+        self._actions: dict[Due, Callable[[str], Awaitable[object]]] = {
+            Due.LEASE: self.expire,
+            Due.WAIT: self._end_wait,
+            Due.MAX: self._end_max,
+            Due.FORGET: self._forget,
+            Due.OFFER: self._end_offer,
+            Due.REST: managers.rested,
+            Due.MANAGER: self._move_manager,
+        }
+
+    async def sweep(self) -> None:
+        """Sleep until something is due, end it, and so on, until cancelled."""
+        while True:
+            try:
+                outcome = await self._care.tend()
+                pause_s = await self._turn(outcome)
+            except StateUnavailable as error:
+                _log.warning("leases are not looked after: %s", error)
+                pause_s = PERIOD_S
+            if pause_s > 0:
+                await self._sleep(pause_s)
+
+    def look_again(self) -> None:
+        """Sweep now: something may have been missed."""
+        self._soon.set()
+
+    async def expire(self, allocation_id: str) -> None:
+        """End an allocation if its lease is over: what a notification asks for."""
+        allocation = self._view.allocations.get(allocation_id)
+        holds = allocation.holds if allocation else ()
+        await self._allocations.expire(allocation_id, holds)
+
+    async def _sleep(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._soon.wait()
+        except TimeoutError:
+            pass
+        self._soon.clear()
+
+    async def _turn(self, outcome: Tended | Paused) -> float:
+        """Do what is to be done, and return how long to sleep, in s."""
+        if isinstance(outcome, Paused):
+            await self._restore(outcome)
+            return 0
+        leases = {name for due, name in outcome.due if due is Due.LEASE}
+        overdue = leases & self._touched
+        fresh = leases - self._touched
+        self._touched = leases
+        await self._care.touch(fresh)
+        others = [(due, name) for due, name in outcome.due if due is not Due.LEASE]
+        await self._act([*others, *((Due.LEASE, name) for name in overdue)])
+        if fresh:
+            return SAFETY_NET_S
+        if outcome.next_ms is None:
+            return PERIOD_S
+        return min(PERIOD_S, (outcome.next_ms - outcome.now_ms + 1) / 1000)
+
+    async def _act(self, due: Iterable[tuple[Due, str]]) -> None:
+        await asyncio.gather(*(self._actions[kind](name) for kind, name in due))
+
+    async def _restore(self, paused: Paused) -> None:
+        count = await self._care.restore(paused, back_ms=_BACK_MS)
+        if count:
+            _log.warning("after an outage, %d leases were given their full length again", count)
+
+    async def _end_wait(self, allocation_id: str) -> None:
+        await self._end(
+            allocation_id, EndReason.WAIT_TIMEOUT, "it waited as long as it said", Due.WAIT
+        )
+
+    async def _end_max(self, allocation_id: str) -> None:
+        await self._end(
+            allocation_id, EndReason.MAX_DURATION, "it lasted as long as it said", Due.MAX
+        )
+
+    async def _end(self, allocation_id: str, reason: EndReason, detail: str, due: Due) -> None:
+        allocation = self._view.allocations.get(allocation_id)
+        holds = allocation.holds if allocation else ()
+        await self._allocations.end(allocation_id, holds, reason, detail, due=due)
+
+    async def _forget(self, allocation_id: str) -> None:
+        allocation = self._view.allocations.get(allocation_id)
+        if allocation:
+            await self._allocations.forget(allocation)
+
+    async def _end_offer(self, hold_id: str) -> None:
+        hold = self._view.holds.get(hold_id)
+        allocation = self._view.allocations.get(hold.allocation) if hold else None
+        if hold and allocation:
+            why = "its manager did not answer the offer in time"
+            await self._holds.fail(None, hold, hold.fence, allocation.holds, why)
+
+    async def _move_manager(self, manager_id: str) -> None:
+        manager = self._view.managers.get(manager_id)
+        if manager and manager.presence is Presence.ONLINE:
+            if await self._managers.disconnect(manager_id):
+                _log.warning("manager %s is silent: taken for away", manager_id)
+        elif manager and manager.presence is Presence.DISCONNECTED:
+            if await self._managers.lose(manager_id):
+                _log.warning("manager %s is lost: what ran on its resources ends", manager_id)
+        else:
+            # Stays due until this is done, should a replica die in the middle of it.
+            await self._end_lost(manager_id)
+            await self._managers.settle(manager_id)
+
+    async def _end_lost(self, manager_id: str) -> None:
+        """End every allocation on the resources of a lost manager."""
+        allocations = {h.allocation for h in self._view.holds.values() if h.manager == manager_id}
+        for allocation_id in allocations:
+            allocation = self._view.allocations.get(allocation_id)
+            if allocation and any(
+                self._view.holds[hold].manager == manager_id
+                for hold in allocation.holds
+                if hold in self._view.holds
+            ):
+                detail = f"its resource's manager {manager_id} has been away for too long"
+                await self._allocations.end(
+                    allocation_id, allocation.holds, EndReason.RESOURCE_LOST, detail
+                )

@@ -1,0 +1,150 @@
+"""What a resource manager says, message by message: checked, then committed."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from hwprovisioner.allocate.codec import connection_to_json
+from hwprovisioner.allocate.registration import HOLD_ID, Registrar
+from hwprovisioner.allocate.specs import check_spec
+from hwprovisioner.allocate.violations import Violations
+from hwprovisioner.serving import Refused
+from hwprovisioner.state.errors import NoSuchHold
+from hwprovisioner.state.holds import Holds
+from hwprovisioner.state.managers import Managers, Speaker
+from hwprovisioner.state.model import Hold
+from hwprovisioner.state.view import View
+from hwprovisioner.v1.manager_stream_pb2 import (
+    Accept,
+    Cleaned,
+    Decline,
+    Failed,
+    HoldRef,
+    Pong,
+    Progress,
+    Ready,
+    Register,
+    SubscribeRequest,
+    Volunteer,
+    Withdraw,
+)
+
+_DEFAULT_REST_MS = 10_000
+_MAX_REST_MS = 3_600_000
+
+
+class OutOfOrder(Refused):
+    """A message that breaks the protocol: the stream ends."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__("BAD_REQUEST", f"event: {why}", violations=[("event", why)])
+
+
+class Inbox:
+    """Commits messages of managers."""
+
+    def __init__(self, view: View, managers: Managers, holds: Holds, registrar: Registrar) -> None:
+        """Look records up in `view`."""
+        self._view = view
+        self._managers = managers
+        self._holds = holds
+        self._registrar = registrar
+        self._actions: Mapping[str, Callable[[Speaker, Any], Awaitable[None]]] = {
+            "register": self._register,
+            "volunteer": self._volunteer,
+            "withdraw": self._withdraw,
+            "accept": self._accept,
+            "decline": self._decline,
+            "progress": self._progress,
+            "ready": self._ready,
+            "failed": self._failed,
+            "cleaned": self._cleaned,
+            "pong": self._pong,
+        }
+
+    async def commit(self, who: Speaker, request: SubscribeRequest) -> None:
+        """Commit what a manager says.
+
+        Raises:
+            OutOfOrder: it must not be said now, or ever.
+            Refused, StateError: it cannot be taken and changes nothing.
+        """
+        event = request.WhichOneof("event")
+        if event is None:
+            raise OutOfOrder("no event, or one that is not known here")
+        await self._actions[event](who, getattr(request, event))
+
+    async def _register(self, who: Speaker, register: Register) -> None:
+        raise OutOfOrder("a stream registers only once")
+
+    async def _pong(self, who: Speaker, pong: Pong) -> None:
+        pass  # that it was heard is all
+
+    async def _accept(self, who: Speaker, accept: Accept) -> None:
+        ref = _checked(accept.hold)
+        await self._holds.accept(who, ref.hold_id, ref.fence)
+
+    async def _progress(self, who: Speaker, progress: Progress) -> None:
+        ref = _checked(progress.hold)
+        line = _line("progress.message", progress.message)
+        await self._holds.progress(who, ref.hold_id, ref.fence, line)
+
+    async def _cleaned(self, who: Speaker, cleaned: Cleaned) -> None:
+        ref = _checked(cleaned.hold)
+        await self._holds.cleaned(who, ref.hold_id, ref.fence)
+
+    async def _ready(self, who: Speaker, ready: Ready) -> None:
+        hold = self._hold(ready.hold)
+        connection = connection_to_json(ready.connection)
+        await self._holds.ready(who, hold, ready.hold.fence, connection)
+
+    async def _decline(self, who: Speaker, decline: Decline) -> None:
+        hold = self._hold(decline.hold)
+        reason = _line("decline.reason", decline.reason) or "no reason given"
+        rest_ms = _DEFAULT_REST_MS
+        if decline.HasField("retry_delay"):
+            rest_ms = min(_MAX_REST_MS, max(0, decline.retry_delay.ToMilliseconds()))
+        siblings = self._siblings(hold)
+        await self._holds.decline(who, hold, decline.hold.fence, siblings, reason, rest_ms)
+
+    async def _failed(self, who: Speaker, failed: Failed) -> None:
+        hold = self._hold(failed.hold)
+        reason = _line("failed.reason", failed.reason) or "no reason given"
+        await self._holds.fail(who, hold, failed.hold.fence, self._siblings(hold), reason)
+
+    async def _volunteer(self, who: Speaker, volunteer: Volunteer) -> None:
+        violations = Violations()
+        check_spec("volunteer.spec", volunteer.spec, violations)
+        violations.check()
+        await self._registrar.describe(who, volunteer.spec, volunteered=True)
+
+    async def _withdraw(self, who: Speaker, withdraw: Withdraw) -> None:
+        violations = Violations()
+        violations.name("withdraw.resource", withdraw.resource)
+        reason = violations.text("withdraw.reason", withdraw.reason)
+        violations.check()
+        await self._managers.withdraw(who, withdraw.resource, reason, removed=withdraw.removed)
+
+    def _siblings(self, hold: Hold) -> tuple[str, ...]:
+        """Return all holds of a hold's allocation."""
+        allocation = self._view.allocations.get(hold.allocation)
+        return allocation.holds if allocation else ()
+
+    def _hold(self, ref: HoldRef) -> Hold:
+        hold = self._view.holds.get(_checked(ref).hold_id)
+        if hold is None:
+            raise NoSuchHold(ref.hold_id)
+        return hold
+
+
+def _checked(ref: HoldRef) -> HoldRef:
+    violations = Violations()
+    violations.name("hold.hold_id", ref.hold_id, HOLD_ID)
+    violations.check()
+    return ref
+
+
+def _line(field: str, text: str) -> str:
+    violations = Violations()
+    violations.text(field, text)
+    violations.check()
+    return text

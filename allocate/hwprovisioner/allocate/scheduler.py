@@ -1,0 +1,162 @@
+"""Carrying plans out: one elected replica grants, the others stand by.
+
+The scheduler sleeps until something changes, plans one pass (`plan.py`) over the lab as it is
+(`lab.py`), and commits the grants, each with a script that checks everything again. What is refused
+there is planned again. Two replicas that think themselves elected are harmless: grants carry the
+epoch of their election.
+"""
+
+import asyncio
+import logging
+import random
+
+from hwprovisioner.allocate.lab import Lab
+from hwprovisioner.allocate.plan import Grant, plan
+from hwprovisioner.state.allocations import Allocations, Deposed, GrantRefused, PlannedHold
+from hwprovisioner.state.care import Care
+from hwprovisioner.state.errors import StateUnavailable
+from hwprovisioner.state.tables import EndReason
+from hwprovisioner.state.view import Change, View
+
+_log = logging.getLogger(__name__)
+
+ELECTION_MS = 3000
+"""How long an election lasts; it is prolonged three times as often."""
+_RETRY_S = 0.2
+
+
+class Scheduler:
+    """Grants queued requests while it is elected."""
+
+    def __init__(
+        self, replica: str, view: View, lab: Lab, allocations: Allocations, care: Care
+    ) -> None:
+        """Stand by as `replica`; `lab` follows `view`."""
+        self._replica = replica
+        self._view = view
+        self._lab = lab
+        self._allocations = allocations
+        self._care = care
+        self._wake = asyncio.Event()
+        self._epoch: int | None = None
+        self._planned_version = -1
+        self._pruned = -1
+        view.listen(self._note)
+
+    @property
+    def elected(self) -> bool:
+        """Whether this replica schedules, as far as it knows."""
+        return self._epoch is not None
+
+    async def stand_for_election(self) -> None:
+        """Be elected whenever nobody else is, and stay so, until cancelled; then resign."""
+        try:
+            while True:
+                pause_s = await self._elect()
+                await asyncio.sleep(pause_s)
+        finally:
+            await self._resign()
+
+    async def schedule(self) -> None:
+        """Plan and grant whenever something has changed, while elected, until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            if self._epoch is None:
+                continue
+            try:
+                await self._prune()
+                await self._pass(self._epoch)
+            except StateUnavailable as error:
+                _log.warning("scheduling waits: %s", error)
+                await asyncio.sleep(_RETRY_S)
+                self._again()
+
+    async def _elect(self) -> float:
+        """Return after how many seconds to try again."""
+        try:
+            election = await self._care.elect(self._replica, ELECTION_MS)
+        except StateUnavailable:
+            # Grants will be refused if another is elected meanwhile, so there is no need to step
+            # down.
+            return _RETRY_S
+        if election.epoch != self._epoch:
+            _log.info(
+                "scheduler: %s", f"epoch {election.epoch}" if election.epoch else "standing by"
+            )
+            self._epoch = election.epoch
+            self._again()
+        if election.epoch is not None:
+            return ELECTION_MS / 3000
+        return election.left_ms / 1000 + random.uniform(0, 0.05)  # noqa: S311  # spread, not secrecy
+
+    async def _resign(self) -> None:
+        if self._epoch is not None:
+            self._epoch = None
+            try:
+                await self._care.elect(self._replica, 0)
+            except StateUnavailable as error:
+                _log.warning("could not resign as scheduler, another follows in 3 s: %s", error)
+
+    def _note(self, change: Change | None) -> None:
+        if change is None or self._lab.version != self._planned_version:
+            self._wake.set()
+
+    def _again(self) -> None:
+        self._planned_version = -1
+        self._wake.set()
+
+    async def _pass(self, epoch: int) -> None:
+        self._planned_version = self._lab.version
+        grants = plan(self._lab.queue(), self._lab.rooms, self._lab.candidates)
+        if not grants:
+            return
+        # Sent in one go and carried out in this order: later ones may build on earlier ones.
+        taken: dict[str, int] = {}
+        attempts = [self._commit(grant, epoch, taken) for grant in grants]
+        if not all(await asyncio.gather(*attempts)):
+            self._again()
+
+    async def _commit(self, grant: Grant, epoch: int, taken: dict[str, int]) -> bool:
+        """Commit a grant. Returns whether the plan still fitted."""
+        holds = []
+        for host, placed in grant.hosts.items():
+            resource = self._view.resources[placed.resource]
+            nth = taken[resource.name] = taken.get(resource.name, 0) + 1
+            holds.append(
+                PlannedHold(
+                    host=host,
+                    resource=resource.name,
+                    manager=resource.manager,
+                    generation=resource.generation,
+                    fence=resource.fence + nth,
+                    cpus=placed.share.cpus,
+                    memory=placed.share.memory,
+                    gpus=placed.share.gpus,
+                )
+            )
+        try:
+            await self._allocations.grant(grant.request, holds, epoch=epoch)
+        except GrantRefused as refused:
+            _log.info("grant of %s refused, planning again: %s", grant.request, refused)
+            return False
+        except Deposed:
+            _log.info("scheduler: deposed")
+            self._epoch = None
+        return True
+
+    async def _prune(self) -> None:
+        """End queued requests that nothing registered can satisfy any longer."""
+        if self._pruned == self._lab.shrunk:
+            return
+        self._pruned = self._lab.shrunk
+        for request in list(self._lab.queue()):
+            if self._lab.feasible(request.hosts, request.excluded):
+                continue
+            allocation = self._view.allocations[request.id]
+            if allocation.tries:
+                reason, detail = EndReason.PREPARE_FAILED, allocation.last_failure
+            else:
+                reason = EndReason.UNSATISFIABLE
+                detail = "what could have satisfied it is no longer registered"
+            await self._allocations.end(request.id, (), reason, detail)

@@ -1,0 +1,127 @@
+"""Putting the service together, and its life from start to stop."""
+
+import asyncio
+import contextlib
+import functools
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+
+import grpc.aio
+from redis.asyncio import Redis
+
+from hwprovisioner.allocate.codec import Codec
+from hwprovisioner.allocate.dispatch import Dispatch
+from hwprovisioner.allocate.expiry import Expiry
+from hwprovisioner.allocate.lab import Lab
+from hwprovisioner.allocate.lists import Lists
+from hwprovisioner.allocate.manager_stream import Desk
+from hwprovisioner.allocate.notifications import Notifications
+from hwprovisioner.allocate.scheduler import Scheduler
+from hwprovisioner.allocate.servicer import AllocateServicer, Parts
+from hwprovisioner.allocate.settings import Settings
+from hwprovisioner.allocate.updates import Places, Updates
+from hwprovisioner.serving import STARTED, Readiness, Service, bind, build_server, serve
+from hwprovisioner.state.allocations import Allocations
+from hwprovisioner.state.care import Care
+from hwprovisioner.state.follower import Follower
+from hwprovisioner.state.holds import Holds
+from hwprovisioner.state.keys import Keys
+from hwprovisioner.state.link import Link
+from hwprovisioner.state.managers import Managers
+from hwprovisioner.state.reading import Reader
+from hwprovisioner.state.view import View
+from hwprovisioner.v1 import allocate_service_pb2
+from hwprovisioner.v1.allocate_service_pb2_grpc import add_AllocateServiceServicer_to_server
+
+_log = logging.getLogger(__name__)
+
+SERVICE = allocate_service_pb2.DESCRIPTOR.services_by_name["AllocateService"].full_name
+_REDIS = "redis"
+
+
+class Allocate:
+    """The service of one replica: what it is made of, without network and Redis."""
+
+    def __init__(self, settings: Settings, link: Link, log_link: Link, redis: Redis) -> None:
+        """Put it together: `link` for scripts, `log_link` for the change log."""
+        keys, limits = Keys(settings.lab), settings.limits
+        view = View()
+        lab = Lab(view)
+        codec = Codec(view)
+        reader = Reader(link, keys)
+        allocations = Allocations(link, keys, view.offer, limits)
+        holds = Holds(link, keys, view.offer, limits)
+        managers = Managers(link, keys, view.offer, limits)
+        care = Care(link, keys, view.offer, limits)
+        replica = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+        self.dispatch = Dispatch(view)
+        self.follower = Follower(log_link, keys, view)
+        self.scheduler = Scheduler(replica, view, lab, allocations, care)
+        self.expiry = Expiry(view, care, allocations, holds, managers)
+        self.notifications = Notifications(
+            redis, keys, on_expired=self.expiry.expire, on_gap=self.expiry.look_again
+        )
+        updates = Updates(view, self.dispatch, Places(view, lab), codec, reader)
+        self.servicer = AllocateServicer(
+            Parts(
+                view=view,
+                lab=lab,
+                dispatch=self.dispatch,
+                allocations=allocations,
+                managers=managers,
+                reader=reader,
+                updates=updates,
+                lists=Lists(view, lab, codec, reader),
+                desk=Desk(view, self.dispatch, codec, managers, holds),
+            )
+        )
+
+    def loops(self, stopping: asyncio.Event) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """Return what runs beside the server."""
+        return {
+            "follow": self.follower.follow,
+            "election": self.scheduler.stand_for_election,
+            "schedule": self.scheduler.schedule,
+            "sweep": self.expiry.sweep,
+            "notifications": self.notifications.listen,
+            "streams": functools.partial(self.dispatch.end_at, stopping),
+        }
+
+
+async def run(settings: Settings, stopping: asyncio.Event) -> None:
+    """Serve until `stopping` is set; Redis may be away at the start, and later."""
+    readiness = Readiness([SERVICE], [STARTED, _REDIS])
+    async with contextlib.AsyncExitStack() as stack:
+        link = await stack.enter_async_context(Link(settings.redis_url, client_name="hwp-allocate"))
+        log_link = await stack.enter_async_context(
+            Link(settings.redis_url, client_name="hwp-allocate-log")
+        )
+        redis = Redis.from_url(settings.redis_url, decode_responses=True, socket_timeout=10)
+        stack.push_async_callback(redis.aclose)
+        allocate = Allocate(settings, link, log_link, redis)
+        allocate.follower.listen(functools.partial(_report, readiness))
+        server = build_server(
+            [Service(SERVICE, functools.partial(_add, allocate.servicer))], readiness
+        )
+        host = settings.serving.bind
+        port = bind(server, host, settings.port, setting="HWP_ALLOCATE_PORT")
+        _log.info("allocate listens on %s:%d", host, port)
+        await serve(
+            server,
+            readiness,
+            stopping,
+            loops=allocate.loops(stopping),
+            grace_ms=settings.serving.grace_ms,
+        )
+
+
+def _add(servicer: AllocateServicer, server: grpc.aio.Server) -> None:
+    add_AllocateServiceServicer_to_server(servicer, server)
+
+
+def _report(readiness: Readiness, is_following: bool) -> None:
+    readiness.report(_REDIS, holds=is_following)

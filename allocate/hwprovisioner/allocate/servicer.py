@@ -1,0 +1,281 @@
+"""AllocateService: the door. Reads requests, asks those who know, writes answers."""
+
+import asyncio
+import base64
+import hashlib
+import json
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import grpc.aio
+from google.protobuf import json_format
+
+from hwprovisioner.allocate.dispatch import LAB, Dispatch
+from hwprovisioner.allocate.explain import why_never
+from hwprovisioner.allocate.lab import Lab
+from hwprovisioner.allocate.lists import Lists
+from hwprovisioner.allocate.manager_stream import Desk, ManagerStream
+from hwprovisioner.allocate.requests import Asked, read_request
+from hwprovisioner.allocate.specs import to_json
+from hwprovisioner.allocate.updates import Updates
+from hwprovisioner.allocate.violations import Violations
+from hwprovisioner.serving import Refused, bad_request
+from hwprovisioner.state.allocations import Allocations
+from hwprovisioner.state.errors import NoSuchAllocation
+from hwprovisioner.state.managers import Managers
+from hwprovisioner.state.model import Allocation
+from hwprovisioner.state.reading import Reader
+from hwprovisioner.state.tables import AdminEvent
+from hwprovisioner.state.view import Change, View
+from hwprovisioner.v1 import allocate_service_pb2 as pb
+from hwprovisioner.v1 import allocate_service_pb2_grpc as pb_grpc
+
+Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
+
+QUEUE_LIMIT = 100_000
+"""So many requests may be queued; more are refused with QUEUE_FULL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Whom the servicer asks."""
+
+    view: View
+    lab: Lab
+    dispatch: Dispatch
+    allocations: Allocations
+    managers: Managers
+    reader: Reader
+    updates: Updates
+    lists: Lists
+    desk: Desk
+
+
+class AllocateServicer(pb_grpc.AllocateServiceServicer):
+    """The RPCs; what each does and refuses stands in allocate_service.proto."""
+
+    def __init__(self, parts: Parts) -> None:
+        """Serve with `parts`."""
+        self._parts = parts
+
+    async def Allocate(
+        self, request: pb.AllocateRequest, context: Context
+    ) -> AsyncIterator[pb.AllocateResponse]:
+        """Ask for hardware."""
+        asked = read_request(request)
+        request_id = asked.request_id or secrets.token_urlsafe(24)
+        token = token_of(request_id)
+        allocation_id = await self._submit(request, asked, request_id, token)
+        follow = self._parts.updates.follow(allocation_id, with_connections=True)
+        async for update in follow:
+            yield pb.AllocateResponse(update=update, token=token)
+            token = ""
+
+    async def WatchAllocation(
+        self, request: pb.WatchAllocationRequest, context: Context
+    ) -> AsyncIterator[pb.WatchAllocationResponse]:
+        """Tell what becomes of an allocation."""
+        await self._known(request.allocation_id, request.token)
+        follow = self._parts.updates.follow(
+            request.allocation_id, with_connections=bool(request.token)
+        )
+        async for update in follow:
+            yield pb.WatchAllocationResponse(update=update)
+
+    async def ReleaseAllocation(
+        self, request: pb.ReleaseAllocationRequest, context: Context
+    ) -> pb.ReleaseAllocationResponse:
+        """Give an allocation back."""
+        _check_id(request.allocation_id)
+        if not request.token:
+            raise bad_request([("token", "is missing: it came with the first update")])
+        allocation = self._parts.view.allocations.get(request.allocation_id)
+        holds = allocation.holds if allocation else ()
+        revision = await self._parts.allocations.release(
+            request.allocation_id, holds, token=request.token
+        )
+        await self._parts.view.reached(revision or 0)
+        shown = await self._show(request.allocation_id, with_connections=False)
+        return pb.ReleaseAllocationResponse(allocation=shown)
+
+    async def GetAllocation(
+        self, request: pb.GetAllocationRequest, context: Context
+    ) -> pb.GetAllocationResponse:
+        """Show one allocation."""
+        await self._known(request.allocation_id, request.token)
+        shown = await self._show(request.allocation_id, with_connections=bool(request.token))
+        return pb.GetAllocationResponse(allocation=shown)
+
+    async def ListAllocations(
+        self, request: pb.ListAllocationsRequest, context: Context
+    ) -> pb.ListAllocationsResponse:
+        """List allocations."""
+        return await self._parts.lists.allocations(request)
+
+    async def GetResource(
+        self, request: pb.GetResourceRequest, context: Context
+    ) -> pb.GetResourceResponse:
+        """Show one resource."""
+        return pb.GetResourceResponse(resource=self._parts.lists.resource(request.name))
+
+    async def ListResources(
+        self, request: pb.ListResourcesRequest, context: Context
+    ) -> pb.ListResourcesResponse:
+        """List resources."""
+        return self._parts.lists.resources(request)
+
+    async def DrainResource(
+        self, request: pb.DrainResourceRequest, context: Context
+    ) -> pb.DrainResourceResponse:
+        """Take a resource out of service."""
+        await self._turn(request.name, AdminEvent.DRAIN, request.operator, request.reason)
+        return pb.DrainResourceResponse(resource=self._parts.lists.resource(request.name))
+
+    async def EnableResource(
+        self, request: pb.EnableResourceRequest, context: Context
+    ) -> pb.EnableResourceResponse:
+        """Put a resource back into service."""
+        await self._turn(request.name, AdminEvent.ENABLE, request.operator, "")
+        return pb.EnableResourceResponse(resource=self._parts.lists.resource(request.name))
+
+    async def ListManagers(
+        self, request: pb.ListManagersRequest, context: Context
+    ) -> pb.ListManagersResponse:
+        """List managers."""
+        return self._parts.lists.managers(request)
+
+    async def WatchLab(
+        self, request: pb.WatchLabRequest, context: Context
+    ) -> AsyncIterator[pb.WatchLabResponse]:
+        """Tell every change."""
+        if request.after_revision < 0:
+            raise bad_request([("after_revision", "must not be negative; 0 means from now on")])
+        view, news = self._parts.view, asyncio.Event()
+
+        def note(change: Change | None) -> None:
+            news.set()
+
+        told = request.after_revision or view.revision
+        with self._parts.dispatch.subscribed(LAB, note):
+            while True:
+                news.clear()
+                for change in list(view.history(told)):
+                    yield self._parts.lists.change(change)
+                    told = change.revision
+                if view.revision == told:
+                    await self._parts.dispatch.wait(news)
+
+    async def Explain(self, request: pb.ExplainRequest, context: Context) -> pb.ExplainResponse:
+        """Explain demands."""
+        return self._parts.lists.explain(request)
+
+    # The stub types know only generators; a coroutine that writes can read and write side by side.
+    async def Subscribe(  # type: ignore[override]
+        self, request_iterator: AsyncIterator[Any], context: Context
+    ) -> None:
+        """Serve a resource manager."""
+        await ManagerStream(self._parts.desk, context.write).run(request_iterator)
+
+    async def _submit(
+        self, request: pb.AllocateRequest, asked: Asked, request_id: str, token: str
+    ) -> str:
+        """Queue a request, or find it queued already, and return the allocation's id."""
+        parts = self._parts
+        allocation = Allocation(
+            id=_new_id(),
+            demands=to_json(request.demands),
+            requestor=json_format.MessageToJson(request.requestor, indent=None),
+            user=request.requestor.user,
+            priority=asked.priority,
+            ttl_ms=asked.ttl_ms,
+            wait_ms=asked.wait_ms,
+            max_ms=asked.max_ms,
+        )
+        known = await parts.reader.submitted(request_id)
+        if known is None:
+            self._check_possible(asked)
+        allocation_id, revision = await parts.allocations.submit(
+            allocation, token=token, request_id=request_id, digest=_digest(request)
+        )
+        await parts.view.reached(revision or 0)
+        return allocation_id
+
+    def _check_possible(self, asked: Asked) -> None:
+        lab = self._parts.lab
+        if lab.queue_length >= QUEUE_LIMIT:
+            raise Refused(
+                "QUEUE_FULL",
+                f"{lab.queue_length} requests are queued, which is the limit: try again later",
+                metadata={"queued": str(lab.queue_length)},
+                retry_after_ms=10_000,
+            )
+        if lab.feasible(asked.demands):
+            return
+        never = why_never(asked.demands, lab.rooms.values())
+        if not never:
+            all_hosts = ", ".join(asked.demands)
+            never = {all_hosts: "each could be had, but not all of them at once"}
+        raise Refused(
+            "UNSATISFIABLE",
+            "nothing registered could ever satisfy this: "
+            + "; ".join(f"{host}: {why}" for host, why in never.items())
+            + ". Ask for less, or see what there is: hwp get resources",
+            metadata=dict(never),
+            preconditions=[("UNSATISFIABLE", host, why) for host, why in never.items()],
+        )
+
+    async def _known(self, allocation_id: str, token: str) -> None:
+        """Refuse an id that is unknown, and a token that is not the allocation's."""
+        _check_id(allocation_id)
+        if token:
+            await self._parts.reader.check_token(allocation_id, token)
+
+    async def _show(self, allocation_id: str, *, with_connections: bool) -> Any:  # noqa: ANN401
+        allocation = self._parts.view.allocations.get(allocation_id)
+        if allocation is None:
+            raise NoSuchAllocation(allocation_id)
+        return await self._parts.updates.shown(allocation, with_connections=with_connections)
+
+    async def _turn(self, name: str, event: AdminEvent, operator: str, reason: str) -> None:
+        violations = Violations()
+        violations.text("operator", operator)
+        violations.text("reason", reason)
+        violations.check()
+        why = " ".join(word for word in (reason, operator and f"(by {operator})") if word)
+        revision = await self._parts.managers.turn(name, "admin", event, why)
+        await self._parts.view.reached(revision)
+
+
+def token_of(request_id: str) -> str:
+    """Return the token of the allocation that a request id makes.
+
+    It follows from the request id, so that a repeated request gets the same token although only
+    hashes of both are stored; and it does not tell the request id.
+    """
+    digest = hashlib.sha256(b"hwprovisioner token\0" + request_id.encode()).digest()
+    return "hwp_" + base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def _new_id() -> str:
+    """Return an id that nobody has: 80 random bits, in characters that people can read out."""
+    return base64.b32encode(secrets.token_bytes(10)).decode().lower()
+
+
+def _check_id(allocation_id: str) -> None:
+    if not allocation_id:
+        raise bad_request([("allocation_id", "is missing: it came with the first update")])
+    violations = Violations()
+    violations.name("allocation_id", allocation_id)
+    violations.check()
+
+
+def _digest(request: pb.AllocateRequest) -> str:
+    """Return what tells two requests apart, but for who sends them."""
+    asked = pb.AllocateRequest()
+    asked.CopyFrom(request)
+    asked.ClearField("requestor")
+    asked.ClearField("request_id")
+    text = json.dumps(json_format.MessageToDict(asked), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

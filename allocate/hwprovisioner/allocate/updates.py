@@ -1,0 +1,194 @@
+"""Telling what becomes of an allocation until it ends.
+
+The streams of Allocate and WatchAllocation.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from hwprovisioner.allocate.codec import Codec
+from hwprovisioner.allocate.dispatch import Dispatch
+from hwprovisioner.allocate.explain import waiting_for
+from hwprovisioner.allocate.lab import Lab
+from hwprovisioner.state.errors import NoSuchAllocation
+from hwprovisioner.state.keys import Kind
+from hwprovisioner.state.model import Allocation, Hold
+from hwprovisioner.state.reading import Reader
+from hwprovisioner.state.tables import AllocationState
+from hwprovisioner.state.view import Change, View
+from hwprovisioner.v1 import allocation_pb2
+from hwprovisioner.v1.allocate_service_pb2 import AllocationUpdate
+
+_LINES_KEPT = 256
+"""So many progress lines wait for a slow reader; older ones are dropped."""
+PLACES_S = 0.25
+"""Places in the queue are told at most so often."""
+
+
+class Places:
+    """Where queued requests stand and what they wait for, and who wants to hear of changes."""
+
+    def __init__(self, view: View, lab: Lab) -> None:
+        """Follow `view`, after `lab` does."""
+        self._lab = lab
+        self._reasons: dict[tuple[str, tuple[str, ...]], str] = {}
+        self._reasons_version = -1
+        self._told_version = lab.version
+        self._waiting: set[asyncio.Event] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        view.listen(self._note)
+
+    def place(self, allocation: Allocation) -> allocation_pb2.QueuePlace:
+        """Return where a queued allocation stands."""
+        return allocation_pb2.QueuePlace(
+            place=self._lab.place_in_queue(allocation.id), reason=self._reason(allocation)
+        )
+
+    def wants_news(self, event: asyncio.Event) -> None:
+        """Set `event` once when places or reasons have changed."""
+        self._waiting.add(event)
+
+    def _reason(self, allocation: Allocation) -> str:
+        if self._reasons_version != self._lab.version:
+            self._reasons.clear()
+            self._reasons_version = self._lab.version
+        key = allocation.demands, allocation.excluded
+        if key not in self._reasons:
+            request = self._lab.request(allocation)
+            candidates = {
+                host: [n for n in self._lab.candidates(demand) if n not in request.excluded]
+                for host, demand in request.hosts.items()
+            }
+            self._reasons[key] = waiting_for(request.hosts, self._lab.rooms, candidates)
+        failure = f" (before: {allocation.last_failure})" if allocation.last_failure else ""
+        return self._reasons[key] + failure
+
+    def _note(self, change: Change | None) -> None:
+        if self._timer is None and self._lab.version != self._told_version:
+            self._timer = asyncio.get_running_loop().call_later(PLACES_S, self._tell)
+
+    def _tell(self) -> None:
+        self._timer = None
+        self._told_version = self._lab.version
+        waiting, self._waiting = self._waiting, set()
+        for event in waiting:
+            event.set()
+
+
+@dataclass(slots=True)
+class _Watch:
+    """What happened to an allocation since its watcher looked, and what the watcher was told."""
+
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    lines: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=_LINES_KEPT))
+    place: allocation_pb2.QueuePlace | None = None
+    state: AllocationState | None = None
+
+    def note(self, change: Change | None) -> None:
+        """Take a change in."""
+        if change is not None:
+            for changed in change.records.values():
+                after = changed.after
+                before = changed.before
+                if isinstance(after, Hold) and after.progress:
+                    if not isinstance(before, Hold) or before.progress != after.progress:
+                        self.lines.append((after.host, after.progress))
+        self.news.set()
+
+
+class Updates:
+    """Makes the updates of allocations."""
+
+    def __init__(
+        self, view: View, dispatch: Dispatch, places: Places, codec: Codec, reader: Reader
+    ) -> None:
+        """Tell of the allocations of `view`."""
+        self._view = view
+        self._dispatch = dispatch
+        self._places = places
+        self._codec = codec
+        self._reader = reader
+
+    async def follow(
+        self, allocation_id: str, *, with_connections: bool
+    ) -> AsyncIterator[AllocationUpdate]:
+        """Yield where an allocation stands, then each change, until it has ended.
+
+        Raises:
+            NoSuchAllocation: there is none, or it was forgotten meanwhile.
+        """
+        watch = _Watch()
+        with self._dispatch.subscribed((Kind.ALLOCATION, allocation_id), watch.note):
+            while True:
+                watch.news.clear()
+                allocation = self._view.allocations.get(allocation_id)
+                if allocation is None:
+                    raise NoSuchAllocation(allocation_id)
+                async for update in self._news(watch, allocation, with_connections):
+                    yield update
+                if watch.state is AllocationState.QUEUED:
+                    self._places.wants_news(watch.news)
+                if watch.state is AllocationState.ENDED:
+                    return
+                await self._dispatch.wait(watch.news)
+
+    async def shown(
+        self, allocation: Allocation, *, with_connections: bool
+    ) -> allocation_pb2.Allocation:
+        """Return an allocation as it is now."""
+        remaining = await self._reader.remaining_ms([allocation.id])
+        connections = None
+        if with_connections and allocation.state is AllocationState.READY:
+            connections = await self._reader.connections(allocation.holds)
+        message = self._codec.allocation(
+            allocation, remaining_ms=remaining.get(allocation.id), connections=connections
+        )
+        if allocation.state is AllocationState.QUEUED:
+            message.queue_place.CopyFrom(self._places.place(allocation))
+        return message
+
+    async def _news(
+        self, watch: _Watch, allocation: Allocation, with_connections: bool
+    ) -> AsyncIterator[AllocationUpdate]:
+        is_new = allocation.state is not watch.state
+        watch.state = allocation.state
+        if allocation.state is AllocationState.PREPARING:
+            async for update in self._progress(watch, allocation, is_new):
+                yield update
+        elif allocation.state is AllocationState.QUEUED:
+            place = self._places.place(allocation)
+            if is_new or place != watch.place:
+                watch.place = place
+                message = await self.shown(allocation, with_connections=False)
+                yield AllocationUpdate(allocation=message, queued=place)
+        elif is_new:
+            message = await self.shown(allocation, with_connections=with_connections)
+            yield _outcome(message)
+
+    async def _progress(
+        self, watch: _Watch, allocation: Allocation, is_new: bool
+    ) -> AsyncIterator[AllocationUpdate]:
+        lines = list(watch.lines)
+        watch.lines.clear()
+        if is_new:
+            lines.insert(0, ("", ""))
+        if not lines:
+            return
+        message = await self.shown(allocation, with_connections=False)
+        for host, line in lines:
+            update = AllocationUpdate(allocation=message)
+            update.preparing.host = host
+            update.preparing.message = line
+            yield update
+
+
+def _outcome(message: allocation_pb2.Allocation) -> AllocationUpdate:
+    update = AllocationUpdate(allocation=message)
+    if message.state == allocation_pb2.ALLOCATION_STATE_READY:
+        update.ready.remaining_lease.CopyFrom(message.remaining_lease)
+    else:
+        update.ended.reason = message.end_reason
+        update.ended.detail = message.end_detail
+    return update

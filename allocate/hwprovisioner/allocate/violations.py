@@ -1,0 +1,82 @@
+"""Collecting what is wrong with a message from outside: every wrong field is found and named."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TypeVar
+
+from google.protobuf.duration_pb2 import Duration
+
+from hwprovisioner.allocate.notation import NotationError
+from hwprovisioner.serving import Violation, bad_request
+
+MAX_WORD = 128
+MAX_TEXT = 1024
+_SHOWN = 40
+
+NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
+
+T = TypeVar("T")
+
+
+class Violations:
+    """What is wrong with a message, by field."""
+
+    def __init__(self) -> None:
+        """Begin with nothing wrong."""
+        self._found: list[Violation] = []
+
+    def add(self, field: str, description: str) -> None:
+        """Note that a field is wrong: what, why and what would be right."""
+        self._found.append((field, description))
+
+    def check(self) -> None:
+        """Refuse the message if anything is wrong with it."""
+        if self._found:
+            raise bad_request(self._found)
+
+    def text(self, field: str, value: str, limit: int = MAX_TEXT) -> str:
+        """Check the length of a text, in characters."""
+        if len(value) > limit:
+            self.add(field, f"has {len(value):,} characters, at most {limit:,} are allowed")
+            return value[:limit]
+        return value
+
+    def name(self, field: str, value: str, form: re.Pattern[str] = NAME) -> str:
+        """Check a name."""
+        if not form.fullmatch(value):
+            self.add(field, f"{shown(value)} does not match {form.pattern}")
+        return value
+
+    def word(self, field: str, value: str) -> str:
+        """Check the length of a word that is compared without regard to case."""
+        return self.text(field, value, MAX_WORD).lower()
+
+    def parsed(self, field: str, text: str, parse: Callable[[str], T], default: T) -> T:
+        """Read what has a notation of its own; `default` stands for what is left out or wrong."""
+        if not text:
+            return default
+        try:
+            return parse(self.text(field, text, MAX_WORD))
+        except NotationError as error:
+            self.add(field, str(error))
+            return default
+
+    def number(self, field: str, value: int, low: int, high: int) -> int:
+        """Check a number that is from `low` to `high`."""
+        if not low <= value <= high:
+            self.add(field, f"is {value}, must be from {low:,} to {high:,}")
+        return value
+
+    def duration_ms(self, field: str, value: Duration, low_ms: int, high_ms: int) -> int:
+        """Check a duration, and return it in ms."""
+        ms = value.seconds * 1000 + value.nanos // 1_000_000
+        if not low_ms <= ms <= high_ms:
+            low, high = timedelta(milliseconds=low_ms), timedelta(milliseconds=high_ms)
+            self.add(field, f"is {ms / 1000:g} s, must be from {low} to {high}")
+        return ms
+
+
+def shown(value: str) -> str:
+    """Return a value as a message may quote it: not all of a 10 MB label."""
+    return repr(value if len(value) <= _SHOWN else value[:_SHOWN] + "…")

@@ -1,0 +1,50 @@
+-- Extends leases to their full length from now, each on its own. No change of the lab: nothing is logged. A lease that is over
+-- is not extended, though its allocation may not have been ended yet; but while leases were not looked after (see care.lua)
+-- none is over, as it gets its full length again.
+--
+-- KEYS[1]  zset    deadlines
+-- KEYS[2]  string  when leases were last looked after
+-- KEYS[3...]  for each beat: hash the allocation, string its alarm
+-- ARGV[1]  now, ms since the epoch; "" reads the server's clock
+-- ARGV[2...]  for each beat: id of the allocation, SHA-256 of the token
+--
+-- Returns  {"BEATS", one of the following for each beat...}
+--          {"BEAT", left of the lease in ms, its full length in ms, state, left of the maximum duration in ms or -1}
+--          {"ENDED", reason, detail}
+--          {"WRONG_TOKEN"}
+--          {"UNKNOWN"}
+--
+--@include care
+local function beat(id, token_sha, key, alarm)
+  local allocation = redis.call('HMGET', key, 'state', 'token_sha', 'ttl_ms', 'max_ms')
+  local state = allocation[1]
+  if not state then
+    return {'UNKNOWN'}
+  end
+  if allocation[2] ~= token_sha then
+    return {'WRONG_TOKEN'}
+  end
+  if state == 'ENDED' then
+    local why = redis.call('HMGET', key, 'end_reason', 'end_detail')
+    return {'ENDED', why[1] or '', why[2] or ''}
+  end
+  local due = redis.call('ZSCORE', KEYS[1], 'lease:' .. id)
+  if due and tonumber(due) <= now and not is_paused(KEYS[2]) then
+    return {'ENDED', 'EXPIRED', 'no heartbeat came in time'}
+  end
+  local ttl = tonumber(allocation[3])
+  redis.call('ZADD', KEYS[1], now + ttl, 'lease:' .. id)
+  redis.call('SET', alarm, '', 'PXAT', now + ttl)
+  local left = -1
+  if allocation[4] and allocation[4] ~= '0' then
+    local ends = redis.call('ZSCORE', KEYS[1], 'max:' .. id)
+    left = ends and math.max(tonumber(ends) - now, 0) or -1
+  end
+  return {'BEAT', ttl, ttl, state, left}
+end
+
+local replies = {'BEATS'}
+for i = 1, (#ARGV - 1) / 2 do
+  replies[i + 1] = beat(ARGV[2 * i], ARGV[2 * i + 1], KEYS[2 * i + 1], KEYS[2 * i + 2])
+end
+return replies
