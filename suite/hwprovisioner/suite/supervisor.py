@@ -104,6 +104,7 @@ class Supervisor:
             stop.cancel()
 
     async def _stop(self, group: asyncio.TaskGroup) -> None:
+        self._console.say("stopping; Ctrl-C again stops at once")
         insisted = group.create_task(self._kill_all_when_insisted(), name="insisted")
         for row in reversed(self._rows):
             for child in reversed(row):

@@ -1,0 +1,3 @@
+from suite.stand_in import run
+
+run("manager")
