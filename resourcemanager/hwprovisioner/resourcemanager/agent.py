@@ -102,16 +102,16 @@ class Agent:
     def receive(self, message: stream.SubscribeResponse) -> None:
         """Take a message of the lab. One that is not known is ignored."""
         match message.WhichOneof("event"):
-            case "offer":
+            case "offer" if message.offer.hold.hold_id:
                 self._offer(codec.offered(message.offer))
-            case "release":
+            case "release" if message.release.hold.hold_id:
                 self._release(message.release)
             case "refused":
                 self._refused(message.refused)
             case "registered" | "ping":
                 pass  # the link's own
             case event:
-                log.info("the lab said something this version does not know: %s", event)
+                log.warning("the lab said something that cannot be understood: %s", event)
 
     def withdraw_all(self) -> None:
         """Say that nothing is to be had from here any more, and take nothing on."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Self
@@ -48,6 +49,9 @@ class Journal:
         self._size = 0
         self._lines = 0
         self._holds: dict[str, Held] = {}
+        self._by_resource: dict[str, set[str]] = {}
+        # In the order in which they were cleaned; the values say nothing.
+        self._cleaned: dict[str, None] = {}
         self._fences: dict[str, int] = {}
         self._flushing = asyncio.Lock()
         self._written = 0
@@ -89,7 +93,7 @@ class Journal:
 
     def of(self, resource: str) -> Iterator[Held]:
         """Yield the holds of a resource."""
-        return (held for held in self._holds.values() if held.hold.resource == resource)
+        return (self._holds[hold_id] for hold_id in self._by_resource.get(resource, ()))
 
     def fence(self, resource: str) -> int:
         """Return the highest fence seen for a resource, 0 if none was."""
@@ -103,10 +107,7 @@ class Journal:
         Raises:
             OSError: It could not be written, and is not kept.
         """
-        records: list[Record] = [Put(held)]
-        if held.hold.fence > self.fence(held.hold.resource):
-            records.append(Seen(held.hold.resource, held.hold.fence))
-        self._append(records)
+        self._append(Put(held))
 
     def assume(self, held: Held) -> None:
         """Keep a hold as it is now in memory only: after a crash it is found as it was put last."""
@@ -119,7 +120,7 @@ class Journal:
             OSError: It could not be written, and is still kept.
         """
         if hold_id in self._holds:
-            self._append([Forget(hold_id)])
+            self._append(Forget(hold_id))
 
     async def flush(self) -> None:
         """Return once everything that was put so far is on disk.
@@ -147,21 +148,20 @@ class Journal:
             with contextlib.suppress(OSError):
                 os.close(descriptor)
 
-    def _append(self, records: Iterable[Record]) -> None:
-        data = b"".join(encode(record) for record in records)
+    def _append(self, record: Record) -> None:
+        data = encode(record)
         try:
             if os.write(self._file, data) != len(data):
-                raise OSError(28, "the journal could only be written in part")
+                raise OSError(errno.ENOSPC, "the journal could only be written in part")
         except OSError:
-            # Half a line in the middle would hide nothing but itself; still, take it back.
+            # Half a line would spoil the next one.
             with contextlib.suppress(OSError):
                 os.ftruncate(self._file, self._size)
             raise
         self._size += len(data)
         self._written += len(data)
-        for record in records:
-            self._apply(record)
-            self._lines += 1
+        self._lines += 1
+        self._apply(record)
         if self._lines > 2 * (len(self._holds) + len(self._fences)) + _SLACK:
             try:
                 self._rewrite()
@@ -171,13 +171,31 @@ class Journal:
     def _apply(self, record: Record) -> None:
         match record:
             case Put(held):
-                # The latest put is the last of the dict: the oldest cleaned ones are dropped first.
-                self._holds.pop(held.hold.id, None)
-                self._holds[held.hold.id] = held
+                self._keep(held)
             case Forget(hold_id):
-                self._holds.pop(hold_id, None)
+                self._drop(hold_id)
             case Seen(resource, fence):
                 self._fences[resource] = max(fence, self.fence(resource))
+
+    def _keep(self, held: Held) -> None:
+        hold = held.hold
+        self._drop(hold.id)
+        self._holds[hold.id] = held
+        self._by_resource.setdefault(hold.resource, set()).add(hold.id)
+        self._fences[hold.resource] = max(hold.fence, self.fence(hold.resource))
+        if not held.is_live:
+            self._cleaned[hold.id] = None
+            if len(self._cleaned) > CLEANED_KEPT:
+                self._drop(next(iter(self._cleaned)))
+
+    def _drop(self, hold_id: str) -> None:
+        held = self._holds.pop(hold_id, None)
+        self._cleaned.pop(hold_id, None)
+        if held is not None:
+            of_resource = self._by_resource[held.hold.resource]
+            of_resource.discard(hold_id)
+            if not of_resource:
+                del self._by_resource[held.hold.resource]
 
     def _load(self) -> None:
         with contextlib.suppress(FileNotFoundError):
@@ -196,9 +214,6 @@ class Journal:
 
     def _rewrite(self) -> None:
         """Write what is needed to a new file and put it in the place of the old one."""
-        cleaned = [held.hold.id for held in self._holds.values() if not held.is_live]
-        for hold_id in cleaned[:-CLEANED_KEPT]:
-            del self._holds[hold_id]
         records: list[Record] = [Seen(name, fence) for name, fence in self._fences.items()]
         records += [Put(held) for held in self._holds.values()]
         data = b"".join(encode(record) for record in records)

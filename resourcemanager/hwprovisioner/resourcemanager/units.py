@@ -13,7 +13,7 @@ MOST_SECONDS = 86_400.0
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _SIZE = re.compile(r"(\d{1,19}(?:\.\d{1,9})?)\s*([kmgt]?)(i?)(b?)", re.IGNORECASE | re.ASCII)
 _SPAN = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(ms|s|m|h|)", re.IGNORECASE | re.ASCII)
-_SECONDS = {"ms": Fraction(1, 1000), "": 1, "s": 1, "m": 60, "h": 3600}
+_MILLISECONDS = {"ms": 1, "": 1000, "s": 1000, "m": 60_000, "h": 3_600_000}
 
 
 def parse_size(text: str) -> int:
@@ -53,7 +53,7 @@ def parse_span(text: str) -> float:
     match = _SPAN.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"{text!r} is no span of time, such as 90s, 10m or 1h")
-    span_s = float(Fraction(match[1]) * _SECONDS[match[2].lower()])
+    span_s = float(Fraction(match[1]) * _MILLISECONDS[match[2].lower()] / 1000)
     if not 0.001 <= span_s <= MOST_SECONDS:
         raise ValueError(f"{text!r} is not between 1ms and 24h")
     return span_s

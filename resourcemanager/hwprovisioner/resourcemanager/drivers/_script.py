@@ -10,12 +10,11 @@ import tempfile
 from collections.abc import Sequence
 
 from hwprovisioner.resourcemanager.driver import Report
+from hwprovisioner.resourcemanager.drivers._lines import LineSplitter
 from hwprovisioner.resourcemanager.errors import DriverError
 
 #: A longer answer is no answer.
 MOST_BYTES = 1024 * 1024
-#: A line of stderr is cut here.
-_LONGEST_LINE = 4096
 #: How long to read on after the program's end, when something that it left running has its output
 #: open.
 _DRAIN_S = 0.2
@@ -31,7 +30,8 @@ async def run(command: Sequence[str], question: bytes, report: Report) -> bytes:
         DriverError: It cannot be started, ends with a status other than 0, is killed, or says too
         much.
     """
-    out, err = _Answer(), _Lines(report)
+    lines = LineSplitter(report)
+    out, err = _Answer(), _Lines(lines)
     async with contextlib.AsyncExitStack() as pipes:
         # A file and not a pipe: a program that never reads its input is no error.
         stdin = pipes.enter_context(tempfile.TemporaryFile())
@@ -48,9 +48,9 @@ async def run(command: Sequence[str], question: bytes, report: Report) -> bytes:
             await process.wait()
             raise
         await asyncio.wait([out.ended, err.ended], timeout=_DRAIN_S)
-    err.finish()
+    lines.finish()
     if process.returncode != 0:
-        raise DriverError(_ending(command[0], process.returncode or 0, err.last))
+        raise DriverError(_ending(command[0], process.returncode or 0, lines.last))
     if out.is_too_long:
         raise DriverError(f"{command[0]} answered with more than {MOST_BYTES:,} bytes")
     return bytes(out.data)
@@ -108,30 +108,14 @@ class _Answer(_End):
 
 
 class _Lines(_End):
-    """Reports each line; the last one explains a failure."""
+    """Reports each line."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, lines: LineSplitter) -> None:
         super().__init__()
-        self.last = ""
-        self._report = report
-        self._rest = b""
+        self._lines = lines
 
     def data_received(self, data: bytes) -> None:
-        *lines, rest = (self._rest + data).replace(b"\r", b"\n").split(b"\n")
-        self._rest = rest[:_LONGEST_LINE]
-        for line in lines:
-            self._line(line)
-
-    def finish(self) -> None:
-        """Report what came without an end of line."""
-        self._line(self._rest)
-        self._rest = b""
-
-    def _line(self, raw: bytes) -> None:
-        text = raw[:_LONGEST_LINE].decode(errors="replace").strip()
-        if text:
-            self.last = text
-            self._report(text)
+        self._lines.feed(data)
 
 
 def _ending(name: str, status: int, last: str) -> str:
