@@ -4,14 +4,23 @@ Settings, errors, server, health, life cycle, logs. Knows nothing of the lab's s
 manager uses this too.
 """
 
-from .command import ServiceSettings, ServingSettings, run_service
-from .errors import CODES, DOMAIN, Refusal, Refused, Violation, bad_request, is_refusal, status_of
-from .health import Readiness
-from .interceptor import ErrorInterceptor
-from .lifecycle import STARTED, run, serve
-from .redis_address import redis_url, without_password
-from .server import MAX_REQUEST_BYTES, BindError, Service, bind, build_server
-from .settings import EnvReader, SettingsError, from_env, help_text
+from hwprovisioner.serving.command import ServiceSettings, ServingSettings, run_service
+from hwprovisioner.serving.errors import (
+    CODES,
+    DOMAIN,
+    Refusal,
+    Refused,
+    Violation,
+    bad_request,
+    is_refusal,
+    status_of,
+)
+from hwprovisioner.serving.health import Readiness
+from hwprovisioner.serving.interceptor import ErrorInterceptor
+from hwprovisioner.serving.lifecycle import STARTED, run, serve
+from hwprovisioner.serving.redis_address import redis_url, without_password
+from hwprovisioner.serving.server import MAX_REQUEST_BYTES, BindError, Service, bind, build_server
+from hwprovisioner.serving.settings import EnvReader, SettingsError, from_env, help_text
 
 __all__ = [
     "CODES",

@@ -10,9 +10,9 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self, TypeVar
 
-from . import logs
-from .lifecycle import WRONG_SETTINGS, run
-from .settings import EnvReader, Readable, SettingsError, from_env, help_text
+from hwprovisioner.serving import logs
+from hwprovisioner.serving.lifecycle import WRONG_SETTINGS, run
+from hwprovisioner.serving.settings import EnvReader, Readable, SettingsError, from_env, help_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,14 @@ import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
 
-from .errors import Refusal, Refused, Status, internal_error, is_refusal, status_of
+from hwprovisioner.serving.errors import (
+    Refusal,
+    Refused,
+    Status,
+    internal_error,
+    is_refusal,
+    status_of,
+)
 
 _log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import grpc.aio
 
-from .health import Readiness
-from .server import BindError
+from hwprovisioner.serving.health import Readiness
+from hwprovisioner.serving.server import BindError
 
 _log = logging.getLogger(__name__)
 

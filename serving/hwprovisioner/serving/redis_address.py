@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from .settings import EnvReader
+from hwprovisioner.serving.settings import EnvReader
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 6379

@@ -10,8 +10,8 @@ import grpc.aio
 from grpc_health.v1 import health_pb2_grpc  # type: ignore[import-untyped]
 from grpc_reflection.v1alpha import reflection, reflection_pb2  # type: ignore[import-untyped]
 
-from . import health
-from .interceptor import ErrorInterceptor
+from hwprovisioner.serving import health
+from hwprovisioner.serving.interceptor import ErrorInterceptor
 
 #: Above every limit of a field, so that an oversized one is refused by name (BAD_REQUEST) and not
 #: by gRPC.

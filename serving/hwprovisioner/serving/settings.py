@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self, TypeVar
 
-from .known_names import KNOWN_NAMES
+from hwprovisioner.serving.known_names import KNOWN_NAMES
 
 _PREFIX = "HWP_"
 _UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}

@@ -1,0 +1,95 @@
+"""Beats in Redis: one script for a whole batch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from hwprovisioner.state.keys import Keys, sha256
+from hwprovisioner.state.link import Link
+from hwprovisioner.state.scripts import script
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """A sign of life for an allocation."""
+
+    allocation_id: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """The lease was extended."""
+
+    remaining_ms: int
+    ttl_ms: int
+    state: str
+    """QUEUED, PREPARING or READY."""
+    max_left_ms: int | None
+    """What is left of the maximum duration; None if it has none, or none yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """The allocation has ended and does not come back."""
+
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class WrongToken:
+    """The token is not the allocation's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """There is no such allocation."""
+
+
+Outcome: TypeAlias = Alive | Over | WrongToken | Unknown
+
+
+class BeatWriter:
+    """Writes beats for one lab."""
+
+    def __init__(self, link: Link, keys: Keys) -> None:
+        self._link = link
+        self._keys = keys
+        self._script = script("heartbeat")
+
+    async def write(self, beats: Sequence[Beat], *, now_ms: int | None = None) -> list[Outcome]:
+        """Write beats, and return what became of each, in order.
+
+        `now_ms` is for tests: otherwise it is the clock of Redis.
+
+        Raises:
+            StateUnavailable: Redis is away; they may have been written or not.
+        """
+        keys = [self._keys.deadlines, self._keys.tended]
+        args = ["" if now_ms is None else str(now_ms)]
+        for beat in beats:
+            keys += (
+                self._keys.allocation(beat.allocation_id),
+                self._keys.alarm(beat.allocation_id),
+            )
+            args += (beat.allocation_id, sha256(beat.token))
+        match await self._link.call_script(self._script, keys, args):
+            case ["BEATS", *replies] if len(replies) == len(beats):
+                return [_outcome(reply) for reply in replies]
+            case reply:
+                raise AssertionError(f"heartbeat.lua answered {reply!r}")
+
+
+def _outcome(reply: object) -> Outcome:
+    match reply:
+        case ["BEAT", int(remaining_ms), int(ttl_ms), str(state), int(max_left_ms)]:
+            left_ms = None if max_left_ms < 0 else max_left_ms
+            return Alive(remaining_ms, ttl_ms, state, left_ms)
+        case ["ENDED", str(reason), str(detail)]:
+            return Over(reason, detail)
+        case ["WRONG_TOKEN"]:
+            return WrongToken()
+        case ["UNKNOWN"]:
+            return Unknown()
+    raise AssertionError(f"heartbeat.lua answered {reply!r} for a beat")

@@ -1,0 +1,31 @@
+"""What a holder is told besides its lease: when to beat again, and what comes near."""
+
+from collections.abc import Callable
+
+from hwprovisioner.heartbeat.beats import Alive
+from hwprovisioner.v1 import heartbeat_service_pb2
+
+#: Beats in a lease: two may get lost.
+BEATS_PER_LEASE = 3
+#: How far a delay may lie from its mean, so that those who began together do not go on together.
+JITTER = 0.1
+#: The end of the maximum duration is near when less is left than this, or than two leases.
+NEAR_MS = 60_000
+
+
+def next_delay_ms(ttl_ms: int, chance: Callable[[], float]) -> int:
+    """Return when to beat again: a third of the lease, jittered by `chance` (0 to 1)."""
+    return round(ttl_ms / BEATS_PER_LEASE * (1 + JITTER * (2 * chance() - 1)))
+
+
+def notices_for(alive: Alive) -> list[heartbeat_service_pb2.Notice]:
+    """Return what the holder should know."""
+    left_ms = alive.max_left_ms
+    if left_ms is None or left_ms >= max(2 * alive.ttl_ms, NEAR_MS):
+        return []
+    notice = heartbeat_service_pb2.Notice(
+        kind=heartbeat_service_pb2.NOTICE_KIND_MAX_DURATION_NEAR,
+        message=f"the maximum duration is over in {left_ms / 1000:.0f} s: finish by then",
+    )
+    notice.remaining.FromMilliseconds(left_ms)
+    return [notice]

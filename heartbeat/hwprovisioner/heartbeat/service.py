@@ -1,0 +1,68 @@
+"""The heartbeat service put together."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import grpc.aio
+
+from hwprovisioner.heartbeat.beats import Beat, BeatWriter, Outcome
+from hwprovisioner.heartbeat.gathering import Gatherer
+from hwprovisioner.heartbeat.servicer import SERVICE_NAME, HeartbeatServicer
+from hwprovisioner.heartbeat.settings import Settings
+from hwprovisioner.serving import STARTED, Readiness, Service, bind, build_server, serve
+from hwprovisioner.state.keys import Keys
+from hwprovisioner.state.link import Link
+from hwprovisioner.v1 import heartbeat_service_pb2_grpc
+
+_log = logging.getLogger(__name__)
+
+#: The condition of readiness that follows the link to Redis.
+REDIS = "redis"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A service that is bound and not started."""
+
+    server: grpc.aio.Server
+    readiness: Readiness
+    port: int
+
+
+@contextlib.asynccontextmanager
+async def open_service(settings: Settings) -> AsyncIterator[Opened]:
+    """Open the link to Redis, and bind a server that uses it.
+
+    Raises:
+        BindError: the port is taken.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        link = await stack.enter_async_context(
+            Link(settings.redis_url, client_name="hwp-heartbeat")
+        )
+        writer = BeatWriter(link, Keys(settings.lab))
+        beats = await stack.enter_async_context(Gatherer[Beat, Outcome](writer.write))
+        servicer = HeartbeatServicer(beats.add)
+        readiness = Readiness([SERVICE_NAME], [STARTED, REDIS])
+        link.listen(lambda connected: readiness.report(REDIS, holds=connected))
+        service = Service(
+            SERVICE_NAME,
+            lambda server: heartbeat_service_pb2_grpc.add_HeartbeatServiceServicer_to_server(
+                servicer, server
+            ),
+        )
+        server = build_server([service], readiness)
+        port = bind(server, settings.serving.bind, settings.port, setting="HWP_HEARTBEAT_PORT")
+        yield Opened(server, readiness, port)
+
+
+async def main(settings: Settings, stopping: asyncio.Event) -> None:
+    """Run the service until `stopping` is set."""
+    async with open_service(settings) as opened:
+        where = f"{settings.serving.bind}:{opened.port}"
+        _log.info("heartbeat of lab %s listens on %s", settings.lab, where)
+        grace_ms = settings.serving.grace_ms
+        await serve(opened.server, opened.readiness, stopping, grace_ms=grace_ms)

@@ -1,0 +1,50 @@
+"""The settings of the heartbeat service."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+from hwprovisioner.serving import EnvReader, ServingSettings, from_env, redis_url
+
+DEFAULT_PORT = 7080
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of the heartbeat service."""
+
+    serving: ServingSettings
+    port: int
+    lab: str
+    redis_url: str = field(repr=False)
+    """May hold a password."""
+
+    @classmethod
+    def read(cls, env: EnvReader) -> Self:
+        """Read every setting; leave the checking to the caller."""
+        return cls(
+            serving=ServingSettings.read(env),
+            port=env.integer(
+                "HWP_HEARTBEAT_PORT",
+                "port to listen on; 0 for any",
+                default=DEFAULT_PORT,
+                low=0,
+                high=65535,
+            ),
+            lab=env.text(
+                "HWP_LAB",
+                "the lab it is for, as in allocate",
+                default="default",
+                pattern="[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?",
+            ),
+            redis_url=redis_url(env),
+        )
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """Read the settings.
+
+        Raises:
+            SettingsError: something is wrong with them.
+        """
+        return from_env(cls, environ)

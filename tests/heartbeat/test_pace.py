@@ -1,0 +1,31 @@
+import pytest
+
+from hwprovisioner.heartbeat.beats import Alive
+from hwprovisioner.heartbeat.pace import next_delay_ms, notices_for
+from hwprovisioner.v1 import heartbeat_service_pb2 as pb
+
+
+@pytest.mark.parametrize(("chance", "delay_ms"), [(0.0, 9000), (0.5, 10_000), (1.0, 11_000)])
+def test_the_next_beat_is_due_after_a_third_of_the_lease_with_jitter(
+    chance: float, delay_ms: int
+) -> None:
+    assert next_delay_ms(30_000, lambda: chance) == delay_ms
+
+
+@pytest.mark.parametrize(
+    ("ttl_ms", "left_ms", "near"),
+    [
+        (10_000, None, False),
+        (10_000, 60_000, False),
+        (10_000, 59_999, True),
+        (10_000, 0, True),
+        (60_000, 120_000, False),
+        (60_000, 119_999, True),
+    ],
+)
+def test_the_end_of_the_maximum_duration_is_announced_when_it_is_near(
+    ttl_ms: int, left_ms: int | None, near: bool
+) -> None:
+    notices = notices_for(Alive(ttl_ms, ttl_ms, "READY", left_ms))
+    assert [notice.kind for notice in notices] == [pb.NOTICE_KIND_MAX_DURATION_NEAR] * near
+    assert [notice.remaining.ToMilliseconds() for notice in notices] == [left_ms] * near
