@@ -47,7 +47,7 @@ ifndef GENERATED
 lint: setup ## ruff, mypy and import-linter on this part
 	cd $(TOP) && $(BIN)/ruff check $(PART) && $(BIN)/ruff format --check $(PART)
 	cd $(TOP) && $(BIN)/mypy $(PART)
-	cd $(TOP) && $(BIN)/lint-imports
+	cd $(TOP) && $(BIN)/lint-imports --no-logo
 
 test-complexity: setup ## Fail on functions and modules that are too complex
 	cd $(TOP) && $(BIN)/ruff check --select C901 $(PART)
