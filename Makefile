@@ -15,7 +15,7 @@ WORKERS ?= 0
 ARGS ?=
 # Cyclomatic complexity: a block at most 10, a module at most 10 and everything at most 5 on average.
 LIMITS := --max-absolute B --max-modules B --max-average A
-PYTEST := $(BIN)/python -m pytest $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS))
+PYTEST := $(BIN)/python -m pytest $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS) --dist loadgroup)
 
 .PHONY: help
 help: ## List the targets

@@ -22,7 +22,11 @@ OWN = SERVICES[1:]
 BUILD_LIMIT_S = 600
 HEALTH_LIMIT_S = 120
 
-pytestmark = pytest.mark.timeout(BUILD_LIMIT_S + HEALTH_LIMIT_S)
+pytestmark = [
+    pytest.mark.timeout(BUILD_LIMIT_S + HEALTH_LIMIT_S),
+    # One suite in containers, also where pytest-xdist spreads the tests.
+    pytest.mark.xdist_group("compose"),
+]
 
 
 @dataclass(frozen=True)
