@@ -56,8 +56,8 @@ class Care(Core):
     ) -> int:
         """Give leases their full length again, and managers `back_ms` to come back.
 
-        With the last chunk the pause is over. The ids are read from Redis and not from a view, which
-        may be behind after what happened.
+        With the last chunk the pause is over. The ids are read from Redis, since the view may be
+        behind after what happened.
 
         Returns:
             How many leases were restored; 0 if another replica did it.

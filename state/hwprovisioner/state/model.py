@@ -113,7 +113,7 @@ class Allocation(Record):
 
 @dataclass(frozen=True, slots=True)
 class Hold(Record):
-    """One resource bound to one host of an allocation; its id is ``RESOURCE.FENCE`` at its start."""
+    """A resource bound to a host of an allocation; its id is ``RESOURCE.FENCE`` of its start."""
 
     kind: ClassVar[Kind] = Kind.HOLD
 
