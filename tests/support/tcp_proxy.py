@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator
 
 
@@ -74,9 +75,10 @@ class TcpProxy:
 
 
 @contextlib.asynccontextmanager
-async def proxy_to(port: int) -> AsyncIterator[TcpProxy]:
+async def proxy_to(port: int, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[TcpProxy]:
+    """Start a proxy to a port; with `tls` it is what speaks TLS to its callers."""
     proxy = TcpProxy(port)
-    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0, ssl=tls)
     proxy.port = server.sockets[0].getsockname()[1]
     try:
         yield proxy

@@ -23,6 +23,11 @@ KNOWN_NAMES = frozenset(
         "HWP_ALLOCATE_API",
         "HWP_CONFIG_FILE",
         "HWP_STATE_DIR",
+        "HWP_LOST_LIMIT",
+        "HWP_OFFER_LIMIT",
+        "HWP_PREPARE_TRIES",
+        "HWP_RETENTION",
+        "HWP_SILENCE_LIMIT",
         # `hwp up`, the command line and the pytest plugin.
         "HWP_HEARTBEAT_API",
         "HWP_REDIS_SERVER",

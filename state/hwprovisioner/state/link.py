@@ -79,6 +79,11 @@ class Link:
         """Whether Redis is there, as far as is known."""
         return self._connection is not None
 
+    @property
+    def why_away(self) -> str:
+        """Why Redis is not there, or was not when it was last away."""
+        return self._why_away
+
     async def wait_connected(self) -> None:
         """Wait until Redis is there, however long that takes."""
         await self._up.wait()
