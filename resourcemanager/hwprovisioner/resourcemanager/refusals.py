@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import grpc
 import grpc.aio
-from google.rpc import error_details_pb2  # type: ignore[import-untyped]
-from grpc_status import rpc_status  # type: ignore[import-untyped]
+from google.protobuf import any_pb2
+from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 
 from hwprovisioner.resourcemanager.errors import BadRegistration, RefusedByLab, Superseded
 
@@ -43,17 +46,21 @@ def final_refusal(error: grpc.aio.AioRpcError) -> RefusedByLab | None:
 
 def _details(error: grpc.aio.AioRpcError) -> list[object]:
     # A peer may send anything here; what cannot be read says nothing.
-    try:
-        status = rpc_status.from_call(error)
-    except ValueError:
-        return []
     found: list[object] = []
-    for detail in status.details if status is not None else ():
-        for kind in (error_details_pb2.ErrorInfo, error_details_pb2.BadRequest):
-            message = kind()
-            if detail.Is(message.DESCRIPTOR) and detail.Unpack(message):
-                found.append(message)
+    for name, value in error.trailing_metadata():
+        if name == "grpc-status-details-bin":
+            with contextlib.suppress(DecodeError):
+                for detail in status_pb2.Status.FromString(value).details:
+                    found += _unpacked(detail)
     return found
+
+
+def _unpacked(detail: any_pb2.Any) -> list[object]:
+    for kind in (error_details_pb2.ErrorInfo, error_details_pb2.BadRequest):
+        message = kind()
+        if detail.Is(message.DESCRIPTOR) and detail.Unpack(message):
+            return [message]
+    return []
 
 
 def _reason(error: grpc.aio.AioRpcError) -> str:

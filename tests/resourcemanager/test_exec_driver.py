@@ -1,0 +1,221 @@
+"""Driver `exec` with real scripts."""
+
+import asyncio
+import json
+import os
+import stat
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hwprovisioner.resourcemanager import (
+    Config,
+    Connection,
+    Driver,
+    DriverError,
+    Facts,
+    Gpu,
+    Hold,
+    OperatingSystem,
+    Share,
+    calls,
+    parse_config,
+)
+from hwprovisioner.resourcemanager.loading import load_driver
+from support.eventually import eventually
+
+HOLD = Hold("h1", "relay", 7, Share(2, 1024, (0,)), "a1", "edge", "eve", {"cpus": "2"})
+
+Make = Callable[..., Driver]
+
+
+def config(command: object, options: str = "") -> Config:
+    return parse_config(f"""
+resources:
+  static:
+    relay:
+      driver: exec
+      kind: edge
+      labels: [rack=a1]
+      access: {{host: 10.0.0.9}}
+      options: {{command: {json.dumps(command)}, parameters: {{outlet: 07}} {options}}}
+""")
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Make:
+    def make(body: str, options: str = "", shell: str = "/bin/sh") -> Driver:
+        path = tmp_path / "script"
+        path.write_text(f"#!{shell}\n{textwrap.dedent(body)}")
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+        resource = config(str(path), options).resources["relay"]
+        return load_driver("exec")(resource)
+
+    return make
+
+
+async def test_the_script_is_asked_in_json(script: Make, tmp_path: Path) -> None:
+    driver = script(f"""
+        cat > {tmp_path}/question
+        echo '{{"connection": {{"protocol": "serial", "address": "ttyS0", "port": 3}}}}'
+    """)
+    connection = await calls.prepare(driver, HOLD, lambda line: None)
+    assert connection == Connection("serial", "ttyS0", 3)
+    question = json.loads((tmp_path / "question").read_text())
+    assert question == {
+        "action": "prepare",
+        "resource": {
+            "name": "relay",
+            "kind": "edge-device",
+            "labels": {"rack": "a1"},
+            "access": {
+                "host": "10.0.0.9",
+                "user": "",
+                "port": 0,
+                "key_file": "",
+                "host_key": "",
+                "known_hosts": "",
+            },
+        },
+        "parameters": {"outlet": "07"},
+        "hold": {
+            "id": "h1",
+            "resource": "relay",
+            "fence": 7,
+            "allocation_id": "a1",
+            "host": "edge",
+            "user": "eve",
+        },
+        "share": {"cpus": 2, "memory_bytes": 1024, "gpus": [0]},
+        "demand": {"cpus": "2"},
+    }
+
+
+async def test_stderr_lines_are_progress(script: Make) -> None:
+    driver = script("""
+        printf 'power on\\nbooting 10%%\\rbooting 90%%\\n\\nlast' >&2
+        echo '{"connection": {"protocol": "x"}}'
+    """)
+    lines: list[str] = []
+    await calls.prepare(driver, HOLD, lines.append)
+    assert lines == ["power on", "booting 10%", "booting 90%", "last"]
+
+
+async def test_a_silent_script_is_fine_but_for_prepare(script: Make) -> None:
+    driver = script("exit 0")
+    await calls.check(driver)
+    await calls.tear_down(driver, HOLD, lambda line: None)
+    await calls.clean(driver, HOLD, lambda line: None)
+    assert await calls.describe(driver) == Facts()
+    with pytest.raises(DriverError, match="answered without a `connection`"):
+        await calls.prepare(driver, HOLD, lambda line: None)
+
+
+async def test_a_script_describes_the_resource(script: Make) -> None:
+    driver = script("""
+        echo '{"cpus": 4, "memory_bytes": 1024, "gpus": [{"brand": "nvidia", "model": "orin"}],
+               "os": {"family": "linux", "distro": "l4t", "version": "36.3"}}'
+    """)
+    os_ = OperatingSystem("linux", "l4t", "36.3")
+    assert await calls.describe(driver) == Facts(4, 1024, (Gpu("nvidia", "orin"),), os_)
+
+
+async def test_a_script_says_why_a_resource_is_not_well(script: Make) -> None:
+    driver = script("""echo '{"healthy": false, "reason": "no answer on the console"}'""")
+    with pytest.raises(DriverError, match="check: no answer on the console"):
+        await calls.check(driver)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("echo 'relay 3 is stuck' >&2; exit 3", "ended with status 3: relay 3 is stuck"),
+        ("exit 4", "ended with status 4"),
+        ("kill -9 $$", "was killed by SIGKILL"),
+        ("echo hello", "did not answer with JSON, but with: 'hello'"),
+        ("echo '[1]'", "should answer with a JSON object"),
+        ("echo '{\"connection\": 7}'", "connection: Input should be"),
+        ("echo '{\"conection\": {}}'", "conection: Extra inputs"),
+        ('echo \'{"error": "outlet 7 is dead"}\'', "prepare: outlet 7 is dead"),
+        ("head -c 2000000 /dev/zero", "answered with more than"),
+        ("printf '\\377\\376'", "did not answer with JSON"),
+        ("yes '[' | head -n 100000 | tr -d '\\n'", "did not answer with JSON"),
+    ],
+)
+async def test_a_failure_is_told_in_the_scripts_own_words(
+    script: Make, body: str, words: str
+) -> None:
+    with pytest.raises(DriverError) as caught:
+        await calls.prepare(script(body), HOLD, lambda line: None)
+    assert words in str(caught.value)
+
+
+async def test_a_program_that_is_not_there_is_named() -> None:
+    driver = load_driver("exec")(config("/no/such/program").resources["relay"])
+    with pytest.raises(DriverError, match="/no/such/program cannot be started: No such file"):
+        await calls.check(driver)
+
+
+async def test_a_script_that_never_reads_its_input_is_no_trouble(tmp_path: Path) -> None:
+    whole = {"labels": ["x" * 1000] * 500}
+    driver = load_driver("exec")(config("/bin/true").resources["relay"])
+    await calls.clean(driver, Hold("h", "relay", 1, demand=whole), lambda line: None)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+async def test_at_the_time_limit_the_whole_process_group_is_killed(
+    script: Make, tmp_path: Path
+) -> None:
+    driver = script(
+        f"""
+        trap '' TERM INT
+        sleep 1000 & echo $! > {tmp_path}/child.new; mv {tmp_path}/child.new {tmp_path}/child
+        echo $$ > {tmp_path}/parent
+        wait
+        """,
+        options=", timeout: 1s",
+    )
+    with pytest.raises(DriverError, match="prepare: not done within 1 s"):
+        await calls.prepare(driver, HOLD, lambda line: None)
+    for name in ("child", "parent"):
+        pid = int((tmp_path / name).read_text())
+        await eventually(lambda pid=pid: not is_running(pid))
+
+
+async def test_a_cancelled_script_is_killed(script: Make, tmp_path: Path) -> None:
+    driver = script(f"echo $$ > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; exec sleep 1000")
+    task = asyncio.create_task(calls.prepare(driver, HOLD, lambda line: None))
+    await eventually((tmp_path / "pid").exists)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not is_running(int((tmp_path / "pid").read_text()))
+
+
+async def test_what_a_script_leaves_running_on_purpose_stays(script: Make, tmp_path: Path) -> None:
+    driver = script(f"""
+        sleep 1000 & echo $! > {tmp_path}/pid
+        echo '{{"connection": {{"protocol": "vm"}}}}'
+    """)
+    await calls.prepare(driver, HOLD, lambda line: None)
+    pid = int((tmp_path / "pid").read_text())
+    assert is_running(pid)
+    os.kill(pid, 9)
+
+
+async def test_no_descriptor_is_left_open(script: Make) -> None:
+    driver = script("echo x >&2")
+    await calls.check(driver)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        await calls.check(driver)
+    await eventually(lambda: len(os.listdir("/proc/self/fd")) <= before)
