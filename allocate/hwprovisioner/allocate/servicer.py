@@ -67,8 +67,10 @@ class AllocateServicer(pb_grpc.AllocateServiceServicer):
         asked = read_request(request)
         request_id = asked.request_id or secrets.token_urlsafe(24)
         token = token_of(request_id)
-        allocation_id = await self._submit(request, asked, request_id, token)
-        follow = self._parts.updates.follow(allocation_id, with_connections=True)
+        allocation_id, is_new = await self._submit(request, asked, request_id, token)
+        follow = self._parts.updates.follow(
+            allocation_id, with_connections=True, just_queued=is_new
+        )
         async for update in follow:
             yield pb.AllocateResponse(update=update, token=token)
             token = ""
@@ -180,8 +182,8 @@ class AllocateServicer(pb_grpc.AllocateServiceServicer):
 
     async def _submit(
         self, request: pb.AllocateRequest, asked: Asked, request_id: str, token: str
-    ) -> str:
-        """Queue a request, or find it queued already, and return the allocation's id."""
+    ) -> tuple[str, bool]:
+        """Queue a request, or find what it made before; return the allocation's id and which."""
         parts = self._parts
         allocation = Allocation(
             id=_new_id(),
@@ -193,31 +195,32 @@ class AllocateServicer(pb_grpc.AllocateServiceServicer):
             wait_ms=asked.wait_ms,
             max_ms=asked.max_ms,
         )
-        known = await parts.reader.submitted(request_id)
-        if known is None:
-            self._check_possible(asked)
+        refusal = self._refusal(asked)
+        if refusal and await parts.reader.submitted(request_id) is None:
+            raise refusal
         allocation_id, revision = await parts.allocations.submit(
             allocation, token=token, request_id=request_id, digest=_digest(request)
         )
         await parts.view.reached(revision or 0)
-        return allocation_id
+        return allocation_id, revision is not None
 
-    def _check_possible(self, asked: Asked) -> None:
+    def _refusal(self, asked: Asked) -> Refused | None:
+        """Return why a request cannot be queued, if it is a new one."""
         lab = self._parts.lab
         if lab.queue_length >= QUEUE_LIMIT:
-            raise Refused(
+            return Refused(
                 "QUEUE_FULL",
                 f"{lab.queue_length} requests are queued, which is the limit: try again later",
                 metadata={"queued": str(lab.queue_length)},
                 retry_after_ms=10_000,
             )
         if lab.feasible(asked.demands):
-            return
+            return None
         never = why_never(asked.demands, lab.rooms.values())
         if not never:
             all_hosts = ", ".join(asked.demands)
             never = {all_hosts: "each could be had, but not all of them at once"}
-        raise Refused(
+        return Refused(
             "UNSATISFIABLE",
             "nothing registered could ever satisfy this: "
             + "; ".join(f"{host}: {why}" for host, why in never.items())

@@ -112,15 +112,19 @@ class Updates:
         self._reader = reader
 
     async def follow(
-        self, allocation_id: str, *, with_connections: bool
+        self, allocation_id: str, *, with_connections: bool, just_queued: bool = False
     ) -> AsyncIterator[AllocationUpdate]:
         """Yield where an allocation stands, then each change, until it has ended.
+
+        Of one that was `just_queued`, nothing has to be asked to say so.
 
         Raises:
             NoSuchAllocation: there is none, or it was forgotten meanwhile.
         """
         watch = _Watch()
         with self._dispatch.subscribed((Kind.ALLOCATION, allocation_id), watch.note):
+            if just_queued and (first := self._first(watch, allocation_id)):
+                yield first
             while True:
                 watch.news.clear()
                 allocation = self._view.allocations.get(allocation_id)
@@ -134,19 +138,31 @@ class Updates:
                     return
                 await self._dispatch.wait(watch.news)
 
+    def _first(self, watch: _Watch, allocation_id: str) -> AllocationUpdate | None:
+        allocation = self._view.allocations.get(allocation_id)
+        if allocation is None or allocation.state is not AllocationState.QUEUED:
+            return None
+        watch.state, watch.place = allocation.state, self._places.place(allocation)
+        message = self._codec.allocation(allocation, remaining_ms=allocation.ttl_ms)
+        message.queue_place.CopyFrom(watch.place)
+        return AllocationUpdate(allocation=message, queued=watch.place)
+
     async def shown(
         self, allocation: Allocation, *, with_connections: bool
     ) -> allocation_pb2.Allocation:
         """Return an allocation as it is now."""
-        remaining = await self._reader.remaining_ms([allocation.id])
-        connections = None
-        if with_connections and allocation.state is AllocationState.READY:
-            connections = await self._reader.connections(allocation.holds)
+        is_queued = allocation.state is AllocationState.QUEUED
+        place = self._places.place(allocation) if is_queued else None
+        is_secret = with_connections and allocation.state is AllocationState.READY
+        remaining, connections = await asyncio.gather(
+            self._reader.remaining_ms([allocation.id]),
+            self._reader.connections(allocation.holds if is_secret else ()),
+        )
         message = self._codec.allocation(
             allocation, remaining_ms=remaining.get(allocation.id), connections=connections
         )
-        if allocation.state is AllocationState.QUEUED:
-            message.queue_place.CopyFrom(self._places.place(allocation))
+        if place:
+            message.queue_place.CopyFrom(place)
         return message
 
     async def _news(
@@ -162,7 +178,7 @@ class Updates:
             if is_new or place != watch.place:
                 watch.place = place
                 message = await self.shown(allocation, with_connections=False)
-                yield AllocationUpdate(allocation=message, queued=place)
+                yield AllocationUpdate(allocation=message, queued=message.queue_place)
         elif is_new:
             message = await self.shown(allocation, with_connections=with_connections)
             yield _outcome(message)
