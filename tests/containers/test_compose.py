@@ -54,12 +54,12 @@ class Suite:
         assert container, f"{service} has no container"
         return output_of("docker", "inspect", "--format", template, container).strip()
 
-    def wait_until_healthy(self) -> None:
+    def wait_until_healthy(self, *services: str) -> None:
         """Wait until every container is; say which is not, and what it said, if that lasts."""
         deadline = time.monotonic() + HEALTH_LIMIT_S
         health = {}
         while time.monotonic() < deadline:
-            health = {name: self.inspect(name, "{{.State.Health.Status}}") for name in SERVICES}
+            health = {name: self.inspect(name, "{{.State.Health.Status}}") for name in services}
             if set(health.values()) == {"healthy"}:
                 return
             time.sleep(0.5)
@@ -76,7 +76,7 @@ class Suite:
         method = "hwprovisioner.v1.AllocateService/ListResources"
         answer = self.grpcurl("ALLOCATE_PORT", method, {})
         assert isinstance(answer, dict)
-        return [resource["name"] for resource in answer.get("resources", [])]
+        return [resource["spec"]["name"] for resource in answer.get("resources", [])]
 
 
 def output_of(*command: str | Path, env: dict[str, str] | None = None, limit_s: float = 120) -> str:
@@ -106,15 +106,18 @@ def suite() -> Iterator[Suite]:
     if subprocess.run([TOP / "tools/compose.sh", "version"], capture_output=True).returncode:
         needs.missing("docker compose")
     need_base_images()
-    environ = os.environ | {
-        "ALLOCATE_PORT": str(free_port()),
-        "HEARTBEAT_PORT": str(free_port()),
-        "REDIS_PASSWORD": "correct horse $1",
-    }
-    suite = Suite(f"hwptest{os.getpid()}", environ)
+    with up("hwptest") as suite:
+        yield suite
+
+
+@contextlib.contextmanager
+def up(name: str, *services: str, password: str = "") -> Iterator[Suite]:
+    """Bring the suite up, all of it or some services, and take it away again."""
+    ports = {"ALLOCATE_PORT": str(free_port()), "HEARTBEAT_PORT": str(free_port())}
+    suite = Suite(f"{name}{os.getpid()}", os.environ | ports | {"REDIS_PASSWORD": password})
     try:
-        suite.compose("up", "--build", "-d", limit_s=BUILD_LIMIT_S)
-        suite.wait_until_healthy()
+        suite.compose("up", "--build", "-d", *services, limit_s=BUILD_LIMIT_S)
+        suite.wait_until_healthy(*(services or SERVICES))
         yield suite
     finally:
         suite.compose("down", "--volumes", "--timeout", "5")
@@ -135,7 +138,7 @@ def test_an_allocation_is_granted_beaten_and_given_back(suite: Suite) -> None:
 
 def test_everything_goes_on_after_redis_was_restarted(suite: Suite) -> None:
     suite.compose("restart", "redis")
-    suite.wait_until_healthy()
+    suite.wait_until_healthy(*SERVICES)
     assert suite.names_of_resources() == ["this-container"]
 
 
@@ -148,6 +151,14 @@ def test_redis_is_published_nowhere_and_the_rest_on_this_machine_only(suite: Sui
     assert not ports["resourcemanager"]
     for name in ("allocate", "heartbeat"):
         assert [bound["HostIp"] for [bound] in ports[name].values()] == ["127.0.0.1"]
+
+
+def test_a_password_with_special_characters_reaches_both_sides(suite: Suite) -> None:
+    with up("hwppassword", "redis", "heartbeat", password="correct 'horse' $1") as guarded:
+        refused = guarded.compose(
+            "exec", "-T", "redis", "env", "-u", "REDISCLI_AUTH", "redis-cli", "ping"
+        )
+        assert "NOAUTH" in refused
 
 
 @pytest.mark.parametrize("service", OWN)
