@@ -309,7 +309,7 @@ class FakeLab(pb_grpc.AllocateServiceServicer, beats_grpc.HeartbeatServiceServic
     async def EnableResource(self, request: Any, context: Any) -> Any:
         return pb.EnableResourceResponse(resource=Resource(spec=ResourceSpec(name=request.name)))
 
-    async def Subscribe(self, request_iterator: Any, context: Any) -> Any:
+    def Subscribe(self, request_iterator: Any, context: Any) -> Any:
         raise NotImplementedError("no managers here")
 
 

@@ -32,8 +32,9 @@ Answer = TypeVar("Answer")
 class Lab:
     """A lab: allocates hardware, and tells what there is.
 
-    May be used from several threads, and anew in a forked child. `with Lab() as lab` closes its
-    connections; so does dropping it. Every call that fails raises a `LabError`.
+    May be used from several threads; in a forked child too, unless the parent had used a lab before
+    it forked. `with Lab() as lab` closes its connections; so does dropping it. Every call that
+    fails raises a `LabError`.
     """
 
     def __init__(
@@ -83,7 +84,8 @@ class Lab:
 
     def close(self) -> None:
         """Closes the connections. What is still allocated expires unless it was released."""
-        loop_thread().call(self._lab().close())
+        if self._async.is_open and self._pid == os.getpid():
+            loop_thread().call(self._async.close())
 
     def allocate(
         self,
@@ -306,7 +308,7 @@ class Allocating:
 
 def _close_soon(pid: int, lab: AsyncLab) -> None:
     """Closes the connections of a lab that nobody has any more."""
-    if pid == os.getpid():
+    if pid == os.getpid() and lab.is_open:
         loop_thread().soon(lab.close)
     else:
         leave_behind(lab)

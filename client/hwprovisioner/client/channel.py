@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import grpc
-
+from hwprovisioner.client.our_grpc import grpc
 from hwprovisioner.v1.allocate_service_pb2_grpc import AllocateServiceStub
 from hwprovisioner.v1.heartbeat_service_pb2_grpc import HeartbeatServiceStub
 

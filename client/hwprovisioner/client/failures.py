@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import grpc
 from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import (  # type: ignore[import-untyped]
     BadRequest,
@@ -13,7 +12,6 @@ from google.rpc.error_details_pb2 import (  # type: ignore[import-untyped]
     PreconditionFailure,
     RetryInfo,
 )
-from grpc_status import rpc_status  # type: ignore[import-untyped]
 
 from hwprovisioner.client.errors import (
     BadDemand,
@@ -28,6 +26,7 @@ from hwprovisioner.client.errors import (
     Violation,
     WaitTimeout,
 )
+from hwprovisioner.client.our_grpc import grpc
 from hwprovisioner.client.words import word
 from hwprovisioner.v1.allocation_pb2 import EndReason
 
@@ -53,6 +52,8 @@ class Report:
 
 def decode(error: grpc.aio.AioRpcError) -> Report:
     """Reads the status and its details; rubbish in the details is left out."""
+    from grpc_status import rpc_status  # type: ignore[import-untyped]  # brings gRPC with it
+
     code, message = error.code().name, error.details() or ""
     try:
         status = rpc_status.from_call(error)

@@ -6,13 +6,12 @@ import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-import grpc
-
 from hwprovisioner.client.backoff import full_jitter
 from hwprovisioner.client.channel import Channels
 from hwprovisioner.client.clock import Time
 from hwprovisioner.client.errors import LabUnavailable
 from hwprovisioner.client.failures import decode, from_rpc, is_worth_retrying, unavailable
+from hwprovisioner.client.our_grpc import grpc
 from hwprovisioner.v1 import allocate_service_pb2 as pb
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 
-import grpc
-
 from hwprovisioner.client.backoff import full_jitter
 from hwprovisioner.client.channel import Channels
 from hwprovisioner.client.failures import is_worth_retrying
+from hwprovisioner.client.our_grpc import grpc
 from hwprovisioner.v1.allocate_service_pb2 import ReleaseAllocationRequest
 
 

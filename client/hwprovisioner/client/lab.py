@@ -11,8 +11,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from types import TracebackType
 from typing import Self, TypeVar
 
-import grpc
-
 from hwprovisioner.client import request as requests
 from hwprovisioner.client.allocating import AsyncAllocating
 from hwprovisioner.client.backoff import Backoff
@@ -22,6 +20,7 @@ from hwprovisioner.client.demands import Hosts, build_host, read_demands
 from hwprovisioner.client.durations import Span
 from hwprovisioner.client.failures import from_rpc, is_worth_retrying
 from hwprovisioner.client.listing import PAGE_SIZE, Listing, all_pages
+from hwprovisioner.client.our_grpc import grpc
 from hwprovisioner.client.session import Callbacks, NoticeCallback, UpdateCallback
 from hwprovisioner.client.settings import Settings
 from hwprovisioner.client.words import value
@@ -77,6 +76,11 @@ class AsyncLab:
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there are connections to close."""
+        return self._opened is not None
 
     async def close(self) -> None:
         """Closes the connections. What is still allocated expires unless it was released."""

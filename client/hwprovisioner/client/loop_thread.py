@@ -1,7 +1,8 @@
 """One event loop in one background thread for each process: what the blocking face runs on.
 
 Heartbeats go on there while a test blocks for an hour. A forked child has no such thread: it starts
-its own.
+its own, unless its parent had one. gRPC that was in use does not survive a fork (tried with 1.85:
+the child hangs or crashes, GRPC_ENABLE_FORK_SUPPORT or not), so that is refused in words.
 """
 
 from __future__ import annotations
@@ -133,12 +134,24 @@ class Mailbox(Generic[News]):
 
 _lock = threading.Lock()
 _current: tuple[int, LoopThread] | None = None
+_parent_had_one = False
 _left_behind: list[object] = []
 
 
 def loop_thread() -> LoopThread:
-    """Gives this process's thread, and starts it if there is none yet."""
+    """Gives this process's thread, and starts it if there is none yet.
+
+    Raises:
+        LabError: This is a forked child of a process that had one.
+    """
     global _current
+    if _parent_had_one:
+        raise LabError(
+            "this process was forked from one that already talks to a lab, and gRPC does not"
+            " survive a fork; start it with multiprocessing's 'spawn' or 'forkserver', or as a"
+            " program of its own, or use the lab in the child only",
+            reason="FORKED",
+        )
     with _lock:
         if _current is None or _current[0] != os.getpid():
             _current = (os.getpid(), LoopThread())
@@ -152,8 +165,9 @@ def leave_behind(thing: object) -> None:
 
 def _forked() -> None:
     """In a forked child: the lock may have been held, the thread is not there."""
-    global _lock, _current
+    global _lock, _current, _parent_had_one
     leave_behind(_current)
+    _parent_had_one = _parent_had_one or _current is not None
     _lock = threading.Lock()
     _current = None
 

@@ -8,13 +8,12 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import grpc
-
 from hwprovisioner.client.backoff import full_jitter
 from hwprovisioner.client.clock import Time
 from hwprovisioner.client.errors import LeaseLost
 from hwprovisioner.client.failures import Report, decode, ended_lease
 from hwprovisioner.client.lease import Lease
+from hwprovisioner.client.our_grpc import grpc
 from hwprovisioner.v1.heartbeat_service_pb2 import HeartbeatRequest, HeartbeatResponse, Notice
 
 if TYPE_CHECKING:
