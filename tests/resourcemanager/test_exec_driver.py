@@ -186,9 +186,8 @@ async def test_at_the_time_limit_the_whole_process_group_is_killed(
     )
     with pytest.raises(DriverError, match="prepare: not done within 1 s"):
         await calls.prepare(driver, HOLD, lambda line: None)
-    for name in ("child", "parent"):
-        pid = int((tmp_path / name).read_text())
-        await eventually(lambda pid=pid: not is_running(pid))
+    pids = [int((tmp_path / name).read_text()) for name in ("child", "parent")]
+    await eventually(lambda: not any(is_running(pid) for pid in pids))
 
 
 async def test_a_cancelled_script_is_killed(script: Make, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from hwprovisioner.resourcemanager.agent import Agent
 from hwprovisioner.resourcemanager.backoff import Backoff
 from hwprovisioner.resourcemanager.journal import Journal
 from hwprovisioner.resourcemanager.link import Link
+from hwprovisioner.resourcemanager.loading import load_driver
 
 #: Tries again at once.
 AT_ONCE = Backoff(first_s=0.0, cap_s=0.0)
@@ -116,12 +117,15 @@ class Manager:
 async def manager(
     target: str,
     journal_file: Path,
-    hardware: Hardware,
+    hardware: Hardware | None,
     resources: Mapping[str, Resource] | None = None,
     *,
     shown: Callable[[bool], None] = lambda is_up: None,
 ) -> AsyncIterator[Manager]:
-    """Run a manager until the block ends. What the link raised is in `Manager.link`."""
+    """Run a manager until the block ends. What the link raised is in `Manager.link`.
+
+    Without hardware, drivers are the real ones.
+    """
     stopping = asyncio.Event()
     journal = Journal.open(journal_file)
     try:
@@ -131,7 +135,7 @@ async def manager(
                 "0",
                 journal,
                 tasks,
-                load=lambda name: hardware.driver(),
+                load=load_driver if hardware is None else lambda name: hardware.driver(),
                 cleaning_backoff=AT_ONCE,
             )
             agent.represent({"box": box()} if resources is None else resources)

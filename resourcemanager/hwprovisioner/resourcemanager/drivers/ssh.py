@@ -23,6 +23,8 @@ _KEEPALIVES = 3
 _KEEPALIVE_S = 10
 #: How long a machine may take to answer and to let in.
 _CONNECT_S = 15
+#: How long logging out may take.
+_FAREWELL_S = 2
 #: The word for no check of the host key at all.
 ANY_KEY = "any"
 
@@ -32,6 +34,9 @@ class CommandSection(Section):
 
     run: Annotated[str, Field(min_length=1)]
     timeout: Span | None = None
+    #: Gives it a terminal, so that it ends with the connection. sshd refuses the signal that is
+    #: sent otherwise when the login is root's.
+    pty: bool = False
 
 
 def _command(value: object) -> object:
@@ -47,7 +52,11 @@ Command = Annotated[
                 {"type": "string"},
                 {
                     "type": "object",
-                    "properties": {"run": {"type": "string"}, "timeout": {"type": "string"}},
+                    "properties": {
+                        "run": {"type": "string"},
+                        "timeout": {"type": "string"},
+                        "pty": {"type": "boolean"},
+                    },
                     "required": ["run"],
                     "additionalProperties": False,
                 },
@@ -133,7 +142,7 @@ async def _run_all(
     for command in commands:
         try:
             async with asyncio.timeout(command.timeout):
-                await _run(connection, command.run, report)
+                await _run(connection, command, report)
         except TimeoutError:
             limit = f"{command.timeout:g} s" if command.timeout is not None else "its limit"
             raise DriverError(f"`{_shown(command.run)}` was not done within {limit}") from None
@@ -142,16 +151,22 @@ async def _run_all(
             raise DriverError(message) from error
 
 
-async def _run(connection: asyncssh.SSHClientConnection, command: str, report: Report) -> None:
+async def _run(
+    connection: asyncssh.SSHClientConnection, command: CommandSection, report: Report
+) -> None:
     """Run a command to its end, reporting what it prints.
 
     Raises:
         DriverError: It ends with a status other than 0, or by a signal.
     """
-    report(f"$ {_shown(command)}")
+    report(f"$ {_shown(command.run)}")
     lines = LineSplitter(report)
     process: asyncssh.SSHClientProcess[bytes] = await connection.create_process(
-        command, stdin=asyncssh.DEVNULL, stderr=asyncssh.STDOUT, encoding=None
+        command.run,
+        stdin=asyncssh.DEVNULL,
+        stderr=asyncssh.STDOUT,
+        encoding=None,
+        term_type="dumb" if command.pty else None,
     )
     try:
         while data := await process.stdout.read(65_536):
@@ -170,7 +185,7 @@ async def _run(connection: asyncssh.SSHClientConnection, command: str, report: R
             how = f"signal {signalled[0]}"
         elif process.exit_status is None:
             how = "no status: the connection was lost"
-        words = f"`{_shown(command)}` ended with {how}"
+        words = f"`{_shown(command.run)}` ended with {how}"
         raise DriverError(f"{words}: {lines.last}" if lines.last else words)
 
 
@@ -184,12 +199,14 @@ async def _connected(access: Access) -> AsyncIterator[asyncssh.SSHClientConnecti
     connection = await _connect(access)
     try:
         yield connection
-    except BaseException:
-        connection.abort()
-        raise
     finally:
-        # Not waiting for the other side: it may be gone, and nothing of ours is left there.
         connection.close()
+        # What was said last, such as a signal, should arrive; but the machine may be gone.
+        try:
+            async with asyncio.timeout(_FAREWELL_S):
+                await connection.wait_closed()
+        except TimeoutError:
+            connection.abort()
 
 
 async def _connect(access: Access) -> asyncssh.SSHClientConnection:
