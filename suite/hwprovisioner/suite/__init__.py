@@ -1,19 +1,6 @@
 """The whole suite on one machine: `hwp up`.
 
 Starts an embedded server for state, allocate, heartbeat and a resource manager as child processes,
-watches over them, and stops them in order.
+watches over them, and stops them in order: `command` is the command line, `up` the program behind
+it. Nothing is imported here, as `hwp --help` loads `command`, which must cost nothing.
 """
-
-from .embedded import EmbeddedState
-from .errors import SuiteError
-from .state_folder import StateFolder, default_folder
-from .up import Options, run_up
-
-__all__ = [
-    "EmbeddedState",
-    "Options",
-    "StateFolder",
-    "SuiteError",
-    "default_folder",
-    "run_up",
-]

@@ -1,0 +1,119 @@
+"""The top of the command line: finds commands, and lets no traceback reach a user."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from hwprovisioner.client.commands.exit_codes import ExitCode, code_for
+from hwprovisioner.client.errors import LabError
+
+ENTRY_POINTS = "hwprovisioner.commands"
+
+
+class HwpGroup(click.Group):
+    """Commands of its own, and those that other packages bring (`up`)."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """Lists its own in the order of a day's work, then the others."""
+        own = list(self.commands)
+        return own + sorted(name for name in _entry_points() if name not in own)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """Finds a command by its name."""
+        return super().get_command(context, name) or _load(name)
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,  # noqa: ANN401  # click's own signature
+    ) -> Any:  # noqa: ANN401
+        """Runs the command line and exits with the code of the table."""
+        words = list(sys.argv[1:] if args is None else args)
+        # Before `--` only: what follows belongs to somebody else's command.
+        debug = "--debug" in (words[: words.index("--")] if "--" in words else words)
+        try:
+            code = super().main(
+                words, prog_name or "hwp", complete_var, standalone_mode=False, **extra
+            )
+        except Exception as error:
+            if debug and not isinstance(error, click.ClickException):
+                raise
+            code = _explain(error)
+        except KeyboardInterrupt:
+            code = ExitCode.CTRL_C
+        sys.exit(_flushed(code if isinstance(code, int) else ExitCode.OK))
+
+
+def _explain(error: Exception) -> int:
+    """Says what went wrong, and gives the exit code."""
+    match error:
+        case click.ClickException():
+            error.show()
+            return error.exit_code
+        case click.Abort():
+            return ExitCode.CTRL_C
+        case LabError():
+            _say(f"hwp: {error.message}")
+            return code_for(error)
+        case BrokenPipeError():
+            return ExitCode.PIPE_CLOSED
+    _say(f"hwp: internal error: {type(error).__name__}: {error} (--debug shows where)")
+    return ExitCode.ERROR
+
+
+def _say(line: str) -> None:
+    try:
+        click.echo(line, err=True)
+    except OSError:
+        pass
+
+
+def _flushed(code: int) -> int:
+    """Writes out what is left, while a reader that went away can still be told from a success."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # Python would try again at its end, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return code or ExitCode.PIPE_CLOSED
+    return code
+
+
+def _entry_points() -> list[str]:
+    return [point.name for point in importlib.metadata.entry_points(group=ENTRY_POINTS)]
+
+
+def _load(name: str) -> click.Command | None:
+    for point in importlib.metadata.entry_points(group=ENTRY_POINTS, name=name):
+        try:
+            found = point.load()
+        except ImportError as error:
+            return _missing(name, str(error))
+        if isinstance(found, click.Command):
+            return found
+    return None
+
+
+def _missing(name: str, why: str) -> click.Command:
+    """Stands in for a command whose package is not all there."""
+
+    @click.command(name, short_help="(needs the extra [suite])", context_settings=_TAKES_ALL)
+    def missing() -> None:
+        raise click.ClickException(
+            f"{name} needs more than the client: pip install 'hardware-provisioner[suite]' ({why})"
+        )
+
+    return missing
+
+
+_TAKES_ALL = {"ignore_unknown_options": True, "allow_extra_args": True}

@@ -1,0 +1,80 @@
+"""`hwp release`: giving allocations back."""
+
+from __future__ import annotations
+
+import os
+
+import click
+from click.shell_completion import CompletionItem
+
+from hwprovisioner.client.commands.exit_codes import ExitCode, code_for
+from hwprovisioner.client.commands.lab_options import LabOptions, run, with_lab
+from hwprovisioner.client.errors import LabError
+
+
+def complete_own(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Completes the ids of this user's allocations."""
+    from hwprovisioner.client.commands.own_allocations import OwnAllocations
+
+    ids = OwnAllocations.of_user().tokens()
+    return [CompletionItem(each) for each in ids if each.startswith(incomplete)]
+
+
+@click.command(short_help="Give allocations back.")
+@click.argument("ids", nargs=-1, metavar="[ID]…", shell_complete=complete_own)
+@click.option("--token", envvar="HWP_TOKEN", metavar="TOKEN", help="Its token.  [HWP_TOKEN]")
+@click.option("--all", "everything", is_flag=True, help="All that this user made here.")
+@with_lab
+def release(lab: LabOptions, ids: tuple[str, ...], token: str | None, everything: bool) -> int:
+    """Give allocations back; their hosts are cleaned and lent again.
+
+    The token comes from --token, else HWP_TOKEN, else from what this user allocated on this
+    machine. Giving back what has ended changes nothing.
+    """
+    if bool(ids) == everything:
+        raise click.UsageError("name the allocations, or say --all")
+    return run(lab, _release(lab, ids, token))
+
+
+async def _release(options: LabOptions, ids: tuple[str, ...], token: str | None) -> int:
+    from hwprovisioner.client.commands.own_allocations import OwnAllocations
+
+    own = OwnAllocations.of_user()
+    tokens = own.tokens()
+    worst = ExitCode.OK
+    async with options.lab() as lab:
+        for allocation_id in ids or tuple(tokens):
+            # A token that is given is meant for what is named.
+            secret = (token if ids else None) or tokens.get(allocation_id)
+            if not secret:
+                _say(f"{allocation_id}: no token for it here; give --token or HWP_TOKEN")
+                worst = max(worst, ExitCode.NOT_ALLOWED)
+                continue
+            try:
+                await lab.release(allocation_id, secret)
+            except LabError as error:
+                if code_for(error) is ExitCode.AWAY or len(ids) == 1:
+                    raise
+                _say(f"{allocation_id}: {error.message}")
+                worst = max(worst, code_for(error))
+                if code_for(error) is ExitCode.NOT_FOUND:
+                    own.remove(allocation_id)
+            else:
+                own.remove(allocation_id)
+                click.echo(f"{allocation_id} released")
+    return worst
+
+
+def _say(line: str) -> None:
+    click.echo(f"hwp: {line}", err=True)
+
+
+def token_for(allocation_id: str) -> str:
+    """Gives the token of an allocation as far as it is known here; empty if it is not."""
+    from hwprovisioner.client.commands.own_allocations import OwnAllocations
+
+    return OwnAllocations.of_user().tokens().get(allocation_id, "") or os.environ.get(
+        "HWP_TOKEN", ""
+    )

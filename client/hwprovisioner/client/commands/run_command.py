@@ -1,0 +1,111 @@
+"""`hwp run`: a command on hardware that is given back when it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hwprovisioner.client.commands.demand_options import with_demands
+from hwprovisioner.client.commands.exit_codes import ExitCode
+from hwprovisioner.client.commands.lab_options import LabOptions, run, with_lab
+from hwprovisioner.client.commands.request_options import with_request
+
+if TYPE_CHECKING:
+    from hwprovisioner.client.allocating import AsyncHardware
+    from hwprovisioner.client.facts import HostFacts
+    from hwprovisioner.client.settings import Settings
+
+
+@click.command(
+    "run",
+    short_help="Run a command on hardware that is given back when it ends.",
+    context_settings={"allow_interspersed_args": False},
+)
+@with_demands
+@with_request
+@with_lab
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND…")
+def run_command(
+    lab: LabOptions,
+    demands: Mapping[str, Mapping[str, object]],
+    request: Mapping[str, Any],
+    command: tuple[str, ...],
+) -> int:
+    r"""Ask for hardware, run a command when it is ready, and give it back when the command ends.
+
+    The command runs here, and finds the hardware in its environment: HWP_ALLOCATION_ID, HWP_TOKEN,
+    HWP_HOST (the address, if there is one host), HWP_HOST_NAME for each host, and HWP_HOSTS, all
+    of it as JSON: {"db": {"resource": …, "protocol": "ssh", "address": …, "port": …, "user": …,
+    "key_file": …, "properties": {…}, "cpus": …, "memory_bytes": …}}.
+
+    The exit code is the command's. If the lease is lost, the command is stopped (SIGTERM, 10 s
+    later SIGKILL), and the exit code is 8.
+
+    \b
+    Examples:
+      hwp run --cpus 4 -- pytest -x
+      hwp run --host db:cpus=8 --host edge:label=jetson -- ./bench.sh
+    """
+    if (found := shutil.which(command[0])) is None:
+        there = os.path.exists(command[0])
+        why = "cannot be run" if there else "is not a command here"
+        click.echo(f"hwp: {command[0]} {why}; nothing was asked for", err=True)
+        return ExitCode.CANNOT_RUN if there else ExitCode.NO_SUCH_COMMAND
+    return run(lab, _run(lab, demands, request, (found, *command[1:])))
+
+
+async def _run(
+    options: LabOptions,
+    demands: Mapping[str, Mapping[str, object]],
+    request: Mapping[str, Any],
+    command: tuple[str, ...],
+) -> int:
+    from hwprovisioner.client.commands.hold_open import hardware
+    from hwprovisioner.client.commands.leased_process import LeasedProcess
+
+    async with options.lab(patient=True) as lab:
+        async with hardware(lab, options, demands, request) as held:
+            if not options.quiet:
+                names = ", ".join(f"{name}={found}" for name, found in held.resources.items())
+                click.echo(f"allocation {held.allocation_id}: {names}", err=True)
+            environment = {**os.environ, **told(held, lab.settings)}
+            process = LeasedProcess(command, environment)
+            return await process.run(held.session.over, lambda: held.lost)
+
+
+def told(held: AsyncHardware, settings: Settings) -> dict[str, str]:
+    """Gives what a command is told through its environment."""
+    hosts = held.hosts
+    found = {
+        "HWP_ALLOCATION_ID": held.allocation_id,
+        "HWP_TOKEN": held.token,
+        "HWP_HOSTS": json.dumps({name: _host(host.facts) for name, host in hosts.items()}),
+        # What it starts in its turn talks to the same lab.
+        "ALLOCATE_API": settings.allocate_address,
+        "HEARTBEAT_API": settings.heartbeat_address,
+    }
+    for name, host in hosts.items():
+        found[f"HWP_HOST_{name.upper().replace('-', '_')}"] = host.address
+    if len(hosts) == 1:
+        found["HWP_HOST"] = held.host.address
+    return found
+
+
+def _host(facts: HostFacts) -> dict[str, object]:
+    connection = facts.connection
+    return {
+        "resource": facts.resource,
+        "protocol": connection.protocol,
+        "address": connection.address,
+        "port": connection.port,
+        "user": connection.user,
+        "key_file": connection.key_file,
+        "properties": dict(connection.properties),
+        "cpus": facts.cpus,
+        "memory_bytes": facts.memory_bytes,
+    }
