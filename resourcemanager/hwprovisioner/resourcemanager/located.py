@@ -20,6 +20,9 @@ Data = str | None | list["Data"] | dict[str, "Data"]
 #: A file of 10,000 resources has some 500,000 nodes. More is an accident, or aliases of aliases.
 MOST_NODES = 2_000_000
 
+#: A resources file needs 7 levels; drivers' options may need a few more.
+DEEPEST = 50
+
 _MERGE = "tag:yaml.org,2002:merge"
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
@@ -64,18 +67,34 @@ def _nearest(places: Mapping[Path, Position], path: Path) -> Position:
 def read_located(text: str) -> Located:
     """Return what a YAML text says, with every problem of its form."""
     located = Located()
+    loader = yaml.SafeLoader if _is_odd(text) else _FAST
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader if _is_odd(text) else _FAST)
+        if _depth(text, loader) > DEEPEST:
+            located.problems.append(Problem(1, 1, "", "nested too deeply"))
+            return located
+        node = yaml.compose(text, Loader=loader)
     except yaml.MarkedYAMLError as error:
         located.problems.append(_syntax_problem(error))
     except yaml.YAMLError as error:
         located.problems.append(Problem(1, 1, "", f"not YAML: {str(error).splitlines()[0]}"))
-    except RecursionError:
-        located.problems.append(Problem(1, 1, "", "nested too deeply"))
     else:
         if node is not None:
             _Walk(located).start(node)
     return located
+
+
+def _depth(text: str, loader: type) -> int:
+    """Return how deeply a text is nested. Composing recurses, and PyYAML's C code crashes then."""
+    depth = deepest = 0
+    for event in yaml.parse(text, Loader=loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            deepest = max(deepest, depth)
+            if deepest > DEEPEST:
+                break
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+    return deepest
 
 
 _FAST: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -107,18 +126,17 @@ class _Walk:
             self._located.data = self._value(node, ())
         except _TooLarge:
             self._located.problems.append(
-                Problem(1, 1, "", f"larger than {MOST_NODES:,} values, aliases counted")
+                Problem(1, 1, "", f"larger than {MOST_NODES:,} values or too deep, aliases counted")
             )
-        except RecursionError:
-            self._located.problems.append(Problem(1, 1, "", "nested too deeply"))
 
     def _value(self, node: yaml.Node, path: Path) -> Data:
         self._nodes += 1
-        if self._nodes > MOST_NODES:
+        if self._nodes > MOST_NODES or len(path) > DEEPEST:
             raise _TooLarge
         self._located.values[path] = _position(node)
         if isinstance(node, yaml.ScalarNode):
-            return None if node.style is None and node.value in _NULLS else str(node.value)
+            # Plain is None from the Python parser, mostly "" from the C one.
+            return None if not node.style and node.value in _NULLS else str(node.value)
         if id(node) in self._open:
             self._complain(path, node, "is an alias of something that it is part of")
             return None
