@@ -106,6 +106,7 @@ def suite() -> Iterator[Suite]:
     if subprocess.run([TOP / "tools/compose.sh", "version"], capture_output=True).returncode:
         needs.missing("docker compose")
     need_base_images()
+    output_of(TOP / "tools/compose.sh", "build", limit_s=BUILD_LIMIT_S)
     with up("hwptest") as suite:
         yield suite
 
@@ -116,7 +117,7 @@ def up(name: str, *services: str, password: str = "") -> Iterator[Suite]:
     ports = {"ALLOCATE_PORT": str(free_port()), "HEARTBEAT_PORT": str(free_port())}
     suite = Suite(f"{name}{os.getpid()}", os.environ | ports | {"REDIS_PASSWORD": password})
     try:
-        suite.compose("up", "--build", "-d", *services, limit_s=BUILD_LIMIT_S)
+        suite.compose("up", "-d", *services, limit_s=HEALTH_LIMIT_S)
         suite.wait_until_healthy(*(services or SERVICES))
         yield suite
     finally:
