@@ -12,29 +12,46 @@ from hwprovisioner.state.transitions import Core, Reply, unexpected
 class Holds(Core):
     """What managers say about holds. A repeated message changes nothing and raises nothing."""
 
-    async def accept(self, who: Speaker, hold_id: str, fence: int) -> None:
+    async def accept(
+        self, who: Speaker, hold_id: str, fence: int, *, now_ms: int | None = None
+    ) -> None:
         """Take up an offer."""
-        reply = await self.change("accept", self._keys(who, hold_id), (who.epoch, hold_id, fence))
+        reply = await self.change(
+            "accept", self._keys(who, hold_id), (who.epoch, hold_id, fence), now_ms
+        )
         self._check("accept", reply, who, hold_id, fence)
 
-    async def progress(self, who: Speaker, hold_id: str, fence: int, line: str) -> None:
+    async def progress(
+        self, who: Speaker, hold_id: str, fence: int, line: str, *, now_ms: int | None = None
+    ) -> None:
         """Say how readying up or cleaning goes."""
         reply = await self.change(
-            "progress", self._keys(who, hold_id), (who.epoch, hold_id, fence, line)
+            "progress", self._keys(who, hold_id), (who.epoch, hold_id, fence, line), now_ms
         )
         self._check("progress", reply, who, hold_id, fence)
 
-    async def ready(self, who: Speaker, hold: Hold, fence: int, connection: str) -> None:
+    async def ready(
+        self, who: Speaker, hold: Hold, fence: int, connection: str, *, now_ms: int | None = None
+    ) -> None:
         """Hand a host over; `connection` is JSON."""
         reply = await self.change(
             "ready",
             (*self._keys(who, hold.id), self.keys.allocation(hold.allocation)),
             (who.epoch, hold.id, fence, hold.allocation, connection),
+            now_ms,
         )
         self._check("ready", reply, who, hold.id, fence)
 
     async def decline(
-        self, who: Speaker, hold: Hold, fence: int, siblings: Sequence[str], why: str, rest_ms: int
+        self,
+        who: Speaker,
+        hold: Hold,
+        fence: int,
+        siblings: Sequence[str],
+        why: str,
+        rest_ms: int,
+        *,
+        now_ms: int | None = None,
     ) -> None:
         """Turn an offer down; the resource rests for `rest_ms`."""
         keys = self.keys
@@ -52,13 +69,21 @@ class Holds(Core):
                     *self.hold_keys(holds),
                 ),
                 (who.epoch, hold.id, fence, hold.allocation, hold.resource, why, rest_ms, *holds),
+                now_ms,
             )
 
         reply = await self.change_with_holds(siblings, attempt)
         self._check("decline", reply, who, hold.id, fence)
 
     async def fail(
-        self, who: Speaker | None, hold: Hold, fence: int, siblings: Sequence[str], why: str
+        self,
+        who: Speaker | None,
+        hold: Hold,
+        fence: int,
+        siblings: Sequence[str],
+        why: str,
+        *,
+        now_ms: int | None = None,
     ) -> None:
         """Give a hold up: it could not be readied up, or broke.
 
@@ -81,13 +106,16 @@ class Holds(Core):
                     *(self.limits.tries, self.limits.retention_ms, "" if who else "1"),
                     *holds,
                 ),
+                now_ms,
             )
 
         reply = await self.change_with_holds(siblings, attempt)
         if who:
             self._check("fail", reply, who, hold.id, fence)
 
-    async def cleaned(self, who: Speaker, hold_id: str, fence: int) -> None:
+    async def cleaned(
+        self, who: Speaker, hold_id: str, fence: int, *, now_ms: int | None = None
+    ) -> None:
         """Free what a hold had. A hold that is gone was cleaned before."""
         keys = self.keys
         reply = await self.change(
@@ -100,6 +128,7 @@ class Holds(Core):
                 keys.resource(hold_id.rpartition(".")[0]),
             ),
             (who.epoch, fence),
+            now_ms,
         )
         if reply[0] != "NO_SUCH_HOLD":
             self._check("cleaned", reply, who, hold_id, fence)

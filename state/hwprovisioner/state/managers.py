@@ -19,13 +19,16 @@ class Speaker:
 class Managers(Core):
     """What managers say about themselves and their resources, and what becomes of them."""
 
-    async def register(self, manager_id: str, version: str) -> Speaker:
+    async def register(
+        self, manager_id: str, version: str, *, now_ms: int | None = None
+    ) -> Speaker:
         """Register a manager: its registrations before are stale from now on."""
         keys = self.keys
         reply = await self.change(
             "register",
             (keys.index(Kind.MANAGER), keys.manager(manager_id)),
             (manager_id, version, self.limits.silence_ms),
+            now_ms,
         )
         match reply:
             case ["REGISTERED", *_, int(epoch)]:
@@ -44,6 +47,7 @@ class Managers(Core):
         cpus: int,
         memory: int,
         present_manager: str = "",
+        now_ms: int | None = None,
     ) -> None:
         """Say what a resource is, and whether it is to be had.
 
@@ -63,12 +67,15 @@ class Managers(Core):
                 keys.manager(present_manager or who.manager_id),
             ),
             (*_names(who, name), int(volunteered), why_not, spec, slots, cpus, memory),
+            now_ms,
         )
         if reply[0] == "TAKEN":
             raise errors.NameTaken(name, str(reply[1]))
         self._check(reply, who, name)
 
-    async def withdraw(self, who: Speaker, name: str, why: str, *, removed: bool) -> None:
+    async def withdraw(
+        self, who: Speaker, name: str, why: str, *, removed: bool, now_ms: int | None = None
+    ) -> None:
         """Say that a resource is not to be had, or no longer exists."""
         keys = self.keys
         reply = await self.change(
@@ -80,10 +87,11 @@ class Managers(Core):
                 keys.resource(name),
             ),
             (*_names(who, name), why, int(removed)),
+            now_ms,
         )
         self._check(reply, who, name)
 
-    async def heard(self, who: Speaker) -> None:
+    async def heard(self, who: Speaker, *, now_ms: int | None = None) -> None:
         """Note a sign of life.
 
         Raises:
@@ -94,6 +102,7 @@ class Managers(Core):
             "heard",
             (self.keys.deadlines, self.keys.manager(who.manager_id)),
             (who.manager_id, who.epoch, self.limits.silence_ms),
+            now_ms,
         )
         match reply:
             case ["SUPERSEDED"]:
@@ -101,31 +110,37 @@ class Managers(Core):
             case ["WRONG_STATE", state]:
                 raise errors.WrongState(f"manager {who.manager_id!r}", str(state), "sign of life")
 
-    async def disconnect(self, manager_id: str, epoch: int | None = None) -> bool:
+    async def disconnect(
+        self, manager_id: str, epoch: int | None = None, *, now_ms: int | None = None
+    ) -> bool:
         """Take a manager for away: its stream (of `epoch`) is gone, or it has been silent.
 
         Returns:
             Whether it was there.
         """
-        return await self._move(manager_id, epoch, PresenceEvent.DISCONNECT, self.limits.lost_ms)
+        limit_ms = self.limits.lost_ms
+        return await self._move(manager_id, epoch, PresenceEvent.DISCONNECT, limit_ms, now_ms)
 
-    async def lose(self, manager_id: str) -> bool:
+    async def lose(self, manager_id: str, *, now_ms: int | None = None) -> bool:
         """Give a manager up that has been away for too long. Returns whether it was."""
-        return await self._move(manager_id, None, PresenceEvent.LOSE, 0)
+        return await self._move(manager_id, None, PresenceEvent.LOSE, 0, now_ms)
 
-    async def settle(self, manager_id: str) -> None:
+    async def settle(self, manager_id: str, *, now_ms: int | None = None) -> None:
         """Note that everything on the resources of a lost manager has been ended."""
         keys = (self.keys.deadlines, self.keys.manager(manager_id))
-        await self.run("settle", keys, (manager_id,))
+        await self.run("settle", keys, (manager_id,), now_ms)
 
-    async def turn(self, name: str, axis: str, event: str, why: str) -> int:
+    async def turn(
+        self, name: str, axis: str, event: str, why: str, *, now_ms: int | None = None
+    ) -> int:
         """Move a resource along its `health` or `admin` axis. Returns the revision.
 
         Raises:
             NoSuchResource: there is none of that name.
             WrongState: the axis has no such transition.
         """
-        reply = await self.change("turn", (self.keys.resource(name),), (name, axis, event, why))
+        keys = (self.keys.resource(name),)
+        reply = await self.change("turn", keys, (name, axis, event, why), now_ms)
         match reply:
             case ["TURNED", int(revision), *_]:
                 return revision
@@ -135,17 +150,23 @@ class Managers(Core):
                 raise errors.WrongState(f"resource {name!r}", str(state), event)
         raise unexpected("turn", reply)
 
-    async def rested(self, name: str) -> None:
+    async def rested(self, name: str, *, now_ms: int | None = None) -> None:
         """Let a declined resource be offered again, if its rest is over."""
-        await self.change("rested", (self.keys.resource(name),), (name,))
+        await self.change("rested", (self.keys.resource(name),), (name,), now_ms)
 
     async def _move(
-        self, manager_id: str, epoch: int | None, event: PresenceEvent, next_ms: int
+        self,
+        manager_id: str,
+        epoch: int | None,
+        event: PresenceEvent,
+        next_ms: int,
+        now_ms: int | None,
     ) -> bool:
         reply = await self.change(
             "presence",
             (self.keys.manager(manager_id),),
             (manager_id, "" if epoch is None else epoch, event, next_ms),
+            now_ms,
         )
         return bool(reply[0] == "MOVED")
 
