@@ -1,4 +1,4 @@
-"""The plugin as its users meet it: whole runs of pytest, in processes of their own, against a lab."""
+"""The plugin as its users meet it: whole runs of pytest in processes of their own."""
 
 import json
 import os
@@ -194,8 +194,9 @@ def test_a_wait_that_is_over_fails_in_one_line(
 
 
 def test_a_lab_that_is_away_is_found_out_once_not_in_full_by_every_test(
-    pytester: pytest.Pytester,
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("HWP_CONTACT_LIMIT_S", "1.5")
     source = "@pytest.mark.hardware()\n@pytest.mark.parametrize('n', range(3))\n"
     pytester.makepyfile(test_it=HEAD + source + "def test_it(hardware, n): pass\n")
     flags = ["--hw-allocate=127.0.0.1:9", "--hw-heartbeat=127.0.0.1:9"]
@@ -209,13 +210,9 @@ def test_hardware_lost_during_a_test_fails_it_with_the_reason(
 ) -> None:
     def grant_then_take(allocation: FakeAllocation) -> None:
         grant(allocation)
-        allocation.end("PREEMPTED", "a bigger fish")
+        threaded.later(0.2, lambda: allocation.end("PREEMPTED", "a bigger fish"))
 
     threaded.lab.on_submit = grant_then_take
-    threaded.lab.on_submit = lambda a: (
-        grant(a),
-        threaded._loop.call_later(0.2, a.end, "PREEMPTED", "a bigger fish"),
-    )[0]
     result = run(
         pytester,
         threaded,
@@ -269,17 +266,16 @@ def test_the_wait_is_shown_line_by_line_even_though_pytest_captures(
 ) -> None:
     def in_steps(allocation: FakeAllocation) -> None:
         allocation.queue(2, "refb is in use")
-        loop = threaded._loop
-        loop.call_later(0.8, allocation.queue, 1, "refb is in use")
-        loop.call_later(1.6, grant, allocation)
+        threaded.later(0.8, lambda: allocation.queue(1, "refb is in use"))
+        threaded.later(1.6, allocation.ready)
 
     threaded.lab.on_submit = in_steps
-    for flags in ((), ("-s",), ("-v",)):
+    for flags in ((), ("-s",)):
         result = run(pytester, threaded, "@pytest.mark.hardware()\n" + PLAIN, *flags)
         result.assert_outcomes(passed=1)
         result.stdout.fnmatch_lines(
             [
-                "hardware for test_it.py::test_it: queued at place 1: refb is in use (*",
+                "hardware for test_it.py::test_it: queued at place 1: refb is*",
                 "*ready after*",
             ]
         )
@@ -332,7 +328,8 @@ def test_ctrl_c_while_waiting_gives_the_place_up(
 def test_loading_the_plugin_imports_neither_grpc_nor_the_rest_of_the_sdk() -> None:
     code = (
         "import json, sys, hwprovisioner.client.pytest_plugin as p;"
-        "print(json.dumps(sorted(m for m in sys.modules if m.startswith(('hwp', 'grpc', 'google')))))"
+        "ours = ('hwp', 'grpc', 'google');"
+        "print(json.dumps(sorted(m for m in sys.modules if m.startswith(ours))))"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
     assert json.loads(out) == [
@@ -343,9 +340,17 @@ def test_loading_the_plugin_imports_neither_grpc_nor_the_rest_of_the_sdk() -> No
 
 
 def test_equal_wants_share_and_different_ones_do_not() -> None:
-    one = read([pytest.mark.hardware(db={"cpus": 1, "memory": "1G"}).mark])
-    same = read([pytest.mark.hardware(db={"memory": "1G", "cpus": 1}).mark])
-    other = read([pytest.mark.hardware(db={"cpus": 1, "memory": "1G"}, priority=1).mark])
+    one = read([Mark(db={"cpus": 1, "memory": "1G"})])
+    same = read([Mark(db={"memory": "1G", "cpus": 1})])
+    other = read([Mark(db={"cpus": 1, "memory": "1G"}, priority=1)])
     assert one.key == same.key != other.key
     with pytest.raises(BadMarker):
-        read([pytest.mark.hardware(4).mark])
+        read([Mark(4)])
+
+
+class Mark:
+    """What pytest makes of a marker."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        self.args = args
+        self.kwargs = kwargs

@@ -351,6 +351,10 @@ class LabInThread:
 
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result(10)
 
+    def later(self, seconds: float, work: Callable[[], None]) -> None:
+        """Have something done on the lab's loop, where this must be called from."""
+        self._loop.call_later(seconds, work)
+
     def __enter__(self) -> "LabInThread":
         self._thread.start()
         assert self._up.wait(10)

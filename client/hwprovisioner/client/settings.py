@@ -23,8 +23,9 @@ class Settings:
     """Deadline of each unary call. A lab answers in milliseconds; this is for dead networks."""
     beat_timeout_s: float = 5.0
     """Deadline of one heartbeat: several must fit into a lease of half a minute."""
-    contact_limit_s: float = 15.0
-    """How long to try to reach a lab that has not answered yet: a restart of it fits in."""
+    contact_limit_s: float = 10.0
+    """How long to try to reach a lab that has not answered yet: a restart of it fits in;
+    environment HWP_CONTACT_LIMIT_S."""
     silence_limit_s: float = 300.0
     """How long a waiting request goes on trying when the lab has gone silent: an outage fits in."""
     release_limit_s: float = 5.0
@@ -38,12 +39,17 @@ class Settings:
         allocate_address: str | None = None,
         heartbeat_address: str | None = None,
     ) -> Settings:
-        """Reads the addresses; what is given here wins over the environment.
+        """Reads the settings; what is given here wins over the environment.
 
         Raises:
-            BadDemand: An address is not `host`, `host:port` or `grpc://host:port`.
+            BadDemand: An address is not `host`, `host:port` or `grpc://host:port`, or a limit is
+                no number.
         """
         return cls(
+            contact_limit_s=read_seconds(
+                environ.get("HWP_CONTACT_LIMIT_S") or cls.default("contact_limit_s"),
+                "HWP_CONTACT_LIMIT_S",
+            ),
             allocate_address=read_address(
                 allocate_address or environ.get("ALLOCATE_API") or cls.default("allocate_address"),
                 ALLOCATE_PORT,
@@ -60,8 +66,27 @@ class Settings:
 
     @classmethod
     def default(cls, name: str) -> str:
-        """Gives the default of a text setting."""
+        """Gives the default of a setting as text."""
         return str(cls.__dataclass_fields__[name].default)
+
+
+def read_seconds(text: str, name: str) -> float:
+    """Reads a limit in seconds.
+
+    Raises:
+        BadDemand: It is no number, or below zero.
+    """
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= 86_400:
+        raise BadDemand(
+            f"{name}: {text!r} is no number of seconds from 0 to 86400",
+            reason="BAD_SETTING",
+            metadata={"name": name, "value": text},
+        )
+    return seconds
 
 
 def read_address(text: str, default_port: int, name: str) -> str:

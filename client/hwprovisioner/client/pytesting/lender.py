@@ -112,7 +112,8 @@ class Lender:
 
     def _expect_little(self) -> None:
         """The lab is away: the tests that follow do not each wait in full to find that out."""
-        settings = replace(self._options.settings, contact_limit_s=KNOWN_AWAY_LIMIT_S)
+        limit_s = min(KNOWN_AWAY_LIMIT_S, self._options.settings.contact_limit_s)
+        settings = replace(self._options.settings, contact_limit_s=limit_s)
         self._options = replace(self._options, settings=settings)
         self._lab = Lab(settings=settings)
 
