@@ -12,6 +12,7 @@ from hwprovisioner.state.errors import NoSuchHold
 from hwprovisioner.state.holds import Holds
 from hwprovisioner.state.managers import Managers, Speaker
 from hwprovisioner.state.model import Hold
+from hwprovisioner.state.reading import Reader
 from hwprovisioner.state.view import View
 from hwprovisioner.v1.manager_stream_pb2 import (
     Accept,
@@ -42,8 +43,11 @@ class OutOfOrder(Refused):
 class Inbox:
     """Commits messages of managers."""
 
-    def __init__(self, view: View, managers: Managers, holds: Holds, registrar: Registrar) -> None:
-        """Look records up in `view`."""
+    def __init__(
+        self, view: View, managers: Managers, holds: Holds, registrar: Registrar, reader: Reader
+    ) -> None:
+        """Look records up in `view`; `reader` remembers connections."""
+        self._reader = reader
         self._view = view
         self._managers = managers
         self._holds = holds
@@ -95,7 +99,8 @@ class Inbox:
     async def _ready(self, who: Speaker, ready: Ready) -> None:
         hold = self._hold(ready.hold)
         connection = connection_to_json(ready.connection)
-        await self._holds.ready(who, hold, ready.hold.fence, connection)
+        if await self._holds.ready(who, hold, ready.hold.fence, connection):
+            self._reader.remember_connection(hold.id, connection)
 
     async def _decline(self, who: Speaker, decline: Decline) -> None:
         hold = self._hold(decline.hold)

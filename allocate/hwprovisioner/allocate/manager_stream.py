@@ -29,6 +29,7 @@ from hwprovisioner.state.holds import Holds
 from hwprovisioner.state.keys import Kind
 from hwprovisioner.state.managers import Managers, Speaker
 from hwprovisioner.state.model import Hold
+from hwprovisioner.state.reading import Reader
 from hwprovisioner.state.tables import HoldState
 from hwprovisioner.state.view import Change, View
 from hwprovisioner.v1.manager_stream_pb2 import (
@@ -60,6 +61,7 @@ class Desk:
         codec: Codec,
         managers: Managers,
         holds: Holds,
+        reader: Reader,
     ) -> None:
         """Serve managers of the lab of `view`."""
         self.view = view
@@ -67,7 +69,7 @@ class Desk:
         self.codec = codec
         self.managers = managers
         self.registrar = Registrar(view, managers, holds)
-        self.inbox = Inbox(view, managers, holds, self.registrar)
+        self.inbox = Inbox(view, managers, holds, self.registrar, reader)
         self.limits = managers.limits
 
 

@@ -7,7 +7,8 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
 import grpc.aio
 from redis.asyncio import Redis
@@ -76,7 +77,7 @@ class Allocate:
                 reader=reader,
                 updates=updates,
                 lists=Lists(view, lab, codec, reader),
-                desk=Desk(view, self.dispatch, codec, managers, holds),
+                desk=Desk(view, self.dispatch, codec, managers, holds, reader),
             )
         )
 
@@ -92,8 +93,23 @@ class Allocate:
         }
 
 
-async def run(settings: Settings, stopping: asyncio.Event) -> None:
-    """Serve until `stopping` is set; Redis may be away at the start, and later."""
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A service that is bound and not started."""
+
+    server: grpc.aio.Server
+    readiness: Readiness
+    port: int
+    allocate: Allocate
+
+
+@contextlib.asynccontextmanager
+async def open_service(settings: Settings) -> AsyncIterator[Opened]:
+    """Open what leads to Redis, which may be away, and bind a server.
+
+    Raises:
+        BindError: the port is taken.
+    """
     readiness = Readiness([SERVICE], [STARTED, _REDIS])
     async with contextlib.AsyncExitStack() as stack:
         link = await stack.enter_async_context(Link(settings.redis_url, client_name="hwp-allocate"))
@@ -107,14 +123,19 @@ async def run(settings: Settings, stopping: asyncio.Event) -> None:
         server = build_server(
             [Service(SERVICE, functools.partial(_add, allocate.servicer))], readiness
         )
-        host = settings.serving.bind
-        port = bind(server, host, settings.port, setting="HWP_ALLOCATE_PORT")
-        _log.info("allocate listens on %s:%d", host, port)
+        port = bind(server, settings.serving.bind, settings.port, setting="HWP_ALLOCATE_PORT")
+        yield Opened(server, readiness, port, allocate)
+
+
+async def run(settings: Settings, stopping: asyncio.Event) -> None:
+    """Serve until `stopping` is set; Redis may be away at the start, and later."""
+    async with open_service(settings) as opened:
+        _log.info("allocate listens on %s:%d", settings.serving.bind, opened.port)
         await serve(
-            server,
-            readiness,
+            opened.server,
+            opened.readiness,
             stopping,
-            loops=allocate.loops(stopping),
+            loops=opened.allocate.loops(stopping),
             grace_ms=settings.serving.grace_ms,
         )
 

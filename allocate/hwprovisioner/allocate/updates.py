@@ -19,7 +19,7 @@ from hwprovisioner.state.reading import Reader
 from hwprovisioner.state.tables import AllocationState
 from hwprovisioner.state.view import Change, View
 from hwprovisioner.v1 import allocation_pb2
-from hwprovisioner.v1.allocate_service_pb2 import AllocationUpdate
+from hwprovisioner.v1.allocate_service_pb2 import AllocationUpdate, Preparing
 
 _LINES_KEPT = 256
 """So many progress lines wait for a slow reader; older ones are dropped."""
@@ -97,6 +97,12 @@ class _Watch:
                         self.lines.append((after.host, after.progress))
         self.news.set()
 
+    def taken_lines(self) -> list[tuple[str, str]]:
+        """Return the progress lines that came since this was asked last, with their hosts."""
+        lines = list(self.lines)
+        self.lines.clear()
+        return lines
+
 
 class Updates:
     """Makes the updates of allocations."""
@@ -148,18 +154,17 @@ class Updates:
         return AllocationUpdate(allocation=message, queued=watch.place)
 
     async def shown(
-        self, allocation: Allocation, *, with_connections: bool
+        self, allocation: Allocation, *, with_connections: bool, remaining_ms: int | None = None
     ) -> allocation_pb2.Allocation:
-        """Return an allocation as it is now."""
+        """Return an allocation as it is now; what its lease has left is asked for if not given."""
         is_queued = allocation.state is AllocationState.QUEUED
         place = self._places.place(allocation) if is_queued else None
         is_secret = with_connections and allocation.state is AllocationState.READY
-        remaining, connections = await asyncio.gather(
-            self._reader.remaining_ms([allocation.id]),
-            self._reader.connections(allocation.holds if is_secret else ()),
-        )
+        if remaining_ms is None:
+            remaining_ms = (await self._reader.remaining_ms([allocation.id])).get(allocation.id)
+        connections = await self._reader.connections(allocation.holds) if is_secret else {}
         message = self._codec.allocation(
-            allocation, remaining_ms=remaining.get(allocation.id), connections=connections
+            allocation, remaining_ms=remaining_ms, connections=connections
         )
         if place:
             message.queue_place.CopyFrom(place)
@@ -169,10 +174,18 @@ class Updates:
         self, watch: _Watch, allocation: Allocation, with_connections: bool
     ) -> AsyncIterator[AllocationUpdate]:
         is_new = allocation.state is not watch.state
+        # Who saw the change of state is told what the lease had left then, which is just now.
+        left_ms = allocation.left_ms if is_new and watch.state else None
         watch.state = allocation.state
         if allocation.state is AllocationState.PREPARING:
-            async for update in self._progress(watch, allocation, is_new):
-                yield update
+            lines = watch.taken_lines()
+            if is_new:
+                lines.insert(0, ("", ""))
+            if lines:
+                message = await self.shown(allocation, with_connections=False, remaining_ms=left_ms)
+                for host, line in lines:
+                    progress = Preparing(host=host, message=line)
+                    yield AllocationUpdate(allocation=message, preparing=progress)
         elif allocation.state is AllocationState.QUEUED:
             place = self._places.place(allocation)
             if is_new or place != watch.place:
@@ -180,24 +193,10 @@ class Updates:
                 message = await self.shown(allocation, with_connections=False)
                 yield AllocationUpdate(allocation=message, queued=message.queue_place)
         elif is_new:
-            message = await self.shown(allocation, with_connections=with_connections)
+            message = await self.shown(
+                allocation, with_connections=with_connections, remaining_ms=left_ms
+            )
             yield _outcome(message)
-
-    async def _progress(
-        self, watch: _Watch, allocation: Allocation, is_new: bool
-    ) -> AsyncIterator[AllocationUpdate]:
-        lines = list(watch.lines)
-        watch.lines.clear()
-        if is_new:
-            lines.insert(0, ("", ""))
-        if not lines:
-            return
-        message = await self.shown(allocation, with_connections=False)
-        for host, line in lines:
-            update = AllocationUpdate(allocation=message)
-            update.preparing.host = host
-            update.preparing.message = line
-            yield update
 
 
 def _outcome(message: allocation_pb2.Allocation) -> AllocationUpdate:

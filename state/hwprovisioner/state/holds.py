@@ -32,8 +32,8 @@ class Holds(Core):
 
     async def ready(
         self, who: Speaker, hold: Hold, fence: int, connection: str, *, now_ms: int | None = None
-    ) -> None:
-        """Hand a host over; `connection` is JSON."""
+    ) -> bool:
+        """Hand a host over; `connection` is JSON. Returns whether it had not been ready before."""
         reply = await self.change(
             "ready",
             (*self._keys(who, hold.id), self.keys.allocation(hold.allocation)),
@@ -41,6 +41,7 @@ class Holds(Core):
             now_ms,
         )
         self._check("ready", reply, who, hold.id, fence)
+        return bool(reply[0] == "READY")
 
     async def decline(
         self,

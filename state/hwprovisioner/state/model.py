@@ -99,6 +99,8 @@ class Allocation(Record):
     end_ms: int = 0
     end_reason: EndReason | None = None
     end_detail: str = ""
+    left_ms: int = 0
+    """What its lease had left when it was queued, granted or became ready, whichever was last."""
     holds: tuple[str, ...] = ()
     """Its holds that are not over."""
     pending: int = 0

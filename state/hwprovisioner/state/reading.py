@@ -7,6 +7,9 @@ from hwprovisioner.state.errors import NoSuchAllocation, WrongToken
 from hwprovisioner.state.keys import Due, Keys, sha256
 from hwprovisioner.state.transitions import Caller
 
+_REMEMBERED = 1000
+"""So many connections are kept; a hold's id is never used twice, so none is ever wrong."""
+
 
 class Reader:
     """Reads leases and secrets."""
@@ -15,6 +18,7 @@ class Reader:
         """Read over `link`."""
         self._link = link
         self._keys = keys
+        self._fresh: dict[str, str] = {}
 
     async def remaining_ms(self, allocation_ids: Sequence[str]) -> Mapping[str, int]:
         """Return what leases have left, in ms; ended allocations have none."""
@@ -49,10 +53,20 @@ class Reader:
         if stored != sha256(token):
             raise WrongToken(allocation_id)
 
+    def remember_connection(self, hold_id: str, connection: str) -> None:
+        """Keep a connection that was just written, so that it need not be read to hand it out."""
+        self._fresh[hold_id] = connection
+        while len(self._fresh) > _REMEMBERED:
+            self._fresh.pop(next(iter(self._fresh)))
+
     async def connections(self, hold_ids: Iterable[str]) -> Mapping[str, str]:
         """Return connections of ready holds, as JSON; only for whoever has the token."""
         ids = list(hold_ids)
-        found = await asyncio.gather(
-            *(self._link.call("HGET", self._keys.hold(i), "connection") for i in ids)
+        found = {i: self._fresh[i] for i in ids if i in self._fresh}
+        missing = [i for i in ids if i not in found]
+        texts = await asyncio.gather(
+            *(self._link.call("HGET", self._keys.hold(i), "connection") for i in missing)
         )
-        return {i: str(text) for i, text in zip(ids, found, strict=True) if text is not None}
+        return found | {
+            i: str(text) for i, text in zip(missing, texts, strict=True) if text is not None
+        }

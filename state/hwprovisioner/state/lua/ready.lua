@@ -38,7 +38,8 @@ local allocation = redis.call('HMGET', KEYS[6], 'state', 'pending')
 local pending = tonumber(allocation[2]) - 1
 local fields = {'pending', pending}
 if pending == 0 then
-  fields = {'pending', 0, 'state', step('allocation', allocation[1], 'hosts_ready'), 'ready_ms', now}
+  local allocation_state = step('allocation', allocation[1], 'hosts_ready')
+  fields = {'pending', 0, 'state', allocation_state, 'ready_ms', now, 'left_ms', lease_left(ARGV[5])}
 end
 put('allocation', ARGV[5], KEYS[6], fields)
 return commit('READY', 'ready')

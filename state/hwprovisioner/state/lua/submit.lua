@@ -25,7 +25,7 @@ if known then
 end
 local id, ttl, wait = ARGV[2], tonumber(ARGV[5]), tonumber(ARGV[6])
 local fields = {
-  'id', id, 'state', 'QUEUED', 'ttl_ms', ttl, 'wait_ms', wait, 'submit_ms', now, 'tries', 0, 'pending', 0,
+  'id', id, 'state', 'QUEUED', 'ttl_ms', ttl, 'wait_ms', wait, 'submit_ms', now, 'left_ms', ttl, 'tries', 0, 'pending', 0,
   'holds', '', 'excluded', '', 'request_key', KEYS[6], 'turn', next_revision(),
 }
 for i = 7, #ARGV do

@@ -26,6 +26,12 @@ local function next_revision()
   return revision
 end
 
+-- What a lease has left, in ms.
+local function lease_left(allocation_id)
+  local deadline = redis.call('ZSCORE', DEADLINES, 'lease:' .. allocation_id)
+  return deadline and math.max(0, deadline - now) or 0
+end
+
 -- Writes fields, a flat list of names and values, of a record.
 local function put(kind, id, key, fields)
   fields[#fields + 1] = 'rev'
