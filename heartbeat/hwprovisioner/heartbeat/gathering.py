@@ -14,13 +14,12 @@ from typing import Generic, Self, TypeVar
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
-#: Turns without a new item after which it is quiet. Measured: fewer gather less, more cost a lone
-#: beat.
+#: Turns without a new item after which it is quiet. Two gather less (0.60 of an empty call instead
+#: of 0.78, at 128 in flight); eight cost a lone beat 13 microseconds more than one.
 QUIET_TURNS = 8
 #: How long an item waits at most, however busy it is.
 LONGEST_WAIT_S = 0.005
-#: How many items are written at once; a script with more would keep Redis from others for over a
-#: ms.
+#: How many items are written at once; more would keep Redis from others for over a millisecond.
 LARGEST_BATCH = 500
 
 

@@ -158,8 +158,10 @@ class Link:
             self._become(connection)
             try:
                 await asyncio.shield(connection.lost)
-            finally:
+            except asyncio.CancelledError:
+                self._become(None)
                 connection.cut("the link is closed")
+                raise
 
     async def _connect(self) -> Connection:
         """Return a connection that has logged in and chosen its database."""
