@@ -89,7 +89,9 @@ def test_a_duration_out_of_its_range_is_refused() -> None:
 
 
 def test_settings_of_other_services_are_not_refused() -> None:
-    assert from_env(Settings, {"HWP_ALLOCATE_PORT": "1", "OTHER": "2"}) == DEFAULTS
+    assert (
+        from_env(Settings, {"HWP_ALLOCATE_PORT": "1", "HWP_HOST_DB": "h", "OTHER": "2"}) == DEFAULTS
+    )
 
 
 def test_help_lists_name_default_and_meaning() -> None:

@@ -31,11 +31,17 @@ KNOWN_NAMES = frozenset(
         # `hwp up`, the command line and the pytest plugin.
         "HWP_HEARTBEAT_API",
         "HWP_REDIS_SERVER",
+        "HWP_CONTACT_LIMIT_S",
+        # What `hwp run` tells the command that it runs, which may be one of ours.
+        "HWP_ALLOCATION_ID",
+        "HWP_HOST",
+        "HWP_HOSTS",
+        "HWP_TOKEN",
         "HWP_RELOAD",
         # The compose file.
         "HWP_PUBLISH",
-        # This project's own tests.
-        "HWP_TEST_REDIS_SERVER",
-        "HWP_TEST_REQUIRE",
     }
 )
+
+#: What further names may begin with: one for each host of `hwp run`, and those of our own tests.
+KNOWN_PREFIXES = ("HWP_HOST_", "HWP_TEST_")

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self, TypeVar
 
-from hwprovisioner.serving.known_names import KNOWN_NAMES
+from hwprovisioner.serving.known_names import KNOWN_NAMES, KNOWN_PREFIXES
 
 _PREFIX = "HWP_"
 _UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -155,6 +155,7 @@ class EnvReader:
             f"{name}: there is no such setting{_did_you_mean(name, sorted(known))}"
             for name in sorted(self._environ)
             if name.startswith(_PREFIX) and name not in known
+            if not name.startswith(KNOWN_PREFIXES)
         )
         faults = [*self._faults, *unknown]
         if faults:
