@@ -13,8 +13,9 @@ SERVED := $(filter-out tests,$(CODE))
 # WORKERS=2 runs the tests in that many processes; ARGS goes to the program a target runs.
 WORKERS ?= 0
 ARGS ?=
-# Cyclomatic complexity: a block at most 10, a module at most 10 and everything at most 5 on average.
-LIMITS := --max-absolute B --max-modules B --max-average A
+# Branches in a function are ruff's to limit (C901, at most 8). radon counts every `and`, `or` and comprehension as well:
+# here at most 20 in a function, 10 in a module and 5 in everything on average.
+LIMITS := --max-absolute C --max-modules B --max-average A
 PYTEST := $(BIN)/python -m pytest $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS) --dist loadgroup)
 
 .PHONY: help
