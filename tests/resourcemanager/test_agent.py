@@ -441,6 +441,16 @@ async def test_a_resource_that_comes_back_while_held_is_lent_as_before(
         await session.hear("volunteer")
 
 
+async def test_a_change_between_registration_and_its_answer_is_told(journal_file: Path) -> None:
+    async with manager("127.0.0.1:1", journal_file, Hardware()) as run:
+        run.agent.registration()
+        run.agent.represent({"other": box("other")})
+        said: list[manager_stream_pb2.SubscribeRequest] = []
+        run.agent.connected(said.append)
+        assert said[0].withdraw.resource == "box"
+        assert said[0].withdraw.removed
+
+
 # What an earlier life left in the journal.
 
 

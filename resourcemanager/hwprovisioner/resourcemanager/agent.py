@@ -52,6 +52,7 @@ class Agent:
         self._link: Send | None = None
         self._is_stopping = False
         self._has_begun = False
+        self._registered: list[str] = []
         self._fleet = Fleet(journal, tasks, load, self._show)
         self._worker = Worker(journal, tasks, self._send, self._on_cleaned, cleaning_backoff)
 
@@ -63,7 +64,7 @@ class Agent:
         What holds one keeps it as it was.
         """
         for name in self._fleet.change(resources):
-            self._send(codec.withdraw(name, "it is no longer in the resources file", removed=True))
+            self._send_gone(name)
         self._begin_cleaning()
 
     async def know_resources(self, within_s: float) -> None:
@@ -81,11 +82,16 @@ class Agent:
         """Say who this is, what it represents and what it has in hand."""
         holds = [held for held in self._journal.holds.values() if held.is_live]
         inventory = [one.spec() for one in self._fleet if not one.is_removed]
+        self._registered = [spec.name for spec in inventory]
         return codec.register(self.manager_id, self._version, inventory, holds)
 
     def connected(self, send: Send) -> None:
         """Go on with a new stream, on which the lab has said `registered`."""
         self._link = send
+        # The file may have changed between the registration and its answer.
+        for name in self._registered:
+            if self._fleet.get(name) is None:
+                self._send_gone(name)
         for represented in self._fleet:
             self._show(represented)
         for hold_id, held in self._journal.holds.items():
@@ -257,6 +263,9 @@ class Agent:
             self._send(codec.volunteer(represented.spec()))
         else:
             self._send(codec.withdraw(represented.name, represented.excuse))
+
+    def _send_gone(self, name: str) -> None:
+        self._send(codec.withdraw(name, "it is no longer in the resources file", removed=True))
 
     def _send(self, message: stream.SubscribeRequest) -> None:
         """Send a message if there is a stream.

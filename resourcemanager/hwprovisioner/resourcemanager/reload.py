@@ -17,6 +17,9 @@ from hwprovisioner.resourcemanager.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
+# Its INFO says that something changed; what came of it is said here.
+logging.getLogger("watchfiles").setLevel(logging.WARNING)
+
 
 class Reloader:
     """Reads a file again when there is reason to, and passes on what is good."""
@@ -46,7 +49,7 @@ class Reloader:
             await self._reload()
 
     async def _when_changed(self) -> None:
-        async for _ in _changes(self._file.parent):
+        async for _ in _changes(self._file):
             stamp = await asyncio.to_thread(_stamp, self._file)
             if stamp != self._stamp:
                 self._stamp = stamp
@@ -68,16 +71,23 @@ class Reloader:
         self._take(config)
 
 
-async def _changes(folder: Path) -> AsyncIterator[None]:
-    """Yield whenever something in a folder changes.
+async def _changes(file: Path) -> AsyncIterator[None]:
+    """Yield whenever a file may have changed.
 
-    The folder is watched because editors replace files.
+    Its folder is watched, because editors replace files. Only its own name counts there, for a log
+    in the same folder would make a change of each line about a change; and `..data`, the link that
+    Kubernetes swaps.
     """
+    names = (file.name, "..data")
     try:
-        async for _ in awatch(folder, recursive=False, raise_interrupt=False):
+        async for _ in awatch(
+            file.parent,
+            watch_filter=lambda _, path: Path(path).name in names,
+            recursive=False,
+        ):
             yield
     except (OSError, RuntimeError) as error:
-        log.warning("%s cannot be watched (%s); send SIGHUP after a change", folder, error)
+        log.warning("%s cannot be watched (%s); send SIGHUP after a change", file, error)
         await asyncio.Event().wait()
 
 

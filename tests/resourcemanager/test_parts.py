@@ -1,0 +1,122 @@
+"""Small parts: what is public, how drivers are found, backoff, progress, the outbox."""
+
+import asyncio
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+import hwprovisioner.resourcemanager as package
+from hwprovisioner.resourcemanager import DriverNotUsable, Hold, calls, codec, loading
+from hwprovisioner.resourcemanager.backoff import CLEANING, RECONNECT, Backoff
+from hwprovisioner.resourcemanager.errors import DriverError
+from hwprovisioner.resourcemanager.outbox import CROWDED, Outbox
+from hwprovisioner.resourcemanager.progress import Progress
+from hwprovisioner.resourcemanager.settings import host_id
+from support.eventually import eventually
+from support.manager import Hardware, box
+
+PUBLIC = """
+Access Config ConfigError Connection Division Driver DriverError DriverNotUsable Facts Gpu Hold
+JournalError Kind ManagerError NoOptions OperatingSystem Problem Report Resource Share TimeLimits
+parse_config read_config
+"""
+
+
+def test_the_public_names_change_on_purpose_only() -> None:
+    assert package.__all__ == PUBLIC.split()
+
+
+def test_each_driver_that_a_package_names_is_found() -> None:
+    assert set(loading.known_drivers()) >= {"local", "ssh", "exec"}
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        ("import no_such_module_here", "No module named 'no_such_module_here'"),
+        ("1 / 0", "fails at import: ZeroDivisionError"),
+        ("Broken = 7", "is no subclass of Driver"),
+    ],
+)
+def test_a_driver_that_cannot_be_loaded_says_why(
+    module: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_driver.py").write_text(module)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "broken_driver", raising=False)
+    point = EntryPoint("broken", "broken_driver:Broken", loading.GROUP)
+    monkeypatch.setattr(loading, "known_drivers", lambda: {"broken": point})
+    with pytest.raises(DriverNotUsable, match=words):
+        loading.load_driver.__wrapped__("broken")
+
+
+def test_backoff_is_any_time_below_a_bound_that_doubles_up_to_a_cap() -> None:
+    backoff = Backoff(1.0, 10.0, chance=lambda: 0.5)
+    assert [backoff.delay_s(tries) for tries in range(1, 7)] == [0.5, 1, 2, 4, 5, 5]
+    assert backoff.bound_s(100_000) == 10.0
+    assert RECONNECT.bound_s(50) == 10.0
+    assert all(0 <= CLEANING.delay_s(tries) <= CLEANING.bound_s(tries) for tries in range(1, 50))
+
+
+async def test_progress_passes_the_first_line_at_once_and_the_newest_later() -> None:
+    sent: list[str] = []
+    progress = Progress(sent.append, interval_s=0.01)
+    for line in ("one", "two", "", "three\n"):
+        progress.report(line)
+    assert sent == ["one"]
+    await eventually(lambda: sent == ["one", "three"])
+    progress.report("four")
+    progress.close()
+    assert sent[-1] == "four"
+
+
+async def test_the_outbox_keeps_the_order_but_for_pongs_and_drops_only_progress() -> None:
+    outbox = Outbox()
+    hold = Hold("h", "box", 1)
+    outbox.put(codec.accept(hold))
+    for _ in range(2 * CROWDED):
+        outbox.put(codec.progress(hold, "x"))
+    outbox.put(codec.withdraw("box", "why"))
+    outbox.put(codec.pong())
+    outbox.close()
+    outbox.put(codec.accept(hold))
+    kinds = []
+    while (message := await outbox.get()) is not None:
+        kinds.append(message.WhichOneof("event"))
+    assert kinds == ["pong", "accept", *["progress"] * (CROWDED - 1), "withdraw"]
+
+
+async def test_a_driver_that_ignores_its_cancellation_is_left_behind(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(calls, "LEAVE_LIMIT_S", 0.01)
+    let_go = asyncio.Event()
+
+    class Stubborn(Hardware().driver()):  # type: ignore[misc]  # a class made by a function
+        async def check(self) -> None:
+            while not let_go.is_set():
+                try:
+                    await let_go.wait()
+                except asyncio.CancelledError:
+                    continue
+
+    with pytest.raises(DriverError, match=r"check: not done within 0.01 s"):
+        await calls.check(Stubborn(box(limit_s=0.01)))
+    assert "ignores its cancellation" in caplog.text
+    let_go.set()
+    await eventually(lambda: not calls._abandoned)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("Bench-7.Example.COM", "bench-7.example.com"), ("___", "manager")],
+)
+def test_a_host_name_makes_an_id(name: str, expected: str) -> None:
+    from hwprovisioner.resourcemanager.model import NAME
+
+    found = host_id(name)
+    assert NAME.fullmatch(found)
+    if name.isascii():
+        assert found == expected
