@@ -15,10 +15,14 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-un
 from hwprovisioner.serving import MAX_REQUEST_BYTES, BindError, Refused, Service, bad_request, bind
 from hwprovisioner.v1 import allocate_service_pb2 as pb
 from hwprovisioner.v1 import allocate_service_pb2_grpc, manager_stream_pb2
+from support.eventually import eventually
 from support.grpc_server import Running, serving
 
 NAME = pb.DESCRIPTOR.services_by_name["AllocateService"].full_name
 PROGRAMS = Path(sys.executable).parent
+
+
+ended: list[str] = []
 
 
 class Servicer(allocate_service_pb2_grpc.AllocateServiceServicer):
@@ -54,6 +58,11 @@ async def fail(how: str, context: Any) -> None:
             raise RuntimeError("the secret of the house")
         case "abort":
             await context.abort(grpc.StatusCode.DATA_LOSS, "as it says")
+        case "wait":
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.append(how)
         case "many":
             raise bad_request([(f"hosts[{n}].cpus", "is negative") for n in range(10_000)])
 
@@ -154,6 +163,16 @@ async def test_a_stream_handler_that_writes_may_refuse(running: Running) -> None
     await call.read()
     with pytest.raises(grpc.aio.AioRpcError, match="is not nice"):
         await call.read()
+
+
+async def test_a_cancelled_call_ends_its_handler_and_is_no_error(
+    running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    call = lab(running).WatchAllocation(pb.WatchAllocationRequest(allocation_id="wait"))
+    assert await anext(aiter(call)) is not None
+    call.cancel()
+    await eventually(lambda: ended == ["wait"])
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 async def test_what_is_no_message_is_a_bad_request(running: Running) -> None:
