@@ -69,7 +69,7 @@ class Holds(Core):
                     keys.resource(hold.resource),
                     *self.hold_keys(holds),
                 ),
-                (who.epoch, hold.id, fence, hold.allocation, hold.resource, why, rest_ms, *holds),
+                (who.epoch, fence, hold.allocation, hold.resource, why, rest_ms, *holds),
                 now_ms,
             )
 
@@ -95,7 +95,7 @@ class Holds(Core):
             return await self.change(
                 "fail",
                 (
-                    self.keys.manager(hold.manager),
+                    self.keys.manager(who.manager_id if who else hold.manager),
                     self.keys.hold(hold.id),
                     self.keys.allocation(hold.allocation),
                     self.keys.alarm(hold.allocation),

@@ -14,13 +14,12 @@
 -- KEYS[11...]  for each hold of the allocation, this one too: hash the hold, hash its resource
 -- ARGV[1]  now, ms since the epoch; "" reads the server's clock
 -- ARGV[2]  epoch of the manager's registration
--- ARGV[3]  id of the hold
--- ARGV[4]  its fence
--- ARGV[5]  id of the allocation
--- ARGV[6]  name of the resource
--- ARGV[7]  why, for people to read
--- ARGV[8]  rest, ms
--- ARGV[9...]  ids of all holds of the allocation
+-- ARGV[3]  fence of the hold
+-- ARGV[4]  id of the allocation
+-- ARGV[5]  name of the resource
+-- ARGV[6]  why, for people to read
+-- ARGV[7]  rest, ms
+-- ARGV[8...]  ids of all holds of the allocation
 --
 -- Returns  {"DECLINED", revision, now, event, changes}
 --          {"STALE_HOLDS", ids}  the allocation has these holds
@@ -28,7 +27,7 @@
 --
 --@include endings
 --@include guard
-local refused = refusal(KEYS[7], ARGV[2], KEYS[8], ARGV[4])
+local refused = refusal(KEYS[7], ARGV[2], KEYS[8], ARGV[3])
 if refused then
   return refused
 end
@@ -36,15 +35,15 @@ local before = redis.call('HGET', KEYS[8], 'state')
 if not step('hold', before, 'decline') then
   return {'WRONG_STATE', before}
 end
-local stale = stale_holds(KEYS[9], {unpack(ARGV, 9)})
+local stale = stale_holds(KEYS[9], {unpack(ARGV, 8)})
 if stale then
   return stale
 end
-send_back(ARGV[5], KEYS[9], 11, KEYS[8], {})
+send_back(ARGV[4], KEYS[9], 11, KEYS[8], {})
 free_hold(KEYS[8], KEYS[5], KEYS[10], KEYS[6], KEYS[4])
 if redis.call('EXISTS', KEYS[10]) == 1 then
-  local rest_until = now + tonumber(ARGV[8])
-  put('resource', ARGV[6], KEYS[10], {'rest_until', rest_until, 'rest_reason', ARGV[7]})
-  redis.call('ZADD', DEADLINES, rest_until, 'rest:' .. ARGV[6])
+  local rest_until = now + tonumber(ARGV[7])
+  put('resource', ARGV[5], KEYS[10], {'rest_until', rest_until, 'rest_reason', ARGV[6]})
+  redis.call('ZADD', DEADLINES, rest_until, 'rest:' .. ARGV[5])
 end
 return commit('DECLINED', 'decline')

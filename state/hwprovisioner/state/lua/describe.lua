@@ -56,7 +56,7 @@ if known[2] ~= ARGV[7] then
   generation = generation + 1
 end
 put('resource', name, KEYS[7], {
-  'manager', ARGV[2], 'spec', ARGV[7], 'generation', generation, 'volunteered', ARGV[5], 'withdrawn_reason', ARGV[6], 'removed', 0,
-  'slots', ARGV[8], 'cpus', ARGV[9], 'memory', ARGV[10],
+  'manager', ARGV[2], 'spec', ARGV[7], 'generation', generation, 'volunteered', ARGV[5], 'withdrawn_reason', ARGV[6],
+  'removed', 0, 'slots', ARGV[8], 'cpus', ARGV[9], 'memory', ARGV[10],
 })
 return commit('DESCRIBED', 'describe')

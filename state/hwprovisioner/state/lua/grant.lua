@@ -64,7 +64,9 @@ for _, want in ipairs(hosts) do
   redis.call('ZADD', DEADLINES, now + tonumber(ARGV[4]), 'offer:' .. want.id)
   ids = with(ids, want.id)
 end
-put('allocation', ARGV[3], KEYS[6], {'state', state, 'grant_ms', now, 'left_ms', lease_left(ARGV[3]), 'holds', ids, 'pending', #hosts})
+put('allocation', ARGV[3], KEYS[6], {
+  'state', state, 'grant_ms', now, 'left_ms', lease_left(ARGV[3]), 'holds', ids, 'pending', #hosts,
+})
 redis.call('ZREM', DEADLINES, 'wait:' .. ARGV[3])
 if tonumber(allocation[2]) > 0 then
   redis.call('ZADD', DEADLINES, now + tonumber(allocation[2]), 'max:' .. ARGV[3])

@@ -1,0 +1,214 @@
+"""A lab in a real Redis whose clock the test holds, and whose scripts are held to their headers."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from hwprovisioner.heartbeat.beats import Beat, BeatWriter, Outcome
+from hwprovisioner.state.allocations import Allocations, PlannedHold
+from hwprovisioner.state.care import Care, Tended
+from hwprovisioner.state.holds import Holds
+from hwprovisioner.state.keys import Keys
+from hwprovisioner.state.link import Link
+from hwprovisioner.state.managers import Managers, Speaker
+from hwprovisioner.state.model import Allocation, Hold, Resource
+from hwprovisioner.state.scripts import Script
+from hwprovisioner.state.transitions import Commit, Limits
+from hwprovisioner.state.view import View
+from support.lua_header import header_of
+
+NOW = 4_000_000_000_000
+"""Far in the future, so that Redis does not delete alarm keys by its own clock."""
+GIB = 2**30
+TTL = 30_000
+TOKEN = "the-token"
+SCHEDULER = "replica"
+
+_DUMP = """
+local found = {}
+for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
+  local kind = redis.call('TYPE', key)['ok']
+  if kind == 'string' then
+    found[#found + 1] = {key, kind, redis.call('GET', key), redis.call('PTTL', key)}
+  elseif kind == 'hash' then
+    found[#found + 1] = {key, kind, redis.call('HGETALL', key)}
+  elseif kind == 'set' then
+    found[#found + 1] = {key, kind, redis.call('SMEMBERS', key)}
+  elseif kind == 'zset' then
+    found[#found + 1] = {key, kind, redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')}
+  elseif kind == 'stream' then
+    local last = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)
+    found[#found + 1] = {key, kind, last, redis.call('XLEN', key)}
+  end
+end
+local time = redis.call('TIME')
+return {time[1] * 1000 + math.floor(time[2] / 1000), found}
+"""
+
+Dump = dict[str, Any]
+"""Every key of a lab by what follows its prefix; hashes and sorted sets as dicts, sets as sets."""
+
+
+class CheckedLink:
+    """A link that holds each script to its header, and keeps its last reply."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self.reply: list[Any] = []
+        self.calls: list[str] = []
+
+    async def call(self, *args: str | int | bytes) -> Any:
+        return await self._link.call(*args)
+
+    async def call_script(
+        self, script: Script, keys: Sequence[str], args: Sequence[str | int | bytes]
+    ) -> Any:
+        self.reply = await self._link.call_script(script, keys, args)
+        self.calls.append(script.name)
+        header_of(script.name).check(script.name, len(keys), len(args), self.reply)
+        return self.reply
+
+
+@dataclass
+class StateLab:
+    """A lab, and a view of it that has each change at once."""
+
+    link: Link
+    keys: Keys = field(default_factory=Keys)
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        self.checked = CheckedLink(self.link)
+        self.view = View()
+        self.commits: list[Commit] = []
+        self.epoch = 0
+        parts = (self.checked, self.keys, self._note, self.limits)
+        self.allocations = Allocations(*parts)
+        self.holds = Holds(*parts)
+        self.managers = Managers(*parts)
+        self.care = Care(*parts)
+        self.beats = BeatWriter(cast("Link", self.checked), self.keys)
+
+    def _note(self, commit: Commit) -> None:
+        self.commits.append(commit)
+        self.view.offer(commit)
+
+    @property
+    def reply(self) -> list[Any]:
+        """What the last script answered."""
+        return self.checked.reply
+
+    async def submit(
+        self,
+        name: str = "a",
+        *,
+        ttl_ms: int = TTL,
+        wait_ms: int = 0,
+        max_ms: int = 0,
+        now_ms: int = NOW,
+    ) -> str:
+        allocation = Allocation(id=name, ttl_ms=ttl_ms, wait_ms=wait_ms, max_ms=max_ms)
+        await self.allocations.submit(
+            allocation, token=TOKEN, request_id=f"request-{name}", digest="d", now_ms=now_ms
+        )
+        return name
+
+    async def register(self, name: str = "m", now_ms: int = NOW) -> Speaker:
+        return await self.managers.register(name, "1", now_ms=now_ms)
+
+    async def describe(
+        self,
+        who: Speaker,
+        name: str = "r",
+        spec: str = "{}",
+        *,
+        volunteered: bool = True,
+        slots: int = 1,
+        cpus: int = 8,
+        memory: int = 16 * GIB,
+        present_manager: str = "",
+    ) -> Resource:
+        await self.managers.describe(
+            who,
+            name,
+            spec,
+            volunteered=volunteered,
+            slots=slots,
+            cpus=cpus,
+            memory=memory,
+            present_manager=present_manager,
+            now_ms=NOW,
+        )
+        return self.view.resources[name]
+
+    async def elect(self, replica: str = SCHEDULER, now_ms: int = NOW) -> int:
+        election = await self.care.elect(replica, 60_000, now_ms=now_ms)
+        assert election.epoch is not None
+        self.epoch = election.epoch
+        return self.epoch
+
+    async def tend(self, now_ms: int = NOW) -> Tended:
+        outcome = await self.care.tend(now_ms=now_ms)
+        assert isinstance(outcome, Tended)
+        return outcome
+
+    def planned(
+        self,
+        resource: str,
+        host: str = "host",
+        *,
+        nth: int = 1,
+        cpus: int = 1,
+        memory: int = GIB,
+        gpus: tuple[int, ...] = (),
+    ) -> PlannedHold:
+        """Plan a host as the view has it, the `nth` of a set on that resource."""
+        known = self.view.resources[resource]
+        return PlannedHold(
+            *(host, resource, known.manager, known.generation, known.fence + nth),
+            *(cpus, memory, gpus),
+        )
+
+    async def grant(self, name: str, *holds: PlannedHold, now_ms: int = NOW) -> list[Hold]:
+        """Grant an allocation; without `holds`, one host on resource r."""
+        planned = holds or (self.planned("r"),)
+        await self.allocations.grant(name, planned, epoch=self.epoch, now_ms=now_ms)
+        return [self.view.holds[hold] for hold in self.view.allocations[name].holds]
+
+    async def beat(self, name: str, *, token: str = TOKEN, now_ms: int = NOW) -> Outcome:
+        [outcome] = await self.beats.write([Beat(name, token)], now_ms=now_ms)
+        return outcome
+
+    async def deadline_ms(self, member: str) -> int | None:
+        score = await self.link.call("ZSCORE", self.keys.deadlines, member)
+        return None if score is None else int(score)
+
+    async def dump(self) -> Dump:
+        """Return everything that Redis has of the lab; alarms by the time they go off.
+
+        Of the log, the last entry and the length.
+        """
+        pattern = self.keys.prefix.replace("[", "\\[") + "*"
+        now_ms, found = await self.link.call("EVAL", _DUMP, 0, pattern)
+        prefix = len(self.keys.prefix)
+        return {
+            key[prefix:]: _content(key[prefix:], kind, rest, now_ms) for key, kind, *rest in found
+        }
+
+
+def _content(name: str, kind: str, rest: list[Any], now_ms: int) -> Any:
+    if kind == "hash":
+        return dict(_pairs(rest[0]))
+    if kind == "zset":
+        return {member: int(score) for member, score in _pairs(rest[0])}
+    if kind == "set":
+        return set(rest[0])
+    if name.startswith("alarm:"):
+        # Whole seconds: Redis tells what is left, rounded, of a time that the test has set.
+        return round((now_ms + rest[1]) / 1000)
+    return rest
+
+
+def _pairs(flat: Iterable[Any]) -> Iterable[tuple[Any, Any]]:
+    items = iter(flat)
+    return zip(items, items, strict=True)
