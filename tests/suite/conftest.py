@@ -13,13 +13,16 @@ import pytest
 
 from support.eventually import eventually
 
-HERE = Path(__file__).parent
+STAND_INS = Path(__file__).parent / "up_with_stand_ins.py"
 
 
 class Up:
-    """A run of `hwp up` with stand-ins for the services."""
+    """A run of `hwp up`, with stand-ins for the services unless they are to be `real`."""
 
-    def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
+    def __init__(
+        self, folder: Path, *arguments: str, real: bool = False, **environment: str
+    ) -> None:
+        program = ("-m", "hwprovisioner.client.cli", "up") if real else (str(STAND_INS),)
         self.ports_file = folder / "ports.json"
         self.out, self.err = folder / "up.out", folder / "up.err"
         clean = {
@@ -30,7 +33,7 @@ class Up:
         with open(self.out, "ab") as out, open(self.err, "ab") as err:
             self.process = subprocess.Popen(
                 [
-                    *(sys.executable, str(HERE / "up_with_stand_ins.py")),
+                    *(sys.executable, *program),
                     *("--write-ports", str(self.ports_file), "--state-dir", str(folder / "state")),
                     *("--port-allocate=0", "--port-heartbeat=0", "--port-manager=0"),
                     *arguments,
@@ -77,8 +80,8 @@ def start_up(tmp_path: Path) -> Iterator[Callable[..., Up]]:
     """Starts runs of `hwp up` on one state folder, and kills what is left of them."""
     runs: list[Up] = []
 
-    def start(*arguments: str, **environment: str) -> Up:
-        runs.append(Up(tmp_path, *arguments, **environment))
+    def start(*arguments: str, real: bool = False, **environment: str) -> Up:
+        runs.append(Up(tmp_path, *arguments, real=real, **environment))
         return runs[-1]
 
     yield start

@@ -59,3 +59,7 @@ for _command in (
     *(drain, undrain, health, version, completion),
 ):
     main.add_command(_command)
+
+
+if __name__ == "__main__":
+    main()

@@ -28,6 +28,13 @@ class HwpGroup(click.Group):
         """Finds a command by its name."""
         return super().get_command(context, name) or _load(name)
 
+    def invoke(self, context: click.Context) -> object:
+        """Runs a command. A reader that goes away is met here: click would make a 1 of it."""
+        try:
+            return super().invoke(context)
+        except BrokenPipeError:
+            return ExitCode.PIPE_CLOSED
+
     def main(
         self,
         args: Sequence[str] | None = None,
@@ -65,8 +72,6 @@ def _explain(error: Exception) -> int:
         case LabError():
             _say(f"hwp: {error.message}")
             return code_for(error)
-        case BrokenPipeError():
-            return ExitCode.PIPE_CLOSED
     _say(f"hwp: internal error: {type(error).__name__}: {error} (--debug shows where)")
     return ExitCode.ERROR
 

@@ -30,6 +30,7 @@ class LeasedProcess:
         self._environment = environment
         self._in_terminal = _owns_terminal()
         self._process: asyncio.subprocess.Process | None = None
+        self._early: list[signal.Signals] = []
 
     async def run(
         self, over: Callable[[], Awaitable[None]], loss: Callable[[], LeaseLost | None]
@@ -43,6 +44,8 @@ class LeasedProcess:
         Raises:
             LeaseLost: It was stopped, because the lease was lost.
         """
+        # Before it starts: it may be signalled as soon as it is there.
+        self._pass_on_signals()
         try:
             self._process = process = await asyncio.create_subprocess_exec(
                 *self._command,
@@ -55,7 +58,8 @@ class LeasedProcess:
         ending = asyncio.ensure_future(process.wait())
         lapse = asyncio.ensure_future(over())
         try:
-            self._pass_on_signals()
+            for number in self._early:
+                self._send(number)
             await asyncio.wait((ending, lapse), return_when=asyncio.FIRST_COMPLETED)
             if not ending.done():
                 await self._stop(process)
@@ -89,7 +93,11 @@ class LeasedProcess:
                 loop.add_signal_handler(number, self._heard, number)
 
     def _heard(self, number: signal.Signals) -> None:
-        if not (self._in_terminal and number in (signal.SIGINT, signal.SIGQUIT, signal.SIGWINCH)):
+        if self._in_terminal and number in (signal.SIGINT, signal.SIGQUIT, signal.SIGWINCH):
+            return
+        if self._process is None:
+            self._early.append(number)
+        else:
             self._send(number)
 
     def _send(self, number: signal.Signals) -> None:

@@ -45,7 +45,8 @@ class WaitingLine:
             self._write(_CLEAR + (line if len(line) <= width else line[: width - 1] + "…"))
             self._shown = True
         elif not update.repeated:
-            self._write(f"{update.line} (after {show(update.waited_s)})\n")
+            elapsed = "" if update.phase == "ready" else f" (after {show(update.waited_s)})"
+            self._write(f"{update.line}{elapsed}\n")
 
     def _write(self, text: str) -> None:
         try:
