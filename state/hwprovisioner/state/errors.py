@@ -3,8 +3,8 @@
 ::
 
     StateError
-    ├── StateUnavailable   STATE_UNAVAILABLE    Redis is away; whether the call took effect is not
-    known ├── NoSuchAllocation   NO_SUCH_ALLOCATION
+    ├── StateUnavailable   STATE_UNAVAILABLE    Redis is away, the call may have run or not
+    ├── NoSuchAllocation   NO_SUCH_ALLOCATION
     ├── NoSuchResource     NO_SUCH_RESOURCE
     ├── NoSuchHold         NO_SUCH_HOLD
     ├── WrongToken         WRONG_TOKEN

@@ -1,28 +1,25 @@
 """Every Redis key of a lab: its pattern, its type, what it holds and how long it lives.
 
 All keys of a lab share the hash tag ``{LAB}``, so that a script may touch any of them on a cluster
-as well, and labs are what spreads over its nodes.
+as well, and labs are what spreads over its nodes. Below, ``hwp:{LAB}:`` is left out.
 
-=====================  ========  ===========================================================
-=========== key                    type      holds
-     lives =====================  ========
-     ===========================================================
-=========== hwp:{LAB}:revision     string    the last revision: one more with each change
-     for ever hwp:{LAB}:log          stream    the change log, ids ``REVISION-0``
-trimmed hwp:{LAB}:deadlines    sorted    what is due when, in ms since the epoch; see `Due`
- per member hwp:{LAB}:allocation:A hash      an allocation (`model.Allocation`), and its token's
- SHA-256
-retention hwp:{LAB}:alarm:A      string    nothing; expires with the lease, so that Redis says so
-   the lease hwp:{LAB}:request:R    string    ``ALLOCATION DIGEST`` of request id R (its SHA-256)
-retention hwp:{LAB}:hold:H       hash      a hold (`model.Hold`), and its connection
-   to cleaned hwp:{LAB}:resource:N   hash      a resource (`model.Resource`)
- to removal hwp:{LAB}:manager:M    hash      a resource manager (`model.Manager`)
- for ever hwp:{LAB}:index:KIND   set       the ids of all allocations, holds, resources or managers
-per member hwp:{LAB}:fences       hash      the highest fence of each resource that was removed
-for ever hwp:{LAB}:scheduler    hash      who is elected: replica, epoch, until_ms
-for ever hwp:{LAB}:tended       string    when leases were last looked after, in ms since the epoch
-for ever =====================  ========
-=========================================================== ===========
+============  ======  ================================================================  =========
+key           type    holds                                                             lives
+============  ======  ================================================================  =========
+revision      string  the last revision: one more with each change                      for ever
+log           stream  the change log, ids ``REVISION-0``                                trimmed
+deadlines     zset    what is due when, in ms since the epoch; see `Due`                by member
+allocation:A  hash    an allocation (`model.Allocation`), and its token's SHA-256       retention
+alarm:A       string  nothing; expires with the lease, so that Redis says so            the lease
+request:R     string  ``ALLOCATION DIGEST`` of request id R (its SHA-256)               retention
+hold:H        hash    a hold (`model.Hold`), and its connection                         to cleaned
+resource:N    hash    a resource (`model.Resource`)                                     to removal
+manager:M     hash    a resource manager (`model.Manager`)                              for ever
+index:KIND    set     the ids of all allocations, holds, resources or managers          by member
+fences        hash    the highest fence of each resource that was removed               for ever
+scheduler     hash    who is elected: replica, epoch, until_ms                          for ever
+tended        string  when leases were last looked after, in ms since the epoch         for ever
+============  ======  ================================================================  =========
 """
 
 import hashlib
