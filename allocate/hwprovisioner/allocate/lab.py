@@ -33,8 +33,9 @@ class Lab:
         self._classes: dict[HostDemand, list[_Candidate]] = {}
         self.version = 0
         """One more with each change that may matter to planning."""
-        self.shrunk = 0
-        """One more each time that something became impossible: a resource went or changed."""
+        self.doubtful: set[str] = set()
+        """The queued requests that may be impossible: new or back in the queue, or all of them when
+        a resource went or changed. Whoever has looked at one takes it out."""
         view.listen(self.follow)
         self.follow(None)
 
@@ -105,8 +106,8 @@ class Lab:
             if allocation.state is AllocationState.QUEUED:
                 self._ranks[allocation.id] = _rank(allocation)
         self._queue.extend(sorted(self._ranks.values()))
+        self.doubtful = set(self._ranks)
         self.version += 1
-        self.shrunk += 1
 
     def _take_in_resource(self, name: str) -> None:
         before = self.rooms.get(name)
@@ -120,7 +121,8 @@ class Lab:
         new_spec = after.spec if after else None
         if old_spec != new_spec:
             self._reclass(name, old_spec, new_spec)
-            self.shrunk += 1
+            if old_spec:
+                self.doubtful.update(self._ranks)
         if before != after:
             self.version += 1
 
@@ -134,10 +136,12 @@ class Lab:
         old = self._ranks.pop(allocation_id, None)
         if old is not None:
             del self._queue[bisect_left(self._queue, old)]
+            self.doubtful.discard(allocation_id)
             self.version += 1
         if isinstance(after, Allocation) and after.state is AllocationState.QUEUED:
             rank = self._ranks[allocation_id] = _rank(after)
             insort(self._queue, rank)
+            self.doubtful.add(allocation_id)
             self.version += 1
 
     def _candidates(self, demand: HostDemand) -> list[_Candidate]:

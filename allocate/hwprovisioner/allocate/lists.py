@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from hwprovisioner.allocate.codec import Codec, timestamp
+from hwprovisioner.allocate.demand import HostDemand
 from hwprovisioner.allocate.explain import explain_host, why_never
 from hwprovisioner.allocate.lab import Lab
 from hwprovisioner.allocate.matching import mismatch
@@ -140,7 +141,7 @@ class Lists:
                 continue
             if demand is not None and mismatch(demand, room.spec):
                 continue
-            if request.free and (room.closed or room.slots < 1):
+            if request.free and (room.closed or room.shortage(demand or HostDemand())):
                 continue
             yield resource
 

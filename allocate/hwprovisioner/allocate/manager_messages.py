@@ -5,7 +5,7 @@ from typing import Any
 
 from hwprovisioner.allocate.codec import connection_to_json
 from hwprovisioner.allocate.registration import HOLD_ID, Registrar
-from hwprovisioner.allocate.specs import check_spec
+from hwprovisioner.allocate.specs import check_connection, check_spec
 from hwprovisioner.allocate.violations import Violations
 from hwprovisioner.serving import Refused
 from hwprovisioner.state.errors import NoSuchHold
@@ -98,6 +98,9 @@ class Inbox:
 
     async def _ready(self, who: Speaker, ready: Ready) -> None:
         hold = self._hold(ready.hold)
+        violations = Violations()
+        check_connection("ready.connection", ready.connection, violations)
+        violations.check()
         connection = connection_to_json(ready.connection)
         if await self._holds.ready(who, hold, ready.hold.fence, connection):
             self._reader.remember_connection(hold.id, connection)
@@ -139,6 +142,19 @@ class Inbox:
         if hold is None:
             raise NoSuchHold(ref.hold_id)
         return hold
+
+
+def subject(request: SubscribeRequest) -> tuple[str, str]:
+    """Return the hold and the resource that a message is about, empty for none."""
+    event = request.WhichOneof("event")
+    match getattr(request, event) if event else None:
+        case Volunteer() as volunteer:
+            return "", volunteer.spec.name
+        case Withdraw() as withdraw:
+            return "", withdraw.resource
+        case Accept() | Decline() | Progress() | Ready() | Failed() | Cleaned() as message:
+            return message.hold.hold_id, ""
+    return "", ""
 
 
 def _checked(ref: HoldRef) -> HoldRef:

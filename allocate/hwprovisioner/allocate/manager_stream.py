@@ -13,7 +13,8 @@ from typing import TypeAlias
 
 from hwprovisioner.allocate.codec import Codec, duration
 from hwprovisioner.allocate.dispatch import Dispatch
-from hwprovisioner.allocate.manager_messages import Inbox, OutOfOrder
+from hwprovisioner.allocate.freshness import Freshness
+from hwprovisioner.allocate.manager_messages import Inbox, OutOfOrder, subject
 from hwprovisioner.allocate.registration import Registrar
 from hwprovisioner.serving import Refused, bad_request
 from hwprovisioner.state.errors import (
@@ -48,7 +49,7 @@ _IN_FLIGHT = 64
 Write: TypeAlias = Callable[[SubscribeResponse], Awaitable[None]]
 _Told: TypeAlias = tuple[HoldState, int]
 
-_REFUSED_IN_STREAM = (NoSuchHold, NoSuchResource, StaleFence, WrongState, NameTaken)
+_REFUSED_IN_STREAM = (Refused, NoSuchHold, NoSuchResource, StaleFence, WrongState, NameTaken)
 
 
 class Desk:
@@ -57,6 +58,7 @@ class Desk:
     def __init__(
         self,
         view: View,
+        freshness: Freshness,
         dispatch: Dispatch,
         codec: Codec,
         managers: Managers,
@@ -68,7 +70,7 @@ class Desk:
         self.dispatch = dispatch
         self.codec = codec
         self.managers = managers
-        self.registrar = Registrar(view, managers, holds)
+        self.registrar = Registrar(view, freshness, managers, holds)
         self.inbox = Inbox(view, managers, holds, self.registrar, reader)
         self.limits = managers.limits
 
@@ -219,13 +221,8 @@ class ManagerStream:
         except OutOfOrder:
             raise
         except _REFUSED_IN_STREAM as error:
-            self._refuse(
-                error,
-                hold_id=error.metadata.get("hold_id", ""),
-                resource=error.metadata.get("resource", ""),
-            )
-        except Refused as error:
-            self._refuse(error)
+            hold_id, resource = subject(request)
+            self._refuse(error, hold_id=hold_id, resource=resource)
 
     def _refuse(self, error: StateError | Refused, hold_id: str = "", resource: str = "") -> None:
         _log.info("refused %s: %s", self._who.manager_id, error)

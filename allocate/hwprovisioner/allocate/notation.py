@@ -8,6 +8,7 @@ import itertools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TypeVar
 
 MAX_NUMBER = 2**53
@@ -15,7 +16,7 @@ MAX_NUMBER = 2**53
 MAX_VERSION_LENGTH = 64
 
 _BOUNDS = re.compile(r"(?P<op>>=|==|<=)?(?P<one>[^.]\S*?)(?:\.\.(?P<two>\S+))?")
-_AMOUNT = re.compile(r"(\d{1,16}(?:\.\d{1,6})?)\s*([KMGT]?)(i?)B?", re.IGNORECASE)
+_AMOUNT = re.compile(r"([0-9]{1,16}(?:\.[0-9]{1,6})?)([KMGT]?)(i?)B?", re.IGNORECASE)
 _VERSION = re.compile(r"[0-9A-Za-z]+([._+~-][0-9A-Za-z]+)*")
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
@@ -123,7 +124,7 @@ def _parse(text: str, value: Callable[[str], T | None], form: str) -> tuple[T | 
 
 
 def _whole(text: str) -> int | None:
-    if not re.fullmatch(r"\d{1,16}", text):
+    if not re.fullmatch(r"[0-9]{1,16}", text):
         return None
     number = int(text)
     return number if number <= MAX_NUMBER else None
@@ -133,7 +134,8 @@ def _amount(text: str) -> int | None:
     match = _AMOUNT.fullmatch(text)
     if match is None or (match[3] and not match[2]):
         return None
-    number = round(float(match[1]) * (1024 if match[3] else 1000) ** _POWERS[match[2].upper()])
+    unit: int = (1024 if match[3] else 1000) ** _POWERS[match[2].upper()]
+    number = round(Decimal(match[1]) * unit)
     return number if number <= MAX_NUMBER else None
 
 
@@ -150,6 +152,8 @@ def _version_parts(version: str) -> list[tuple[int, int, str]]:
 
 
 def _said(low: object, high: object) -> str:
+    if low is None and high is None:
+        return "any"
     if low == high:
         return f"exactly {low}"
     if high is None:

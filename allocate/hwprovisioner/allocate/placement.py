@@ -54,6 +54,9 @@ class Placement:
                 before = self._give_back(other)
                 if self.left(resource).share_for(demands[host]) is not None:
                     self._take(host, resource, demands[host])
+                    # On a divisible resource another share may do, such as of other cards.
+                    if self._take(other, resource, demands[other]):
+                        return True
                     if self.put(other, demands, candidates, seen):
                         return True
                     self._give_back(host)

@@ -3,8 +3,8 @@
 The queue is gone through in order. A request whose whole set can be placed is granted. One that
 cannot be waits, and keeps what it could have had: the resources that its hosts would take are out
 of reach for those behind it, so a large set is never starved by a stream of small ones. A request
-that cannot run until somebody acts (all that match one of its hosts are away or out of service)
-keeps nothing.
+that cannot run until somebody acts (too many of those that match are away or out of service) keeps
+nothing.
 
 Requests behind it that need other resources go ahead: a full kind of resource never blocks another.
 """
@@ -72,7 +72,7 @@ class Pass:
             self._take(placement)
             return Grant(request.id, dict(placement.placed))
         self._note_full(request, open_to)
-        if all(self._can_come(request, demand) for demand in request.hosts.values()):
+        if self._can_come(request):
             self._keep(request, placement, open_to)
         return None
 
@@ -88,12 +88,19 @@ class Pass:
             if not any(self._rooms[name].spec.division for name in open_to[host]):
                 self._full.add(demand)
 
-    def _can_come(self, request: Request, demand: HostDemand) -> bool:
-        return any(
-            self._rooms[name].can_open
-            for name in self._candidates(demand)
-            if name not in request.excluded
-        )
+    def _can_come(self, request: Request) -> bool:
+        """Say whether the set can be had one day without anybody's doing."""
+        coming = {
+            host: [
+                name
+                for name in self._candidates(demand)
+                if name not in request.excluded and self._rooms[name].can_open
+            ]
+            for host, demand in request.hosts.items()
+        }
+        names = {name for found in coming.values() for name in found}
+        whole = {name: Room.whole(self._rooms[name].spec) for name in names}
+        return len(place(request.hosts, coming, whole).placed) == len(request.hosts)
 
     def _take(self, placement: Placement) -> None:
         for placed in placement.placed.values():

@@ -1,13 +1,16 @@
 """Registering a manager: its inventory is described, and both sides' holds are reconciled."""
 
 import asyncio
+import contextlib
 import re
 
+from hwprovisioner.allocate.freshness import Freshness
 from hwprovisioner.allocate.specs import MAX_INSTANCES, check_spec, stored_spec, to_json
 from hwprovisioner.allocate.violations import MAX_WORD, Violations, shown
-from hwprovisioner.state.errors import StateError
+from hwprovisioner.state.errors import NoSuchHold, StaleFence, WrongState
 from hwprovisioner.state.holds import Holds
 from hwprovisioner.state.managers import Managers, Speaker
+from hwprovisioner.state.model import Hold
 from hwprovisioner.state.tables import HoldState
 from hwprovisioner.state.view import View
 from hwprovisioner.v1 import manager_stream_pb2, resource_pb2
@@ -20,9 +23,10 @@ _REMOVED = "no longer in its manager's inventory"
 class Registrar:
     """Registers managers."""
 
-    def __init__(self, view: View, managers: Managers, holds: Holds) -> None:
+    def __init__(self, view: View, freshness: Freshness, managers: Managers, holds: Holds) -> None:
         """Register them in the lab of `view`."""
         self._view = view
+        self._freshness = freshness
         self._managers = managers
         self._holds = holds
 
@@ -50,6 +54,8 @@ class Registrar:
     async def register(self, register: manager_stream_pb2.Register) -> Speaker:
         """Register a manager that was checked, with its inventory; nothing is volunteered yet."""
         who = await self._managers.register(register.manager_id, register.version)
+        # What the view lacks is taken for gone, so it must have what other replicas did before.
+        await self._freshness.catch_up()
         described = {spec.name for spec in register.inventory}
         gone = [
             resource.name
@@ -87,25 +93,22 @@ class Registrar:
         and fails.
 
         Returns:
-            The ids of the manager's holds that the lab does not know.
+            The ids of the manager's holds that the lab does not know as its own.
         """
         named = {held.hold.hold_id for held in register.holds}
-        lost = [
-            hold
-            for hold in self._view.holds.values()
-            if hold.manager == who.manager_id
-            and hold.id not in named
-            and hold.state in (HoldState.PREPARING, HoldState.READY)
-        ]
-        for hold in lost:
-            allocation = self._view.allocations.get(hold.allocation)
-            siblings = allocation.holds if allocation else ()
-            why = f"its manager {who.manager_id} came back without it"
-            try:
-                await self._holds.fail(who, hold, hold.fence, siblings, why)
-            except StateError:
-                continue  # ended meanwhile: then it is released as any other
-        return sorted(named - self._view.holds.keys())
+        theirs = {h.id: h for h in self._view.holds.values() if h.manager == who.manager_id}
+        for hold in theirs.values():
+            if hold.id not in named and hold.state in (HoldState.PREPARING, HoldState.READY):
+                await self._fail_lost(who, hold)
+        return sorted(named - theirs.keys())
+
+    async def _fail_lost(self, who: Speaker, hold: Hold) -> None:
+        allocation = self._view.allocations.get(hold.allocation)
+        siblings = allocation.holds if allocation else ()
+        why = f"its manager {who.manager_id} came back without it"
+        # What has ended meanwhile is released as any other.
+        with contextlib.suppress(StaleFence, WrongState, NoSuchHold):
+            await self._holds.fail(who, hold, hold.fence, siblings, why)
 
     def _check_taken(self, field: str, name: str, manager_id: str, violations: Violations) -> None:
         known = self._view.resources.get(name)

@@ -15,6 +15,7 @@ from hwprovisioner.allocate.plan import Grant, plan
 from hwprovisioner.state.allocations import Allocations, Deposed, GrantRefused, PlannedHold
 from hwprovisioner.state.care import Care
 from hwprovisioner.state.errors import StateUnavailable
+from hwprovisioner.state.model import Allocation
 from hwprovisioner.state.tables import EndReason
 from hwprovisioner.state.view import Change, View
 
@@ -40,7 +41,6 @@ class Scheduler:
         self._wake = asyncio.Event()
         self._epoch: int | None = None
         self._planned_version = -1
-        self._pruned = -1
         view.listen(self._note)
 
     @property
@@ -147,16 +147,19 @@ class Scheduler:
 
     async def _prune(self) -> None:
         """End queued requests that nothing registered can satisfy any longer."""
-        if self._pruned == self._lab.shrunk:
-            return
-        self._pruned = self._lab.shrunk
-        for request in list(self._lab.queue()):
-            if self._lab.feasible(request.hosts, request.excluded):
-                continue
-            allocation = self._view.allocations[request.id]
-            if allocation.tries:
-                reason, detail = EndReason.PREPARE_FAILED, allocation.last_failure
-            else:
-                reason = EndReason.UNSATISFIABLE
-                detail = "what could have satisfied it is no longer registered"
-            await self._allocations.end(request.id, (), reason, detail)
+        for allocation_id in list(self._lab.doubtful):
+            if allocation_id not in self._lab.doubtful:
+                continue  # it left the queue meanwhile
+            allocation = self._view.allocations[allocation_id]
+            request = self._lab.request(allocation)
+            if not self._lab.feasible(request.hosts, request.excluded):
+                await self._end_impossible(allocation)
+            self._lab.doubtful.discard(allocation_id)
+
+    async def _end_impossible(self, allocation: Allocation) -> None:
+        if allocation.tries:
+            reason, detail = EndReason.PREPARE_FAILED, allocation.last_failure
+        else:
+            reason = EndReason.UNSATISFIABLE
+            detail = "what could have satisfied it is no longer registered"
+        await self._allocations.end(allocation.id, (), reason, detail)

@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from hwprovisioner.allocate.codec import Codec
 from hwprovisioner.allocate.dispatch import Dispatch
 from hwprovisioner.allocate.expiry import Expiry
+from hwprovisioner.allocate.freshness import Freshness
 from hwprovisioner.allocate.lab import Lab
 from hwprovisioner.allocate.lists import Lists
 from hwprovisioner.allocate.manager_stream import Desk
@@ -66,18 +67,20 @@ class Allocate:
         self.notifications = Notifications(
             redis, keys, on_expired=self.expiry.expire, on_gap=self.expiry.look_again
         )
+        freshness = Freshness(view, self.follower, reader)
         updates = Updates(view, self.dispatch, Places(view, lab), codec, reader)
         self.servicer = AllocateServicer(
             Parts(
                 view=view,
                 lab=lab,
+                freshness=freshness,
                 dispatch=self.dispatch,
                 allocations=allocations,
                 managers=managers,
                 reader=reader,
                 updates=updates,
                 lists=Lists(view, lab, codec, reader),
-                desk=Desk(view, self.dispatch, codec, managers, holds, reader),
+                desk=Desk(view, freshness, self.dispatch, codec, managers, holds, reader),
             )
         )
 

@@ -14,6 +14,7 @@ from google.protobuf import json_format
 
 from hwprovisioner.allocate.dispatch import LAB, Dispatch
 from hwprovisioner.allocate.explain import why_never
+from hwprovisioner.allocate.freshness import Freshness
 from hwprovisioner.allocate.lab import Lab
 from hwprovisioner.allocate.lists import Lists
 from hwprovisioner.allocate.manager_stream import Desk, ManagerStream
@@ -44,6 +45,7 @@ class Parts:
 
     view: View
     lab: Lab
+    freshness: Freshness
     dispatch: Dispatch
     allocations: Allocations
     managers: Managers
@@ -65,6 +67,7 @@ class AllocateServicer(pb_grpc.AllocateServiceServicer):
     ) -> AsyncIterator[pb.AllocateResponse]:
         """Ask for hardware."""
         asked = read_request(request)
+        await self._parts.freshness.check()
         request_id = asked.request_id or secrets.token_urlsafe(24)
         token = token_of(request_id)
         allocation_id, is_new = await self._submit(request, asked, request_id, token)
@@ -93,12 +96,13 @@ class AllocateServicer(pb_grpc.AllocateServiceServicer):
         _check_id(request.allocation_id)
         if not request.token:
             raise bad_request([("token", "is missing: it came with the first update")])
+        await self._parts.freshness.check()
         allocation = self._parts.view.allocations.get(request.allocation_id)
         holds = allocation.holds if allocation else ()
         revision = await self._parts.allocations.release(
             request.allocation_id, holds, token=request.token
         )
-        await self._parts.view.reached(revision or 0)
+        await self._reach(request.allocation_id, revision)
         shown = await self._show(request.allocation_id, with_connections=False)
         return pb.ReleaseAllocationResponse(allocation=shown)
 
@@ -114,18 +118,21 @@ class AllocateServicer(pb_grpc.AllocateServiceServicer):
         self, request: pb.ListAllocationsRequest, context: Context
     ) -> pb.ListAllocationsResponse:
         """List allocations."""
+        await self._parts.freshness.check()
         return await self._parts.lists.allocations(request)
 
     async def GetResource(
         self, request: pb.GetResourceRequest, context: Context
     ) -> pb.GetResourceResponse:
         """Show one resource."""
+        await self._parts.freshness.check()
         return pb.GetResourceResponse(resource=self._parts.lists.resource(request.name))
 
     async def ListResources(
         self, request: pb.ListResourcesRequest, context: Context
     ) -> pb.ListResourcesResponse:
         """List resources."""
+        await self._parts.freshness.check()
         return self._parts.lists.resources(request)
 
     async def DrainResource(
@@ -146,6 +153,7 @@ class AllocateServicer(pb_grpc.AllocateServiceServicer):
         self, request: pb.ListManagersRequest, context: Context
     ) -> pb.ListManagersResponse:
         """List managers."""
+        await self._parts.freshness.check()
         return self._parts.lists.managers(request)
 
     async def WatchLab(
@@ -159,6 +167,9 @@ class AllocateServicer(pb_grpc.AllocateServiceServicer):
         def note(change: Change | None) -> None:
             news.set()
 
+        await self._parts.freshness.check()
+        if request.after_revision > view.revision:
+            await self._parts.freshness.catch_up()
         told = request.after_revision or view.revision
         with self._parts.dispatch.subscribed(LAB, note):
             while True:
@@ -171,6 +182,7 @@ class AllocateServicer(pb_grpc.AllocateServiceServicer):
 
     async def Explain(self, request: pb.ExplainRequest, context: Context) -> pb.ExplainResponse:
         """Explain demands."""
+        await self._parts.freshness.check()
         return self._parts.lists.explain(request)
 
     # The stub types know only generators; a coroutine that writes can read and write side by side.
@@ -178,6 +190,7 @@ class AllocateServicer(pb_grpc.AllocateServiceServicer):
         self, request_iterator: AsyncIterator[Any], context: Context
     ) -> None:
         """Serve a resource manager."""
+        await self._parts.freshness.check()
         await ManagerStream(self._parts.desk, context.write).run(request_iterator)
 
     async def _submit(
@@ -201,8 +214,16 @@ class AllocateServicer(pb_grpc.AllocateServiceServicer):
         allocation_id, revision = await parts.allocations.submit(
             allocation, token=token, request_id=request_id, digest=_digest(request)
         )
-        await parts.view.reached(revision or 0)
+        await self._reach(allocation_id, revision)
         return allocation_id, revision is not None
+
+    async def _reach(self, allocation_id: str, revision: int | None = None) -> None:
+        """Wait until the view has a revision of our own making, or an allocation if it is any."""
+        if revision is not None:
+            await self._parts.view.reached(revision)
+        elif allocation_id not in self._parts.view.allocations:
+            # Another replica may have just queued it.
+            await self._parts.freshness.catch_up()
 
     def _refusal(self, asked: Asked) -> Refused | None:
         """Return why a request cannot be queued, if it is a new one."""
@@ -232,8 +253,10 @@ class AllocateServicer(pb_grpc.AllocateServiceServicer):
     async def _known(self, allocation_id: str, token: str) -> None:
         """Refuse an id that is unknown, and a token that is not the allocation's."""
         _check_id(allocation_id)
+        await self._parts.freshness.check()
         if token:
             await self._parts.reader.check_token(allocation_id, token)
+        await self._reach(allocation_id)
 
     async def _show(self, allocation_id: str, *, with_connections: bool) -> Any:  # noqa: ANN401
         allocation = self._parts.view.allocations.get(allocation_id)
@@ -246,6 +269,7 @@ class AllocateServicer(pb_grpc.AllocateServiceServicer):
         violations.text("operator", operator)
         violations.text("reason", reason)
         violations.check()
+        await self._parts.freshness.check()
         why = " ".join(word for word in (reason, operator and f"(by {operator})") if word)
         revision = await self._parts.managers.turn(name, "admin", event, why)
         await self._parts.view.reached(revision)

@@ -18,6 +18,9 @@ from hwprovisioner.allocate.violations import MAX_WORD, Violations, shown
 from hwprovisioner.v1 import demand_pb2, resource_pb2
 
 MAX_INSTANCES = 10_000
+MAX_PROPERTIES = 64
+MAX_PROPERTY = 16_384
+"""Enough for a private key."""
 
 
 def check_spec(field: str, spec: resource_pb2.ResourceSpec, violations: Violations) -> None:
@@ -59,6 +62,24 @@ def _check_gpus(field: str, spec: resource_pb2.ResourceSpec, violations: Violati
         violations.number(f"{field}[{index}].memory_bytes", gpu.memory_bytes, 0, MAX_NUMBER)
 
 
+def check_connection(
+    field: str, connection: resource_pb2.Connection, violations: Violations
+) -> None:
+    """Note what is wrong with a manager's word on how to reach a host."""
+    violations.text(f"{field}.protocol", connection.protocol, MAX_WORD)
+    violations.text(f"{field}.address", connection.address)
+    violations.number(f"{field}.port", connection.port, 0, 65_535)
+    violations.text(f"{field}.user", connection.user, MAX_WORD)
+    violations.text(f"{field}.key_file", connection.key_file)
+    if len(connection.properties) > MAX_PROPERTIES:
+        count = f"has {len(connection.properties):,} properties"
+        violations.add(f"{field}.properties", f"{count}, at most {MAX_PROPERTIES} are allowed")
+        return
+    for name, value in connection.properties.items():
+        violations.text(f"{field}.properties[{shown(name)}]", name, MAX_WORD)
+        violations.text(f"{field}.properties[{shown(name)}]", value, MAX_PROPERTY)
+
+
 def to_json(message: resource_pb2.ResourceSpec | demand_pb2.Demands) -> str:
     """Return a message as it is stored: equal messages give equal texts."""
     return json_format.MessageToJson(message, indent=None, sort_keys=True)
@@ -78,8 +99,9 @@ def stored_spec(text: str) -> Spec:
     if spec.HasField("division"):
         division = Division(
             spec.division.instances,
-            spec.division.default_cpus or 1,
-            spec.division.default_memory_bytes,
+            # A share that is more than all there is could never be had.
+            min(spec.division.default_cpus or 1, spec.cpus),
+            min(spec.division.default_memory_bytes, spec.memory_bytes),
         )
     return Spec(
         name=spec.name,

@@ -5,7 +5,7 @@ The streams of Allocate and WatchAllocation.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from hwprovisioner.allocate.codec import Codec
@@ -16,7 +16,7 @@ from hwprovisioner.state.errors import NoSuchAllocation
 from hwprovisioner.state.keys import Kind
 from hwprovisioner.state.model import Allocation, Hold
 from hwprovisioner.state.reading import Reader
-from hwprovisioner.state.tables import AllocationState
+from hwprovisioner.state.tables import AllocationState, HoldState
 from hwprovisioner.state.view import Change, View
 from hwprovisioner.v1 import allocation_pb2
 from hwprovisioner.v1.allocate_service_pb2 import AllocationUpdate, Preparing
@@ -92,8 +92,9 @@ class _Watch:
             for changed in change.records.values():
                 after = changed.after
                 before = changed.before
-                if isinstance(after, Hold) and after.progress:
-                    if not isinstance(before, Hold) or before.progress != after.progress:
+                if isinstance(after, Hold) and after.state is not HoldState.CLEANING:
+                    told = before.progress if isinstance(before, Hold) else ""
+                    if after.progress not in ("", told):
                         self.lines.append((after.host, after.progress))
         self.news.set()
 
@@ -136,10 +137,11 @@ class Updates:
                 allocation = self._view.allocations.get(allocation_id)
                 if allocation is None:
                     raise NoSuchAllocation(allocation_id)
+                if allocation.state is AllocationState.QUEUED:
+                    # Before the place is looked up, so that no change after that is missed.
+                    self._places.wants_news(watch.news)
                 async for update in self._news(watch, allocation, with_connections):
                     yield update
-                if watch.state is AllocationState.QUEUED:
-                    self._places.wants_news(watch.news)
                 if watch.state is AllocationState.ENDED:
                     return
                 await self._dispatch.wait(watch.news)
@@ -177,26 +179,33 @@ class Updates:
         # Who saw the change of state is told what the lease had left then, which is just now.
         left_ms = allocation.left_ms if is_new and watch.state else None
         watch.state = allocation.state
-        if allocation.state is AllocationState.PREPARING:
-            lines = watch.taken_lines()
-            if is_new:
-                lines.insert(0, ("", ""))
-            if lines:
-                message = await self.shown(allocation, with_connections=False, remaining_ms=left_ms)
-                for host, line in lines:
-                    progress = Preparing(host=host, message=line)
-                    yield AllocationUpdate(allocation=message, preparing=progress)
-        elif allocation.state is AllocationState.QUEUED:
+        # Also those that came in the same moment as what they led to: they are told before that.
+        lines = watch.taken_lines()
+        if is_new and allocation.state is AllocationState.PREPARING:
+            lines.insert(0, ("", ""))
+        if lines:
+            message = await self.shown(allocation, with_connections=False, remaining_ms=left_ms)
+            for update in _progress(message, lines):
+                yield update
+        if allocation.state is AllocationState.QUEUED:
             place = self._places.place(allocation)
             if is_new or place != watch.place:
                 watch.place = place
                 message = await self.shown(allocation, with_connections=False)
                 yield AllocationUpdate(allocation=message, queued=message.queue_place)
-        elif is_new:
+        elif is_new and allocation.state is not AllocationState.PREPARING:
             message = await self.shown(
                 allocation, with_connections=with_connections, remaining_ms=left_ms
             )
             yield _outcome(message)
+
+
+def _progress(
+    message: allocation_pb2.Allocation, lines: Iterable[tuple[str, str]]
+) -> Iterator[AllocationUpdate]:
+    for host, line in lines:
+        progress = Preparing(host=host, message=line)
+        yield AllocationUpdate(allocation=message, preparing=progress)
 
 
 def _outcome(message: allocation_pb2.Allocation) -> AllocationUpdate:

@@ -8,11 +8,12 @@ from typing import TypeVar
 from google.protobuf.duration_pb2 import Duration
 
 from hwprovisioner.allocate.notation import NotationError
-from hwprovisioner.serving import Violation, bad_request
+from hwprovisioner.serving import bad_request
 
 MAX_WORD = 128
 MAX_TEXT = 1024
 _SHOWN = 40
+_SECOND_NANOS = 1_000_000_000
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
 
@@ -24,16 +25,16 @@ class Violations:
 
     def __init__(self) -> None:
         """Begin with nothing wrong."""
-        self._found: list[Violation] = []
+        self._found: dict[str, str] = {}
 
     def add(self, field: str, description: str) -> None:
-        """Note that a field is wrong: what, why and what would be right."""
-        self._found.append((field, description))
+        """Note that a field is wrong: what, why and what would be right. The first word counts."""
+        self._found.setdefault(field, description)
 
     def check(self) -> None:
         """Refuse the message if anything is wrong with it."""
         if self._found:
-            raise bad_request(self._found)
+            raise bad_request(list(self._found.items()))
 
     def text(self, field: str, value: str, limit: int = MAX_TEXT) -> str:
         """Check the length of a text, in characters."""
@@ -71,6 +72,8 @@ class Violations:
     def duration_ms(self, field: str, value: Duration, low_ms: int, high_ms: int) -> int:
         """Check a duration, and return it in ms."""
         ms = value.seconds * 1000 + value.nanos // 1_000_000
+        if not 0 <= value.nanos < _SECOND_NANOS:
+            self.add(f"{field}.nanos", f"is {value.nanos:,}, must be from 0 to 999,999,999")
         if not low_ms <= ms <= high_ms:
             low, high = timedelta(milliseconds=low_ms), timedelta(milliseconds=high_ms)
             self.add(field, f"is {ms / 1000:g} s, must be from {low} to {high}")

@@ -34,6 +34,21 @@ class Follower:
         self._keys = keys
         self._view = view
         self._listeners: list[Callable[[bool], None]] = []
+        self._following = asyncio.Event()
+
+    async def following(self, patience_ms: int = 1000) -> None:
+        """Wait for a moment, should the view not follow the lab just now.
+
+        Raises:
+            StateUnavailable: it still does not, so that what it shows may be old, or nothing yet.
+        """
+        if not self._following.is_set():
+            try:
+                async with asyncio.timeout(patience_ms / 1000):
+                    await self._following.wait()
+            except TimeoutError:
+                message = "the lab's Redis is away, or not all of it has been read yet"
+                raise StateUnavailable(message) from None
 
     def listen(self, listener: Callable[[bool], None]) -> None:
         """Tell `listener` on each change whether the view follows the lab."""
@@ -53,6 +68,10 @@ class Follower:
             await asyncio.sleep(_RETRY_S)
 
     def _tell(self, *, is_following: bool) -> None:
+        if is_following:
+            self._following.set()
+        else:
+            self._following.clear()
         for listener in self._listeners:
             listener(is_following)
 

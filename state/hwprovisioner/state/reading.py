@@ -20,6 +20,10 @@ class Reader:
         self._keys = keys
         self._fresh: dict[str, str] = {}
 
+    async def revision(self) -> int:
+        """Return the lab's newest revision; a view may be behind it."""
+        return int(await self._link.call("GET", self._keys.revision) or 0)
+
     async def remaining_ms(self, allocation_ids: Sequence[str]) -> Mapping[str, int]:
         """Return what leases have left, in ms; ended allocations have none."""
         if not allocation_ids:

@@ -104,10 +104,11 @@ class View:
         """Return the changes after a revision that are known so far, in order.
 
         Raises:
-            RevisionForgotten: they are no longer all known.
+            RevisionForgotten: they are no longer all known, or that revision never was: the lab
+                was restored from an older copy.
         """
         oldest = self._history[0].revision - 1 if self._history else self.revision
-        if after < oldest:
+        if not oldest <= after <= self.revision:
             raise RevisionForgotten(after, oldest)
         missing = self.revision - after
         return (self._history[i] for i in range(len(self._history) - missing, len(self._history)))
