@@ -137,24 +137,19 @@ class Agent:
     def _offer(self, hold: Hold) -> None:
         represented = self._fleet.get(hold.resource)
         known = self._journal.holds.get(hold.id)
-        if known is None and (refusal := self._refusal(hold, represented)):
+        refusal = "" if known is not None else self._refusal(hold, represented)
+        if refusal:
             self._turn_down(hold, TurnDown(refusal))
             return
-        others = [held for held in self._journal.of(hold.resource) if held.hold.id != hold.id]
-        answer = answer_offer(
-            hold,
-            known,
-            others,
-            self._journal.fence(hold.resource),
-            exclusive=represented is None or represented.is_exclusive,
-        )
-        match answer:
+        others = self._journal.of(hold.resource)
+        highest = self._journal.fence(hold.resource)
+        exclusive = represented is None or represented.is_exclusive
+        match answer_offer(hold, known, others, highest, exclusive=exclusive):
             case Take():
-                assert represented is not None
-                self._take(hold, represented)
+                self._take(hold)
             case Repeat():
                 self._worker.tell(hold.id)
-            case TurnDown():
+            case TurnDown() as answer:
                 self._turn_down(hold, answer)
             case Ignore():
                 log.info("an old offer of hold %s, which has ended, is ignored", hold.id)
@@ -171,7 +166,9 @@ class Agent:
         log.info("hold %s on %s is declined: %s", hold.id, hold.resource, answer.reason)
         self._send(codec.decline(hold, answer.reason, answer.retry_s))
 
-    def _take(self, hold: Hold, represented: Represented) -> None:
+    def _take(self, hold: Hold) -> None:
+        represented = self._fleet.get(hold.resource)
+        assert represented is not None
         try:
             self._journal.put(Held(hold))
         except OSError as error:

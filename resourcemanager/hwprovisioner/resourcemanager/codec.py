@@ -17,8 +17,10 @@ from hwprovisioner.v1 import resource_pb2 as pb
 
 #: As the contract says.
 _LONGEST_PROGRESS = 1024
-#: Reasons come from drivers and scripts: long ones are cut.
-_LONGEST_REASON = 4096
+#: The lab takes no longer ones. They come from drivers and scripts, so they are cut.
+_LONGEST_REASON = 1024
+#: The same for what drivers detect: the name of a card, a version.
+_LONGEST_WORD = 128
 
 _KINDS = {
     Kind.VIRTUAL_MACHINE: pb.RESOURCE_KIND_VIRTUAL_MACHINE,
@@ -51,12 +53,12 @@ def spec(resource: Resource, facts: Facts) -> pb.ResourceSpec:
         driver=resource.driver,
     )
     for gpu in known.gpus or ():
-        message.gpus.add(brand=gpu.brand, model=gpu.model, memory_bytes=gpu.memory_bytes)
+        brand, model = gpu.brand[:_LONGEST_WORD], gpu.model[:_LONGEST_WORD]
+        message.gpus.add(brand=brand, model=model, memory_bytes=gpu.memory_bytes)
     if known.os is not None:
-        system = known.os
-        message.os.CopyFrom(
-            pb.Os(family=system.family, distro=system.distro, version=system.version)
-        )
+        message.os.family = known.os.family[:_LONGEST_WORD]
+        message.os.distro = known.os.distro[:_LONGEST_WORD]
+        message.os.version = known.os.version[:_LONGEST_WORD]
     if resource.division is not None:
         message.division.instances = resource.division.instances
         message.division.default_cpus = resource.division.default_cpus

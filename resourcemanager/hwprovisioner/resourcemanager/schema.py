@@ -5,9 +5,18 @@ They see every scalar as the text in the file (located.py), so they also say how
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 
 from hwprovisioner.resourcemanager.model import Kind
 from hwprovisioner.resourcemanager.problems import suggest
@@ -15,8 +24,9 @@ from hwprovisioner.resourcemanager.units import parse_size, parse_span
 
 #: More cards than any machine has.
 MOST_GPUS = 64
-#: As the contract says.
+#: As the lab takes them.
 MOST_LABELS = 64
+_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,62}[A-Za-z0-9])?")
 
 #: What people call the kinds, beside their names.
 KIND_WORDS = {kind.value: kind for kind in Kind} | {
@@ -61,6 +71,12 @@ def _labels(value: object) -> object:
     return labels
 
 
+def _label_name(name: str) -> str:
+    if not _LABEL.fullmatch(name):
+        raise ValueError("a label's name should be 1 to 64 of A-Z a-z 0-9 . _ / -")
+    return name
+
+
 def _words(value: object) -> object:
     """Return a mapping with its empty values as empty words."""
     if isinstance(value, dict):
@@ -71,6 +87,8 @@ def _words(value: object) -> object:
 _PLAIN: dict[str, Any] = {"type": ["string", "number", "boolean"]}
 
 Text = Annotated[str, Field(max_length=1024), WithJsonSchema(_PLAIN)]
+#: What is compared with demands; the lab takes no longer ones.
+Word = Annotated[str, Field(max_length=128), WithJsonSchema(_PLAIN)]
 Whole = Annotated[int, Field(ge=1, le=1_000_000)]
 Size = Annotated[
     int,
@@ -84,7 +102,7 @@ Span = Annotated[
     WithJsonSchema({"type": ["string", "number"], "examples": ["30s", "10m", "1h"]}),
 ]
 Labels = Annotated[
-    dict[str, Text],
+    dict[Annotated[str, AfterValidator(_label_name)], Word],
     BeforeValidator(_labels),
     Field(max_length=MOST_LABELS),
     WithJsonSchema(
@@ -108,8 +126,8 @@ class Section(BaseModel):
 class GpuSection(Section):
     """Cards of one sort."""
 
-    brand: Text = ""
-    model: Text = ""
+    brand: Word = ""
+    model: Word = ""
     memory: Size | None = None
     count: Annotated[int, Field(ge=1, le=MOST_GPUS)] = 1
 
@@ -117,9 +135,9 @@ class GpuSection(Section):
 class OsSection(Section):
     """An operating system."""
 
-    family: Text = ""
-    distro: Text = ""
-    version: Text = ""
+    family: Word = ""
+    distro: Word = ""
+    version: Word = ""
 
 
 class AccessSection(Section):
@@ -154,7 +172,7 @@ class TimeLimitsSection(Section):
 class ResourceSection(Section):
     """What static and dynamic resources have in common."""
 
-    driver: Text
+    driver: Word
     kind: KindWord | None = None
     os: OsSection | None = None
     labels: Labels = Field(default_factory=dict)

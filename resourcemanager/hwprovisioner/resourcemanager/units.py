@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-#: The largest amount the contract can carry (a signed 64-bit integer).
-MOST_BYTES = 2**63 - 1
+#: The largest amount that the lab takes: 8 PiB, beyond which numbers are not whole in Redis' Lua.
+MOST_BYTES = 2**53
 #: No time limit or interval is longer: a day.
 MOST_SECONDS = 86_400.0
 
@@ -23,7 +23,7 @@ def parse_size(text: str) -> int:
     are the same, and a closing B says nothing more. Parts of a byte are cut.
 
     Raises:
-        ValueError: It is not an amount, or more than 2^63 - 1 bytes.
+        ValueError: It is not an amount, or more than 8 PiB.
     """
     match = _SIZE.fullmatch(text.strip())
     if match is None or (match[3] and not match[2]):
@@ -32,7 +32,7 @@ def parse_size(text: str) -> int:
     unit: int = base ** _POWERS[match[2].lower()]
     size = int(Fraction(match[1]) * unit)
     if size > MOST_BYTES:
-        raise ValueError(f"{text!r} is more than 2^63 - 1 bytes")
+        raise ValueError(f"{text!r} is more than 8 PiB")
     return size
 
 

@@ -73,7 +73,8 @@ def _problem(
     detail: ErrorDetails,
     elsewhere: Sequence[str],
 ) -> Problem:
-    below = detail["loc"]
+    # pydantic marks what is wrong with a key itself by a part of its own.
+    below = tuple(part for part in detail["loc"] if part != "[key]")
     whole = (*path, *below)
     if detail["type"] == "extra_forbidden":
         return located.problem(whole, _unknown_key(model, below, elsewhere), at_key=True)

@@ -24,7 +24,8 @@ from hwprovisioner.resourcemanager.model import (
     OperatingSystem,
     TimeLimits,
 )
-from hwprovisioner.resourcemanager.schema import Section, Span, Text
+from hwprovisioner.resourcemanager.schema import MOST_GPUS, Section, Span, Text
+from hwprovisioner.resourcemanager.units import MOST_BYTES
 
 
 def _command(value: object) -> object:
@@ -53,7 +54,7 @@ class ExecOptions(Section):
 class _GpuAnswer(BaseModel, extra="forbid"):
     brand: str = ""
     model: str = ""
-    memory_bytes: int = Field(default=0, ge=0)
+    memory_bytes: int = Field(default=0, ge=0, le=MOST_BYTES)
 
 
 class _OsAnswer(BaseModel, extra="forbid"):
@@ -78,9 +79,9 @@ class _Answer(BaseModel, extra="forbid"):
     connection: _ConnectionAnswer | None = None
     healthy: bool = True
     reason: str = ""
-    cpus: int | None = Field(default=None, ge=0)
-    memory_bytes: int | None = Field(default=None, ge=0)
-    gpus: list[_GpuAnswer] | None = None
+    cpus: int | None = Field(default=None, ge=0, le=1_000_000)
+    memory_bytes: int | None = Field(default=None, ge=0, le=MOST_BYTES)
+    gpus: list[_GpuAnswer] | None = Field(default=None, max_length=MOST_GPUS)
     os: _OsAnswer | None = None
 
 

@@ -210,22 +210,30 @@ async def _connected(access: Access) -> AsyncIterator[asyncssh.SSHClientConnecti
 
 
 async def _connect(access: Access) -> asyncssh.SSHClientConnection:
-    where = f"{access.host}:{access.port or 22}"
     try:
         async with asyncio.timeout(_CONNECT_S):
             return await asyncssh.connect(access.host, access.port or 22, **_settings(access))
-    except TimeoutError as error:
-        raise DriverError(f"{where} did not let us in within {_CONNECT_S} s") from error
-    except asyncssh.HostKeyNotVerifiable as error:
-        advice = f"`ssh-keyscan -p {access.port or 22} {access.host}` prints it for access.host_key"
-        raise DriverError(f"the host key of {where} is not trusted ({error}); {advice}") from error
-    except asyncssh.PermissionDenied as error:
-        who = f"{access.user or 'us'}{f' with {access.key_file}' if access.key_file else ''}"
-        raise DriverError(f"{where} does not let {who} in: {error.reason}") from error
-    except asyncssh.Error as error:
-        raise DriverError(f"no SSH with {where}: {error.reason or error}") from error
-    except OSError as error:
-        raise DriverError(f"{where} cannot be reached: {error.strerror or error}") from error
+    except (OSError, asyncssh.Error) as error:
+        raise DriverError(_why_not(access, error)) from error
+
+
+def _why_not(access: Access, error: OSError | asyncssh.Error) -> str:
+    """Return why a machine could not be logged in to, for the person who can change that."""
+    port = access.port or 22
+    where = f"{access.host}:{port}"
+    match error:
+        case TimeoutError():
+            return f"{where} did not let us in within {_CONNECT_S} s"
+        case asyncssh.HostKeyNotVerifiable():
+            advice = f"`ssh-keyscan -p {port} {access.host}` prints it for access.host_key"
+            return f"the host key of {where} is not trusted ({error}); {advice}"
+        case asyncssh.PermissionDenied():
+            key = f" with {access.key_file}" if access.key_file else ""
+            return f"{where} does not let {access.user or 'us'}{key} in: {error.reason}"
+        case OSError():
+            return f"{where} cannot be reached: {error.strerror or error}"
+        case _:
+            return f"no SSH with {where}: {error.reason or error}"
 
 
 def _settings(access: Access) -> dict[str, Any]:
