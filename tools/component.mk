@@ -54,7 +54,7 @@ test-complexity: setup ## Fail on functions and modules that are too complex
 	cd $(TOP) && $(BIN)/xenon $(LIMITS) $(PART)
 
 test-security: setup ## Look for insecure code
-	cd $(TOP) && $(BIN)/bandit --quiet --recursive --severity-level medium --configfile pyproject.toml $(PART)
+	cd $(TOP) && $(BIN)/bandit --quiet --recursive --severity-level high --configfile pyproject.toml $(PART)
 	cd $(TOP) && $(BIN)/ruff check --select S --ignore S101,S404,S603 $(PART)
 else
 lint: setup

@@ -10,8 +10,10 @@ import yaml
 
 DOCS = Path(__file__).parent.parent / "docs"
 FILLS = {"outside": "#f4f1ea", "service": "#dcebf7", "state": "#e3f1de"}
-HEAD = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif">
-<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto-start-reverse">
+HEAD = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" \
+font-family="sans-serif">
+<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" \
+markerHeight="8" orient="auto-start-reverse">
 <path d="M0 0 8 4 0 8z" fill="#444"/></marker></defs>
 <rect width="{width}" height="{height}" fill="white"/>
 """

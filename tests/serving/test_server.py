@@ -15,6 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-un
 from hwprovisioner.serving import MAX_REQUEST_BYTES, BindError, Refused, Service, bad_request, bind
 from hwprovisioner.v1 import allocate_service_pb2 as pb
 from hwprovisioner.v1 import allocate_service_pb2_grpc, manager_stream_pb2
+from support import needs
 from support.eventually import eventually
 from support.grpc_server import Running, serving
 
@@ -226,6 +227,7 @@ async def test_an_address_that_is_not_here_is_reported() -> None:
 
 
 async def test_ipv6_is_bound_too() -> None:
+    needs.ipv6()
     server = grpc.aio.server()
     assert bind(server, "::1", 0, setting="HWP_ALLOCATE_PORT") > 0
 

@@ -5,6 +5,7 @@ Where HWP_TEST_REQUIRE is set, as in CI, what is missing is a failure instead.
 
 import os
 import shutil
+import socket
 import subprocess
 from typing import NoReturn
 
@@ -24,6 +25,15 @@ def program(name: str) -> str:
     """Return where the program is, or end the test."""
     path = f"{os.environ.get('PATH', '')}:{_SYSTEM_FOLDERS}"
     return shutil.which(name, path=path) or missing(f"{name} on PATH")
+
+
+def ipv6() -> None:
+    """End the test where this machine has no ::1, as in many containers."""
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return
+    except OSError:
+        missing("the address ::1")
 
 
 def docker_engine() -> str:

@@ -95,7 +95,7 @@ def _field(body: Any, name: str) -> Any:
 
 
 class ScriptedLab:
-    """Answers each registration with `registered`, unless told otherwise; the rest is the test's."""
+    """Answers each registration with `registered` unless told otherwise; the test does the rest."""
 
     def __init__(self) -> None:
         self.port = 0
