@@ -29,7 +29,7 @@ from hwprovisioner.client import (
     WrongHost,
 )
 from hwprovisioner.v1 import allocate_service_pb2 as pb
-from hwprovisioner.v1.heartbeat_service_pb2 import Notice
+from hwprovisioner.v1.heartbeat_service_pb2 import Notice, NoticeKind
 from hwprovisioner.v1.resource_pb2 import Resource, ResourceSpec
 from support.eventually import eventually
 from support.fake_lab import AWAY, Code, FakeAllocation, FakeLab, Refusal
@@ -255,11 +255,16 @@ async def test_a_running_command_is_stopped_when_the_lease_is_lost(
 
 async def test_notices_are_passed_on_once(lab: AsyncLab, fake: FakeLab) -> None:
     told: list[Notice] = []
-    fake.notices = [Notice(message="ends in a minute")]
+    near = NoticeKind.NOTICE_KIND_MAX_DURATION_NEAR
+    fake.notices = [
+        Notice(kind=NoticeKind.NOTICE_KIND_DRAINING, message="finish soon"),
+        Notice(kind=near, message="ends in 2 s"),
+        Notice(kind=near, message="ends in 1 s"),
+    ]
     fake.next_beat_s = 0.01
     async with lab.allocate(cpus=1, on_notice=told.append) as hardware:
         await eventually(lambda: hardware.beats > 3)
-    assert [notice.message for notice in told] == ["ends in a minute"]
+    assert [notice.message for notice in told] == ["finish soon", "ends in 2 s"]
 
 
 async def test_hosts_are_handed_over_only_once_the_lease_is_proven_to_live(
@@ -359,8 +364,9 @@ async def test_an_end_before_ready_is_an_error_of_its_own(
     lab: AsyncLab, fake: FakeLab, reason: str, error: type[LabError]
 ) -> None:
     async with waiting(lab, fake, cpus=1) as (task, allocation):
+        allocation.queue(3, "refb is in use")
         allocation.end(reason, "because of x")
-        with pytest.raises(error, match="because of x") as caught:
+        with pytest.raises(error, match=r"because of x.*place 3: refb is in use") as caught:
             await task
         assert caught.value.reason == reason
         assert not allocation.released.is_set()

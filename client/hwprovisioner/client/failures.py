@@ -150,8 +150,9 @@ def from_end(reason: EndReason.ValueType, detail: str, allocation_id: str) -> La
     match reason:
         case EndReason.END_REASON_WAIT_TIMEOUT:
             return WaitTimeout(
-                f"allocation {allocation_id} waited in the queue for as long as it had said"
-                f"{f': {detail}' if detail else ''}; wait longer or ask for less (`hwp explain`)",
+                f"allocation {allocation_id} was not granted in time:"
+                f" {detail or 'it waited as long as it had said'}; wait longer, or ask for less"
+                " (`hwp explain` says what there is)",
                 reason="WAIT_TIMEOUT",
                 metadata=metadata,
             )

@@ -14,7 +14,12 @@ from hwprovisioner.client.errors import LeaseLost
 from hwprovisioner.client.failures import Report, decode, ended_lease
 from hwprovisioner.client.lease import Lease
 from hwprovisioner.client.our_grpc import grpc
-from hwprovisioner.v1.heartbeat_service_pb2 import HeartbeatRequest, HeartbeatResponse, Notice
+from hwprovisioner.v1.heartbeat_service_pb2 import (
+    HeartbeatRequest,
+    HeartbeatResponse,
+    Notice,
+    NoticeKind,
+)
 
 if TYPE_CHECKING:
     from hwprovisioner.v1.heartbeat_service_pb2_grpc import HeartbeatServiceAsyncStub
@@ -90,10 +95,12 @@ class Pulse:
             await self._pause(delay_s)
 
     def _pass_on(self, response: HeartbeatResponse) -> None:
-        """Tells each notice once."""
+        """Tells each notice once; one that counts down has another message each time."""
         for notice in response.notices:
-            if notice.message not in self._told:
-                self._told.add(notice.message)
+            counts_down = notice.kind == NoticeKind.NOTICE_KIND_MAX_DURATION_NEAR
+            name = NoticeKind.Name(notice.kind) if counts_down else notice.message
+            if name not in self._told:
+                self._told.add(name)
                 _LOG.warning("allocation %s: %s", self._lease.allocation_id, notice.message)
                 self._on_notice(notice)
 

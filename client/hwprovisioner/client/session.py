@@ -178,6 +178,8 @@ class Session:
                 self._start(self._hand_over(update.allocation), "hand-over")
             case "ended":
                 reason, detail = update.ended.reason, update.ended.detail
+                if self._news.phase is Phase.QUEUED and self._news.message:
+                    detail = f"{detail}; last {self._news.line}" if detail else self._news.line
                 if self.lease.trouble:
                     detail = f"{detail}; heartbeats failed: {self.lease.trouble}"
                 self._end_wait(from_end(reason, detail, update.allocation.id))
