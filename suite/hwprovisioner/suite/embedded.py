@@ -35,6 +35,9 @@ class EmbeddedState:
         self._folder = folder
         self.socket: Path = folder.socket_path()
 
+    def __str__(self) -> str:
+        return f"{self.server}, embedded"
+
     @property
     def url(self) -> str:
         """Where it listens, as the services read it."""

@@ -22,14 +22,18 @@ def settle(option: Path | None, environ: Mapping[str, str], folder: StateFolder)
     Raises:
         BadInput: the named one is not there.
     """
-    named = str(option) if option is not None else environ.get("CONFIG_FILE", "").strip()
-    if named:
-        path = Path(named).expanduser().absolute()
-        if not path.is_file():
-            said_by = "--config" if option is not None else "CONFIG_FILE"
-            raise BadInput(f"{said_by}: there is no file {path}")
-        return path
+    if option is not None:
+        return _existing(option, "--config")
+    if named := environ.get("CONFIG_FILE", "").strip():
+        return _existing(Path(named), "CONFIG_FILE")
     path = folder.path / "resources.yml"
     if not path.exists():
         write_atomically(path, _THIS_MACHINE)
+    return path
+
+
+def _existing(named: Path, said_by: str) -> Path:
+    path = named.expanduser().absolute()
+    if not path.is_file():
+        raise BadInput(f"{said_by}: there is no file {path}")
     return path

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import ports
 from .child import Program
+from .places import PORT_NAMES, Place
 from .readiness import serving_at
 
 #: The modules that are run. Tests put stand-ins in their place.
@@ -15,33 +15,8 @@ MODULES: Mapping[str, str] = {
     "heartbeat": "hwprovisioner.heartbeat",
     "manager": "hwprovisioner.resourcemanager",
 }
-#: Where each is told its port.
-PORT_NAMES: Mapping[str, str] = {
-    "allocate": "HWP_ALLOCATE_PORT",
-    "heartbeat": "HWP_HEARTBEAT_PORT",
-    "manager": "HWP_MANAGER_PORT",
-}
-DEFAULT_PORTS: Mapping[str, int] = {"allocate": 8080, "heartbeat": 7080, "manager": 9080}
 #: Other names of what is set here; they would contradict it.
 _ALIASES = ("HWP_ALLOCATE_API", "HWP_CONFIG_FILE", "HWP_JOURNAL")
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a service listens."""
-
-    bind: str
-    port: int
-
-    @property
-    def address(self) -> str:
-        """Where it listens, as it is shown."""
-        return ports.show(self.bind, self.port)
-
-    @property
-    def reachable(self) -> str:
-        """Where this machine reaches it."""
-        return ports.reachable(self.bind, self.port)
 
 
 @dataclass(frozen=True, slots=True)

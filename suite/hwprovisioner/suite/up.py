@@ -8,12 +8,13 @@ from pathlib import Path
 
 from hwprovisioner.serving import without_password
 
-from . import announcement, given_redis, ports, resources_file, state_folder
+from . import announcement, given_redis, places, resources_file, state_folder
 from .child import Child, Console
 from .embedded import EmbeddedState
-from .errors import BadInput, SuiteError
+from .errors import SuiteError
 from .reload import follow_source
-from .services import DEFAULT_PORTS, MODULES, PORT_NAMES, Place, Services
+from .services import MODULES, Services
+from .state_folder import StateFolder
 from .supervisor import Supervisor, Wishes, wishes_by_signal
 
 #: Exit statuses: all stopped in time; something had to be killed; the user insisted on killing.
@@ -57,34 +58,38 @@ async def run_up(options: Options, environ: Mapping[str, str], console: Console)
     async with wishes_by_signal() as wishes:
         with state_folder.held(folder) as held:
             state = None if given else EmbeddedState(held, environ)
-            services = Services(
-                places=_places(options, environ),
-                redis={"HWP_REDIS_URL": state.url} if state else _given(options, environ),
-                config=resources_file.settle(options.config, environ, held),
-                journal=held.path / "manager" / "resourcemanager.journal",
-                modules=options.modules,
-            )
+            services = _services(options, environ, held, state)
             if given:
                 await given_redis.wait_for(given, console, wishes.stop)
-            if state:
-                where = f"{state.server}, embedded, in {held.path}"
-            else:
-                where = f"Redis at {without_password(given or '')}"
+            where = f"Redis at {without_password(given)}" if given else f"{state}, in {held.path}"
+            supervisor = Supervisor(
+                _rows(state, services, options, environ, console), wishes, console
+            )
 
             def when_ready() -> None:
                 for line in announcement.lines(services, where):
                     console.say(line)
                 ports_file.write(services, state.url if state else None)
 
-            supervisor = Supervisor(
-                _rows(state, services, options, environ, console), wishes, console
-            )
             try:
                 async with _reloading(supervisor, options, console, wishes):
                     await supervisor.run(when_ready)
             finally:
                 ports_file.remove()
             return _status(supervisor, wishes, console)
+
+
+def _services(
+    options: Options, environ: Mapping[str, str], held: StateFolder, state: EmbeddedState | None
+) -> Services:
+    names = ["allocate", "heartbeat", *(["manager"] if options.manager else [])]
+    return Services(
+        places=places.settle(names, options.ports, environ),
+        redis={"HWP_REDIS_URL": state.url} if state else _given(options, environ),
+        config=resources_file.settle(options.config, environ, held),
+        journal=held.path / "manager" / "resourcemanager.journal",
+        modules=options.modules,
+    )
 
 
 def _rows(
@@ -105,33 +110,6 @@ def _rows(
 
     rows = [row("heartbeat", "allocate"), row("manager")]
     return [[Child(state.program(), console)], *rows] if state else rows
-
-
-def _places(options: Options, environ: Mapping[str, str]) -> dict[str, Place]:
-    bind = environ.get("HWP_BIND", "").strip() or "127.0.0.1"
-    names = [name for name in DEFAULT_PORTS if options.manager or name != "manager"]
-    wanted = {name: _wanted_port(name, options, environ) for name in names}
-    for name, port in wanted.items():
-        for other in names[: names.index(name)]:
-            if port and port == wanted[other]:
-                raise BadInput(
-                    f"{other} and {name} cannot both have port {port}: see --port-{name}"
-                )
-    # The given ones first, so that a free one is not one of them.
-    settled = {
-        name: ports.settle(name, bind, wanted[name], f"--port-{name}")
-        for name in sorted(names, key=lambda name: not wanted[name])
-    }
-    return {name: Place(bind, settled[name]) for name in names}
-
-
-def _wanted_port(name: str, options: Options, environ: Mapping[str, str]) -> int:
-    if name in options.ports:
-        return options.ports[name]
-    text = environ.get(PORT_NAMES[name], "").strip() or str(DEFAULT_PORTS[name])
-    if not text.isdecimal() or int(text) > 65535:
-        raise BadInput(f"{PORT_NAMES[name]}={text}: is not a port from 0 to 65535")
-    return int(text)
 
 
 def _given(options: Options, environ: Mapping[str, str]) -> dict[str, str]:

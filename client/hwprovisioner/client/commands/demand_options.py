@@ -6,20 +6,15 @@ What a number or an amount means is the lab's to say; here text becomes the SDK'
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable, Mapping
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
-Function = TypeVar("Function", bound=Callable[..., Any])
-Host = dict[str, object]
+from hwprovisioner.client.commands.demand_file import read_file
+from hwprovisioner.client.commands.demand_words import Host, read_gpu, read_named, read_os
 
-#: Where a host's entry may name several things, joined by `+`.
-_SINGULAR = {"label": "labels", "gpu": "gpus", "kind": "kinds"}
-#: `ubuntu>=20.04`, `ubuntu==22.04`, `ubuntu 22.04`, `ubuntu`.
-_OS = re.compile(r"\s*([A-Za-z][\w.-]*?)\s*(?:((?:>=|==|<=)\s*\S+)|[ :]\s*(\S+))?\s*")
-_FAMILIES = ("linux", "windows", "macos", "darwin")
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 _OPTIONS = (
     click.option("--cpus", metavar="N", help="Logical processors: 4, '==8', 4..8."),
@@ -103,84 +98,3 @@ def read_host(options: dict[str, Any]) -> Host:
         "resource": options.pop("resource"),
     }
     return {key: value for key, value in host.items() if value}
-
-
-def read_gpu(text: str) -> object:
-    """Reads `rtx4000`, or `model=rtx4000,count=2`."""
-    if "=" not in text:
-        return int(text) if text.isdecimal() else text
-    gpu: Host = dict(_pairs(text, f"--gpu {text}"))
-    count = gpu.get("count")
-    return gpu | {"count": int(count)} if isinstance(count, str) and count.isdecimal() else gpu
-
-
-def read_os(text: str | None) -> object:
-    """Reads `ubuntu>=20.04`, or `distro=ubuntu,version=20.04`."""
-    if not text:
-        return None
-    if match := _OS.fullmatch(text):
-        name, version = match[1], (match[2] or match[3] or "").replace(" ", "")
-        key = "family" if name.lower() in _FAMILIES else "distro"
-        return {key: name, "version": version} if version else {key: name}
-    if "=" in text:
-        return dict(_pairs(text, f"--os {text}"))
-    raise click.UsageError(f"--os {text}: write ubuntu, 'ubuntu>=20.04' or distro=ubuntu,version=…")
-
-
-def read_named(text: str) -> tuple[str, Host]:
-    """Reads `db:cpus=8,label=ssd,gpu=rtx4000`; a key may come again, as in `label=a,label=b`."""
-    name, _, rest = text.partition(":")
-    if not name.strip():
-        raise click.UsageError(f"--host {text}: begin with the host's name, as in db:cpus=8")
-    host: Host = {}
-    for key, value in _pairs(rest, f"--host {text}") if rest.strip() else ():
-        many = _SINGULAR.get(key, key)
-        if many in ("labels", "gpus", "kinds"):
-            found = host.setdefault(many, [])
-            assert isinstance(found, list)
-            found.extend(read_gpu(each) if many == "gpus" else each for each in value.split("+"))
-        elif key in host:
-            raise click.UsageError(f"--host {text}: {key} is there twice")
-        else:
-            host[key] = read_os(value) if key == "os" else value
-    return name.strip(), host
-
-
-def read_file(file: IO[bytes]) -> dict[str, Mapping[str, object]]:
-    """Reads demands from YAML: hosts by name, alone or below `hosts:` or `demands:`."""
-    import yaml
-
-    name = getattr(file, "name", "-")
-    try:
-        content = yaml.load(file, Loader=yaml.BaseLoader)  # noqa: S506  # all scalars stay text
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise click.UsageError(f"--file {name}: {error}") from error
-    for key in ("demands", "hosts"):
-        if isinstance(content, dict) and list(content) == [key]:
-            content = content[key]
-    if not isinstance(content, dict) or not content:
-        raise click.UsageError(f"--file {name}: should be hosts by name, as in `db: {{cpus: 8}}`")
-    # A host that is no mapping is refused by the SDK, which names it.
-    return {str(host): _numbered(demand) for host, demand in content.items()}  # type: ignore[misc]
-
-
-def _numbered(demand: object) -> object:
-    """Makes counts of cards numbers again, which YAML was told to leave alone."""
-    if isinstance(demand, dict):
-        return {
-            key: int(value)
-            if key in ("count", "gpus") and isinstance(value, str) and value.isdecimal()
-            else _numbered(value)
-            for key, value in demand.items()
-        }
-    return [_numbered(each) for each in demand] if isinstance(demand, list) else demand
-
-
-def _pairs(text: str, where: str) -> list[tuple[str, str]]:
-    pairs = []
-    for part in text.split(","):
-        key, equals, value = part.partition("=")
-        if not (key.strip() and equals and value.strip()):
-            raise click.UsageError(f"{where}: {part!r} is not KEY=VALUE")
-        pairs.append((key.strip(), value.strip()))
-    return pairs

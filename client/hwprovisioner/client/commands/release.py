@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
@@ -10,6 +11,10 @@ from click.shell_completion import CompletionItem
 from hwprovisioner.client.commands.exit_codes import ExitCode, code_for
 from hwprovisioner.client.commands.lab_options import LabOptions, run, with_lab
 from hwprovisioner.client.errors import LabError
+
+if TYPE_CHECKING:
+    from hwprovisioner.client.commands.own_allocations import OwnAllocations
+    from hwprovisioner.client.lab import AsyncLab
 
 
 def complete_own(
@@ -43,28 +48,35 @@ async def _release(options: LabOptions, ids: tuple[str, ...], token: str | None)
 
     own = OwnAllocations.of_user()
     tokens = own.tokens()
-    worst = ExitCode.OK
+    codes = [ExitCode.OK]
     async with options.lab() as lab:
+        # A token that is given is meant for what is named.
         for allocation_id in ids or tuple(tokens):
-            # A token that is given is meant for what is named.
             secret = (token if ids else None) or tokens.get(allocation_id)
-            if not secret:
-                _say(f"{allocation_id}: no token for it here; give --token or HWP_TOKEN")
-                worst = max(worst, ExitCode.NOT_ALLOWED)
-                continue
-            try:
-                await lab.release(allocation_id, secret)
-            except LabError as error:
-                if code_for(error) is ExitCode.AWAY or len(ids) == 1:
-                    raise
-                _say(f"{allocation_id}: {error.message}")
-                worst = max(worst, code_for(error))
-                if code_for(error) is ExitCode.NOT_FOUND:
-                    own.remove(allocation_id)
-            else:
-                own.remove(allocation_id)
-                click.echo(f"{allocation_id} released")
-    return worst
+            codes.append(await _release_one(lab, own, allocation_id, secret))
+    return max(codes)
+
+
+async def _release_one(
+    lab: AsyncLab, own: OwnAllocations, allocation_id: str, secret: str | None
+) -> ExitCode:
+    """Gives one back, or says why not; only a lab that is away ends it all."""
+    if not secret:
+        _say(f"{allocation_id}: no token for it here; give --token or HWP_TOKEN")
+        return ExitCode.NOT_ALLOWED
+    try:
+        await lab.release(allocation_id, secret)
+    except LabError as error:
+        code = code_for(error)
+        if code is ExitCode.AWAY:
+            raise
+        _say(error.message)
+        if code is ExitCode.NOT_FOUND:
+            own.remove(allocation_id)
+        return code
+    own.remove(allocation_id)
+    click.echo(f"{allocation_id} released")
+    return ExitCode.OK
 
 
 def _say(line: str) -> None:

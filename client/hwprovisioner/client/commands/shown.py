@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ from hwprovisioner.v1.resource_pb2 import (
 if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
 
+    from hwprovisioner.client.words import AnyEnum
+
 RESOURCE_HEADS = ("NAME", "KIND", "CPUS", "MEMORY", "GPUS", "OS", "STATE", "LABELS")
 RESOURCE_WIDE = (*RESOURCE_HEADS, "MANAGER", "DRIVER", "ALLOCATIONS", "FENCE", "REASON")
 ALLOCATION_HEADS = ("ID", "STATE", "USER", "HOSTS", "AGE", "LEASE", "DETAIL")
@@ -39,33 +42,30 @@ def resource_row(resource: Resource, *, wide: bool) -> Sequence[str]:
         str(spec.cpus or ""),
         amount(spec.memory_bytes),
         _gpus(resource),
-        " ".join(part for part in (spec.os.distro or spec.os.family, spec.os.version) if part),
+        f"{spec.os.distro or spec.os.family} {spec.os.version}".strip(),
         resource_state(resource),
-        ",".join(
-            f"{name}={value}" if value else name for name, value in sorted(spec.labels.items())
-        ),
+        _labels(resource),
     )
     if not wide:
         return cells
-    holders = dict.fromkeys(hold.allocation_id for hold in resource.holds)
-    more = (resource.manager, spec.driver, ",".join(holders), str(resource.fence), resource.reason)
-    return (*cells, *more)
+    holders = ",".join(dict.fromkeys(hold.allocation_id for hold in resource.holds))
+    return (*cells, resource.manager, spec.driver, holders, str(resource.fence), resource.reason)
 
 
 def resource_state(resource: Resource) -> str:
     """Says in a few words whether a resource can be had, the worst first."""
-    words = [
-        word(Presence, resource.presence) if resource.presence != Presence.PRESENCE_ONLINE else "",
-        word(Health, resource.health) if resource.health != Health.HEALTH_HEALTHY else "",
-        word(AdminState, resource.admin_state)
-        if resource.admin_state != AdminState.ADMIN_STATE_ENABLED
-        else "",
+    words = (
+        _unless(Presence, resource.presence, Presence.PRESENCE_ONLINE),
+        _unless(Health, resource.health, Health.HEALTH_HEALTHY),
+        _unless(AdminState, resource.admin_state, AdminState.ADMIN_STATE_ENABLED),
         _holds(resource),
-    ]
-    said = [each for each in words if each]
-    if resource.HasField("declined_until_time") and _since(resource.declined_until_time) < 0:
-        said.append("declined")
-    return ",".join(said) or "free"
+        "declined" if _is_ahead(resource.declined_until_time) else "",
+    )
+    return ",".join(filter(None, words)) or "free"
+
+
+def _unless(enum: AnyEnum, value: int, best: int) -> str:
+    return "" if value == best else word(enum, value)
 
 
 def allocation_row(allocation: Allocation, *, wide: bool) -> Sequence[str]:
@@ -135,11 +135,17 @@ def _since(time: Timestamp) -> float:
     return (datetime.now(UTC) - time.ToDatetime(UTC)).total_seconds()
 
 
+def _is_ahead(time: Timestamp) -> bool:
+    return bool(time.seconds) and _since(time) < 0
+
+
+def _labels(resource: Resource) -> str:
+    labels = sorted(resource.spec.labels.items())
+    return ",".join(f"{name}={value}" if value else name for name, value in labels)
+
+
 def _gpus(resource: Resource) -> str:
-    counts: dict[str, int] = {}
-    for gpu in resource.spec.gpus:
-        name = gpu.model or gpu.brand or "gpu"
-        counts[name] = counts.get(name, 0) + 1
+    counts = Counter(gpu.model or gpu.brand or "gpu" for gpu in resource.spec.gpus)
     return ",".join(name if count == 1 else f"{count}x{name}" for name, count in counts.items())
 
 
@@ -157,11 +163,10 @@ def _detail(allocation: Allocation) -> str:
     match allocation.state:
         case AllocationState.ALLOCATION_STATE_QUEUED:
             place = allocation.queue_place
-            return f"place {place.place}: {place.reason}" if place.place else place.reason
+            return f"place {place.place}: {place.reason}"
         case AllocationState.ALLOCATION_STATE_ENDED:
-            reason = word(EndReason, allocation.end_reason)
-            return f"{reason}: {allocation.end_detail}" if allocation.end_detail else reason
+            return f"{word(EndReason, allocation.end_reason)}: {allocation.end_detail}".rstrip(": ")
         case AllocationState.ALLOCATION_STATE_PREPARING:
-            progress = (host.hold.progress for _, host in sorted(allocation.hosts.items()))
-            return "; ".join(each for each in progress if each)
+            lines = (allocation.hosts[name].hold.progress for name in sorted(allocation.hosts))
+            return "; ".join(filter(None, lines))
     return ""
