@@ -86,7 +86,7 @@ test-lint-docker: $(SETUP) ## Check Dockerfiles (hadolint) and, where docker com
 
 .PHONY: test-lint-shellcheck
 test-lint-shellcheck: $(SETUP) ## Check all shell scripts (shellcheck)
-	$(BIN)/shellcheck --external-sources $$(git ls-files -co --exclude-standard | xargs grep -lsE '^#!.*[/ ](ba)?sh$$')
+	$(BIN)/shellcheck --external-sources $$(tools/shell_scripts.sh)
 
 .PHONY: protos
 protos: $(SETUP) ## Write protos/gen from the .proto files
