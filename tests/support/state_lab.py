@@ -1,8 +1,10 @@
 """A lab in a real Redis whose clock the test holds, and whose scripts are held to their headers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
+
+import pytest
 
 from hwprovisioner.heartbeat.beats import Beat, BeatWriter, Outcome
 from hwprovisioner.state.allocations import Allocations, PlannedHold
@@ -13,6 +15,7 @@ from hwprovisioner.state.link import Link
 from hwprovisioner.state.managers import Managers, Speaker
 from hwprovisioner.state.model import Allocation, Hold, Resource
 from hwprovisioner.state.scripts import Script
+from hwprovisioner.state.tables import Presence
 from hwprovisioner.state.transitions import Commit, Limits
 from hwprovisioner.state.view import View
 from support.lua_header import header_of
@@ -152,6 +155,10 @@ class StateLab:
         assert isinstance(outcome, Tended)
         return outcome
 
+    async def looked_after(self, now_ms: int) -> None:
+        """Do as if leases had been looked after ever since."""
+        await self.link.call("SET", self.keys.tended, now_ms)
+
     def planned(
         self,
         resource: str,
@@ -212,3 +219,34 @@ def _content(name: str, kind: str, rest: list[Any], now_ms: int) -> Any:
 def _pairs(flat: Iterable[Any]) -> Iterable[tuple[Any, Any]]:
     items = iter(flat)
     return zip(items, items, strict=True)
+
+
+async def manager_in(lab: StateLab, presence: Presence | None) -> Speaker:
+    """Bring manager m into a state of presence that it entered at NOW."""
+    if presence is None:
+        return Speaker("m", 1)
+    who = await lab.register()
+    if presence is not Presence.ONLINE:
+        await lab.managers.disconnect("m", who.epoch, now_ms=NOW - lab.limits.lost_ms)
+    if presence is Presence.LOST:
+        await lab.managers.lose("m", now_ms=NOW)
+    elif presence is Presence.DISCONNECTED:
+        await lab.link.call("ZADD", lab.keys.deadlines, NOW + lab.limits.lost_ms, "manager:m")
+    assert lab.view.managers["m"].presence is presence
+    return who
+
+
+async def unchanged(lab: StateLab, doing: Awaitable[object]) -> object:
+    """Expect nothing at all to change, deadlines and log included; return the result."""
+    before = await lab.dump()
+    result = await doing
+    assert await lab.dump() == before
+    return result
+
+
+async def refused(lab: StateLab, doing: Awaitable[object], error: type[Exception]) -> None:
+    """Expect an error, and nothing at all to change."""
+    before = await lab.dump()
+    with pytest.raises(error):
+        await doing
+    assert await lab.dump() == before

@@ -18,7 +18,8 @@ local resource = redis.call('HMGET', KEYS[4], ARGV[3], 'holds')
 if not resource[1] then
   return {'NO_SUCH_RESOURCE'}
 end
-local state = step(ARGV[3], resource[1], ARGV[4])
+-- That nothing holds it any longer is found out, not told.
+local state = ARGV[4] ~= 'drained' and step(ARGV[3], resource[1], ARGV[4])
 if not state then
   return {'WRONG_STATE', resource[1]}
 end
