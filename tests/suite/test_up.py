@@ -1,5 +1,7 @@
 """`hwp up`, with the real server for state and stand-ins for the services."""
 
+import contextlib
+import fcntl
 import os
 import signal
 import socket
@@ -233,3 +235,47 @@ async def test_a_folder_too_deep_for_a_socket_works(start_up: Start, tmp_path: P
         assert redis.ping()
     path = Path(urllib.parse.urlsplit(addresses["redis"]).path)
     assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+async def test_a_change_of_source_restarts_the_services(start_up: Start, tmp_path: Path) -> None:
+    # A part of the namespace package that belongs to this test alone.
+    part = tmp_path / "source" / "hwprovisioner"
+    part.mkdir(parents=True)
+    up = start_up("--reload", PYTHONPATH=str(part.parent))
+    await up.ready()
+    before = {name: up.pid_of(name) for name in ("allocate", "heartbeat", "manager")}
+
+    def said_after_a_change() -> bool:
+        (part / "part.py").write_text(f"# {os.urandom(8).hex()}\n")
+        return "source changed (part.py): restarting" in up.said
+
+    # Watching begins at some moment while everything starts.
+    await eventually(said_after_a_change, within=20)
+    for name, pid in before.items():
+        await up.says(f"{name} is back")
+        assert up.pid_of(name) != pid
+    up.signal(signal.SIGTERM)
+    assert await up.status() == 0
+
+
+async def test_a_lock_that_is_left_behind_is_waited_for(start_up: Start, tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT)
+    # The id of a process that has ended: its server still has the lock.
+    os.write(lock, b"999999999\n")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    up = start_up()
+    await eventually(lambda: "/lock" in " ".join(open_files(up.process.pid)))
+    assert up.process.poll() is None
+    os.close(lock)
+    await up.ready()
+
+
+def open_files(pid: int) -> list[str]:
+    folder = Path(f"/proc/{pid}/fd")
+    found = []
+    for each in folder.iterdir():
+        with contextlib.suppress(OSError):
+            found.append(os.readlink(each))
+    return found

@@ -1,5 +1,6 @@
 """The services as programs: what each is told through its environment."""
 
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,8 +16,12 @@ MODULES: Mapping[str, str] = {
     "heartbeat": "hwprovisioner.heartbeat",
     "manager": "hwprovisioner.resourcemanager",
 }
-#: Other names of what is set here; they would contradict it.
-_ALIASES = ("HWP_ALLOCATE_API", "HWP_CONFIG_FILE", "HWP_JOURNAL")
+#: Redis and the ports are told to whom they concern; aliases of what is set here would contradict
+#: it; and services refuse settings they do not know, such as those of a surrounding `hwp run`.
+_FOREIGN = re.compile(
+    r"REDIS_.*|HWP_REDIS_URL|HWP_(ALLOCATE|HEARTBEAT|MANAGER)_PORT"
+    r"|HWP_(ALLOCATE_API|CONFIG_FILE|JOURNAL|ALLOCATION_ID|TOKEN|HOST|HOSTS|HOST_.*)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +69,5 @@ class Services:
 
 
 def _foreign(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment without what only some services are told."""
-    return {
-        name: value
-        for name, value in environ.items()
-        if not name.startswith("REDIS_")
-        and name != "HWP_REDIS_URL"
-        and name not in PORT_NAMES.values()
-        and name not in _ALIASES
-    }
+    """Return an environment without what only some services are told, and what is not for them."""
+    return {name: value for name, value in environ.items() if not _FOREIGN.fullmatch(name)}
