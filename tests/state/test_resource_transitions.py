@@ -29,6 +29,10 @@ CASES = [
 ]
 
 
+def admin_of(lab: StateLab) -> Admin:
+    return lab.view.resources["r"].admin
+
+
 async def resource_at(lab: StateLab, axis: str, state: StrEnum, *, held: bool) -> None:
     """Bring resource r into a state of an axis, with a hold on it or without."""
     who = await lab.register()
@@ -78,11 +82,11 @@ async def test_a_draining_resource_is_in_maintenance_once_its_last_hold_is_clean
     lab: StateLab,
 ) -> None:
     await resource_at(lab, "admin", Admin.DRAINING, held=True)
-    assert lab.view.resources["r"].admin is Admin.DRAINING
+    assert admin_of(lab) is Admin.DRAINING
     await lab.allocations.release("a", ["r.1"], token=TOKEN, now_ms=NOW)
-    assert lab.view.resources["r"].admin is Admin.DRAINING
+    assert admin_of(lab) is Admin.DRAINING
     await lab.holds.cleaned(Speaker("m", 1), "r.1", 2, now_ms=NOW)
-    assert lab.view.resources["r"].admin is Admin.MAINTENANCE
+    assert admin_of(lab) is Admin.MAINTENANCE
 
 
 @pytest.mark.parametrize("change", [{"spec": '{"a":1}'}, {"volunteered": False}, {}])

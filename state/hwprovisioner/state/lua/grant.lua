@@ -48,6 +48,9 @@ for i = 0, (#KEYS - 6) / 3 - 1 do
   take(resource, want)
   hosts[#hosts + 1] = want
 end
+if #hosts == 0 then
+  return {'REFUSED', '', 'no hosts'}
+end
 
 local ids = ''
 for _, want in ipairs(hosts) do

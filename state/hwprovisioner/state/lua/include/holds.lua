@@ -33,6 +33,7 @@ local function free_hold(hold_key, hold_index, resource_key, resource_index, fen
   local holds = without(resource[1], {hold[1]})
   if holds == '' and resource[7] == '1' then
     redis.call('HSET', fences_key, hold[2], resource[8])
+    redis.call('ZREM', DEADLINES, 'rest:' .. hold[2])
     drop('resource', hold[2], resource_key, resource_index)
     return
   end

@@ -28,7 +28,11 @@ local function obstacle(resource, manager_key, want)
   if not resource.manager or resource.volunteered ~= 1 or resource.removed == 1 then
     return 'not volunteered'
   end
-  if redis.call('HGET', manager_key, 'presence') ~= 'ONLINE' then
+  local manager = redis.call('HMGET', manager_key, 'id', 'presence')
+  if manager[1] ~= resource.manager then
+    return 'changed'
+  end
+  if manager[2] ~= 'ONLINE' then
     return 'manager away'
   end
   if resource.health ~= 'HEALTHY' or resource.admin ~= 'ENABLED' or resource.rest_until > now then
@@ -38,8 +42,9 @@ local function obstacle(resource, manager_key, want)
     return 'changed'
   end
   if resource.used_slots + 1 > resource.slots
-    or resource.used_cpus + want.cpus > resource.cpus
-    or resource.used_memory + want.memory > resource.memory
+    -- Differences of amounts are exact, sums of the largest are not.
+    or want.cpus > resource.cpus - resource.used_cpus
+    or want.memory > resource.memory - resource.used_memory
     or without(resource.used_gpus, split(want.gpus)) ~= resource.used_gpus then
     return 'no room'
   end
