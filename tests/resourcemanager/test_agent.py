@@ -339,6 +339,20 @@ async def test_a_divisible_resource_takes_several_holds(
         await session.hear("ready", hold_id="h2")
 
 
+async def test_an_older_offer_of_a_divisible_resource_is_taken_after_the_end_of_another_hold(
+    lab: ScriptedLab, journal_file: Path
+) -> None:
+    async with manager(lab.target, journal_file, Hardware(), {"rack": box("rack", instances=3)}):
+        session = await lab.session()
+        await session.offer("h1", 1, "rack")
+        await session.hear("ready", hold_id="h1")
+        await session.release("h1", 3, "rack")
+        await session.offer("h2", 2, "rack")
+        await session.hear("ready", hold_id="h2")
+        await session.offer("forgotten", 2, "rack")
+        assert "stale" in (await session.hear("decline", hold_id="forgotten")).reason
+
+
 async def test_rubbish_from_the_lab_changes_nothing(lab: ScriptedLab, journal_file: Path) -> None:
     async with manager(lab.target, journal_file, Hardware()) as run:
         session = await lab.session()

@@ -114,6 +114,18 @@ def test_two_managers_cannot_have_one_journal(tmp_path: Path) -> None:
     Journal.open(path).close()
 
 
+def test_the_fences_of_offers_and_of_ends_are_told_apart(tmp_path: Path) -> None:
+    journal = Journal.open(tmp_path / "journal")
+    journal.put(Held(Hold("a", "rack", 4)))
+    journal.put(Held(Hold("a", "rack", 7), Phase.CLEANING))
+    journal.forget("a")
+    journal.close()
+    for _ in range(2):
+        again = Journal.open(tmp_path / "journal")
+        assert (again.fence("rack"), again.offered_fence("rack")) == (7, 4)
+        again.close()
+
+
 def test_a_resources_holds_are_found_without_the_others(tmp_path: Path) -> None:
     journal = Journal.open(tmp_path / "journal")
     for fence, (hold_id, resource) in enumerate([("a", "box"), ("b", "rack"), ("c", "box")], 1):

@@ -142,8 +142,11 @@ class Agent:
             self._turn_down(hold, TurnDown(refusal))
             return
         others = self._journal.of(hold.resource)
-        highest = self._journal.fence(hold.resource)
         exclusive = represented is None or represented.is_exclusive
+        # Holds of a divisible resource live side by side: after a reconnect, the end of one may be
+        # told before the older offer of another.
+        seen = self._journal.fence if exclusive else self._journal.offered_fence
+        highest = seen(hold.resource)
         match answer_offer(hold, known, others, highest, exclusive=exclusive):
             case Take():
                 self._take(hold)

@@ -16,6 +16,9 @@ from hwprovisioner.resourcemanager.represented import Represented
 
 log = logging.getLogger(__name__)
 
+#: Each may be a process or a connection, and there may be 10,000 resources. No hold waits for it.
+CHECKS_AT_ONCE = 64
+
 
 @dataclass(frozen=True, slots=True)
 class _Member:
@@ -38,6 +41,7 @@ class Fleet:
         self._load = load
         self._changed = changed
         self._members: dict[str, _Member] = {}
+        self._checks = asyncio.Semaphore(CHECKS_AT_ONCE)
 
     def __iter__(self) -> Iterator[Represented]:
         return iter([member.represented for member in self._members.values()])
@@ -116,6 +120,7 @@ class Fleet:
             self._driver(resource),
             changed=self._changed,
             is_busy=lambda: self._is_busy(resource),
+            checks=self._checks,
         )
         watching = self._tasks.create_task(represented.watch(), name=f"watch {resource.name}")
         self._members[resource.name] = _Member(represented, watching)

@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import Self
 
 from hwprovisioner.resourcemanager.errors import JournalError
-from hwprovisioner.resourcemanager.holds import Held
+from hwprovisioner.resourcemanager.holds import Held, Phase
 from hwprovisioner.resourcemanager.records import (
     Forget,
     Put,
@@ -53,6 +53,7 @@ class Journal:
         # In the order in which they were cleaned; the values say nothing.
         self._cleaned: dict[str, None] = {}
         self._fences: dict[str, int] = {}
+        self._offered: dict[str, int] = {}
         self._flushing = asyncio.Lock()
         self._written = 0
         self._flushed = 0
@@ -98,6 +99,10 @@ class Journal:
     def fence(self, resource: str) -> int:
         """Return the highest fence seen for a resource, 0 if none was."""
         return self._fences.get(resource, 0)
+
+    def offered_fence(self, resource: str) -> int:
+        """Return the highest fence of the offers of a resource that were taken, 0 if none was."""
+        return self._offered.get(resource, 0)
 
     def put(self, held: Held) -> None:
         """Keep a hold as it is now.
@@ -174,8 +179,9 @@ class Journal:
                 self._keep(held)
             case Forget(hold_id):
                 self._drop(hold_id)
-            case Seen(resource, fence):
+            case Seen(resource, fence, offered):
                 self._fences[resource] = max(fence, self.fence(resource))
+                self._offered[resource] = max(offered, self.offered_fence(resource))
 
     def _keep(self, held: Held) -> None:
         hold = held.hold
@@ -183,6 +189,10 @@ class Journal:
         self._holds[hold.id] = held
         self._by_resource.setdefault(hold.resource, set()).add(hold.id)
         self._fences[hold.resource] = max(hold.fence, self.fence(hold.resource))
+        if held.phase not in (Phase.CLEANING, Phase.CLEANED):
+            # Its end raises the fence of a hold; until then it is the offer's.
+            offered = max(hold.fence, self.offered_fence(hold.resource))
+            self._offered[hold.resource] = offered
         if not held.is_live:
             self._cleaned[hold.id] = None
             if len(self._cleaned) > CLEANED_KEPT:
@@ -214,7 +224,9 @@ class Journal:
 
     def _rewrite(self) -> None:
         """Write what is needed to a new file and put it in the place of the old one."""
-        records: list[Record] = [Seen(name, fence) for name, fence in self._fences.items()]
+        records: list[Record] = [
+            Seen(name, fence, self.offered_fence(name)) for name, fence in self._fences.items()
+        ]
         records += [Put(held) for held in self._holds.values()]
         data = b"".join(encode(record) for record in records)
         new = self._path.with_name(f"{self._path.name}.new")

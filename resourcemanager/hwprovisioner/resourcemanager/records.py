@@ -27,10 +27,11 @@ class Forget:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The highest fence seen for a resource."""
+    """The highest fences seen for a resource: of all, and of offers alone."""
 
     resource: str
     fence: int
+    offered: int
 
 
 Record = Put | Forget | Seen
@@ -47,8 +48,8 @@ def encode(record: Record) -> bytes:
             data: dict[str, object] = {"put": asdict(held)}
         case Forget(hold_id):
             data = {"forget": hold_id}
-        case Seen(resource, fence):
-            data = {"seen": resource, "fence": fence}
+        case Seen(resource, fence, offered):
+            data = {"seen": resource, "fence": fence, "offered": offered}
     text = json.dumps(data, separators=(",", ":")).encode()
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
@@ -73,7 +74,7 @@ def _record(data: dict[str, Any]) -> Record:
         return Put(_held(data["put"]))
     if "forget" in data:
         return Forget(data["forget"])
-    return Seen(data["seen"], data["fence"])
+    return Seen(data["seen"], data["fence"], data["offered"])
 
 
 def _held(data: dict[str, Any]) -> Held:

@@ -29,6 +29,7 @@ class Represented:
         *,
         changed: Callable[[Represented], None],
         is_busy: Callable[[], bool],
+        checks: asyncio.Semaphore,
     ) -> None:
         self.resource = resource
         self.driver = driver
@@ -43,6 +44,7 @@ class Represented:
         self.is_known = asyncio.Event()
         self._changed = changed
         self._is_busy = is_busy
+        self._checks = checks
         self._look = asyncio.Event()
 
     @property
@@ -87,7 +89,8 @@ class Represented:
         """
         while True:
             if self.trouble is None or not self._is_busy():
-                await self._check()
+                async with self._checks:
+                    await self._check()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self.resource.check_every_s):
                     await self._look.wait()
