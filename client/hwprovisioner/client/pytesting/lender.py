@@ -22,6 +22,9 @@ from hwprovisioner.client.pytesting.waiting import Display
 from hwprovisioner.client.requestor import LONGEST, without_secrets
 from hwprovisioner.v1.allocation_pb2 import Requestor
 
+_MISSING = (Unsatisfiable, WaitTimeout, LabUnavailable)
+"""What `--hw-missing=skip` is about; a demand that is wrong stays a failure."""
+
 KNOWN_AWAY_LIMIT_S = 1.0
 """How long a test tries to reach a lab that an earlier test could not reach."""
 
@@ -48,26 +51,47 @@ class Lender:
         """Gives a test its hardware: what its scope already has, or new."""
         item: pytest.Item = request.node
         owner = _owner(item, wanted.scope)
-        key = (owner.nodeid if owner is not item else item.nodeid, wanted.key)
-        lent = self._lent.get(key)
-        is_new = lent is None or lent.hardware.lost is not None
-        if lent is None or is_new:
-            if lent is not None:
-                self._give_back(key)
-            lent = self._lent[key] = self._allocate(item, wanted)
-        hardware = lent.hardware
+        key = (owner.nodeid, wanted.key)
+        if (hardware := self._usable(key)) is not None:
+            waited_s = 0.0
+        else:
+            hardware = self._lend_new(key, item, wanted)
+            waited_s = hardware.waited_s
+            if owner is not item:
+                owner.addfinalizer(lambda: self._give_back(key))
         self._of_test[item.nodeid] = hardware
         item.user_properties += [
             ("hw_allocation", hardware.allocation_id),
             ("hw_resources", " ".join(f"{name}={to}" for name, to in hardware.resources.items())),
-            ("hw_wait_s", f"{hardware.waited_s if is_new else 0.0:.3f}"),
+            ("hw_wait_s", f"{waited_s:.3f}"),
         ]
-        if owner is not item and is_new:
-            owner.addfinalizer(lambda: self._give_back(key))
         request.addfinalizer(lambda: self._end_of_test(item, hardware))
         if owner is item:
             request.addfinalizer(lambda: self._give_back(key))
         return hardware
+
+    def _usable(self, key: tuple[str, str]) -> Hardware | None:
+        """Finds what a scope already has; what has been lost since is put away."""
+        lent = self._lent.get(key)
+        if lent is None:
+            return None
+        if lent.hardware.lost is None:
+            return lent.hardware
+        self._give_back(key)
+        return None
+
+    def _lend_new(self, key: tuple[str, str], item: pytest.Item, wanted: Wanted) -> Hardware:
+        """Allocates; a test whose hardware cannot be had ends here, in one line."""
+        try:
+            self._lent[key] = lent = self._allocate(item, wanted)
+            return lent.hardware
+        except LabError as error:
+            failure = error
+        if isinstance(failure, LabUnavailable):
+            self._expect_little()
+        if self._options.skip_missing and isinstance(failure, _MISSING):
+            pytest.skip(f"hardware: {failure}")
+        pytest.fail(f"hardware: {failure}", pytrace=False)
 
     def lost_during(self, item: pytest.Item) -> str:
         """Says why the hardware of a test must not be used any more; nothing if it may be."""
@@ -99,14 +123,6 @@ class Lender:
                 **(asked | dict(wanted.options)),
             )
             return Lent(block.__enter__(), block)
-        except (Unsatisfiable, WaitTimeout, LabUnavailable) as error:
-            if isinstance(error, LabUnavailable):
-                self._expect_little()
-            if options.skip_missing:
-                pytest.skip(f"hardware: {error}")
-            pytest.fail(f"hardware: {error}", pytrace=False)
-        except LabError as error:
-            pytest.fail(f"hardware: {error}", pytrace=False)
         finally:
             display.close()
 
@@ -125,10 +141,13 @@ class Lender:
         lent = self._lent.pop(key, None)
         if lent is None:
             return
+        why = ""
         try:
             lent.block.__exit__(None, None, None)
         except LeaseLost as lost:
-            pytest.fail(f"hardware: {lost}", pytrace=False)
+            why = f"hardware: {lost}"
+        if why:
+            pytest.fail(why, pytrace=False)
 
     def _requestor(self, item: pytest.Item) -> Requestor:
         """This process, and which test: whoever looks at the lab sees what holds a machine."""
