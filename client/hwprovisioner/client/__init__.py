@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hwprovisioner.client.allocating import AsyncAllocating, AsyncHardware, AsyncHost
-    from hwprovisioner.client.blocking import Allocating, Hardware, Host, Lab
+    from hwprovisioner.client.blocking import Lab
+    from hwprovisioner.client.blocking_hardware import Allocating, Hardware, Host
     from hwprovisioner.client.errors import (
         BadDemand,
         CommandFailed,
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
 
 _HOME = {
     "allocating": ("AsyncAllocating", "AsyncHardware", "AsyncHost"),
-    "blocking": ("Allocating", "Hardware", "Host", "Lab"),
+    "blocking": ("Lab",),
+    "blocking_hardware": ("Allocating", "Hardware", "Host"),
     "errors": (
         "BadDemand",
         "CommandFailed",

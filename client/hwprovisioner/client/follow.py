@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from hwprovisioner.client.backoff import full_jitter
 from hwprovisioner.client.channel import Channels
@@ -13,6 +14,8 @@ from hwprovisioner.client.errors import LabUnavailable
 from hwprovisioner.client.failures import decode, from_rpc, is_worth_retrying, unavailable
 from hwprovisioner.client.our_grpc import grpc
 from hwprovisioner.v1 import allocate_service_pb2 as pb
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,23 +77,24 @@ async def _ask(
     channels: Channels, request: pb.AllocateRequest, time: Time
 ) -> AsyncIterator[Met | pb.AllocationUpdate]:
     sent_s = time.now()
-    call = channels.allocate.Allocate(request)
-    try:
-        async for response in call:
-            if response.token:
-                allocation = response.update.allocation
-                remaining_s = allocation.remaining_lease.ToTimedelta().total_seconds()
-                yield Met(allocation.id, response.token, sent_s, remaining_s)
-            yield response.update
-    finally:
-        call.cancel()
+    async for response in stream_of(channels.allocate.Allocate(request)):
+        if response.token:
+            allocation = response.update.allocation
+            remaining_s = allocation.remaining_lease.ToTimedelta().total_seconds()
+            yield Met(allocation.id, response.token, sent_s, remaining_s)
+        yield response.update
 
 
 async def _watch(channels: Channels, met: Met) -> AsyncIterator[pb.AllocationUpdate]:
     request = pb.WatchAllocationRequest(allocation_id=met.allocation_id, token=met.token)
-    call = channels.allocate.WatchAllocation(request)
+    async for response in stream_of(channels.allocate.WatchAllocation(request)):
+        yield response.update
+
+
+async def stream_of(call: grpc.aio.UnaryStreamCall[Any, Answer]) -> AsyncIterator[Answer]:
+    """Gives what a stream says, and ends the call when nobody listens any more."""
     try:
-        async for response in call:
-            yield response.update
+        async for answer in call:
+            yield answer
     finally:
         call.cancel()

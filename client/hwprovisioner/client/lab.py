@@ -19,6 +19,7 @@ from hwprovisioner.client.clock import SYSTEM_TIME, Time
 from hwprovisioner.client.demands import Hosts, build_host, read_demands
 from hwprovisioner.client.durations import Span
 from hwprovisioner.client.failures import from_rpc, is_worth_retrying
+from hwprovisioner.client.follow import stream_of
 from hwprovisioner.client.listing import PAGE_SIZE, Listing, all_pages
 from hwprovisioner.client.our_grpc import grpc
 from hwprovisioner.client.session import Callbacks, NoticeCallback, UpdateCallback
@@ -260,20 +261,14 @@ class AsyncLab:
             LabUnavailable: The lab was away before the first change, or for too long.
         """
         last = after_revision
-        backoff = Backoff(limit_s=self.settings.contact_limit_s, time=self._time)
-        while True:
-            stream = self._channels().allocate.WatchLab(pb.WatchLabRequest(after_revision=last))
-            try:
-                async for change in stream:
-                    last = change.revision
-                    backoff.reset()
-                    yield change
-            except grpc.aio.AioRpcError as error:
-                if not is_worth_retrying(error) or backoff.spent:
-                    raise from_rpc(error, self.settings.allocate_address) from None
-            finally:
-                stream.cancel()
-            await backoff.wait()
+        allocate = self._channels().allocate
+
+        def start() -> AsyncIterator[pb.WatchLabResponse]:
+            return stream_of(allocate.WatchLab(pb.WatchLabRequest(after_revision=last)))
+
+        async for change in self._retaken(start):
+            last = change.revision
+            yield change
 
     async def watch_allocation(
         self, allocation_id: str, token: str = ""
@@ -283,26 +278,29 @@ class AsyncLab:
         A lost stream is taken up again; the next update tells once more where it stands.
         """
         message = pb.WatchAllocationRequest(allocation_id=allocation_id, token=token)
-        backoff = Backoff(limit_s=self.settings.contact_limit_s, time=self._time)
-        while True:
-            stream = self._channels().allocate.WatchAllocation(message)
-            try:
-                async for response in stream:
-                    backoff.reset()
-                    yield response.update
-                    if response.update.HasField("ended"):
-                        return
-            except grpc.aio.AioRpcError as error:
-                if not is_worth_retrying(error) or backoff.spent:
-                    raise from_rpc(error, self.settings.allocate_address) from None
-            finally:
-                stream.cancel()
-            await backoff.wait()
+        allocate = self._channels().allocate
+        async for response in self._retaken(lambda: stream_of(allocate.WatchAllocation(message))):
+            yield response.update
+            if response.update.HasField("ended"):
+                return
 
     def _channels(self) -> Channels:
         if self._opened is None:
             self._opened = Channels(self.settings.allocate_address, self.settings.heartbeat_address)
         return self._opened
+
+    async def _retaken(self, start: Callable[[], AsyncIterator[Answer]]) -> AsyncIterator[Answer]:
+        """Starts a stream, again when it is lost; gives up when it stays lost for too long."""
+        backoff = Backoff(limit_s=self.settings.contact_limit_s, time=self._time)
+        while True:
+            try:
+                async for answer in start():
+                    backoff.reset()
+                    yield answer
+            except grpc.aio.AioRpcError as error:
+                if not is_worth_retrying(error) or backoff.spent:
+                    raise from_rpc(error, self.settings.allocate_address) from None
+            await backoff.wait()
 
     async def _call(self, send: Callable[[float], Awaitable[Answer]]) -> Answer:
         """Sends a unary call with a deadline; again while the lab is away, as all may repeat."""

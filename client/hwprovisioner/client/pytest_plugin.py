@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from hwprovisioner.client.blocking import Hardware
+    from hwprovisioner.client.blocking_hardware import Hardware
     from hwprovisioner.client.pytesting.lender import Lender
     from hwprovisioner.client.pytesting.markers import Wanted
 

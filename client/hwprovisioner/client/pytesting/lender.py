@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import pytest
 
 from hwprovisioner.client import request as requests
-from hwprovisioner.client.blocking import Allocating, Hardware, Lab
+from hwprovisioner.client.blocking import Lab
+from hwprovisioner.client.blocking_hardware import Allocating, Hardware
 from hwprovisioner.client.errors import (
     LabError,
     LabUnavailable,
