@@ -48,7 +48,7 @@ class RecordedHardware:
     def resources(self) -> str:
         """The resources.yml that describes them."""
         lines = [
-            f"    {name}: {{driver: exec, kind: edge, cpu: 2, command: [{self._script}]}}"
+            f"    {name}: {{driver: exec, kind: edge, cpu: 2, options: {{command: [{self._script}]}}}}"
             for name in self._names
         ]
         return "resources:\n  static:\n" + "\n".join(lines) + "\n"
