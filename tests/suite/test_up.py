@@ -1,10 +1,12 @@
 """`hwp up`, with the real server for state and stand-ins for the services."""
 
+import asyncio
 import contextlib
 import fcntl
 import os
 import signal
 import socket
+import sys
 import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
@@ -279,3 +281,27 @@ def open_files(pid: int) -> list[str]:
         with contextlib.suppress(OSError):
             found.append(os.readlink(each))
     return found
+
+
+async def test_a_client_without_the_server_side_says_what_to_install() -> None:
+    script = "import sys; sys.modules['hwprovisioner.serving'] = None\n"
+    script += "from hwprovisioner.client.cli import main; main(['up'])"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, stderr=asyncio.subprocess.PIPE
+    )
+    _, err = await process.communicate()
+    assert process.returncode == 1
+    assert b"pip install 'hardware-provisioner[suite]'" in err
+
+
+async def test_it_can_listen_on_all_interfaces(start_up: Start) -> None:
+    up = start_up(HWP_BIND="0.0.0.0")
+    addresses = await up.ready()
+    assert addresses["allocate"].startswith("127.0.0.1:")
+    assert f"allocate          0.0.0.0:{addresses['allocate'].split(':')[1]}" in up.said
+
+
+async def test_two_services_on_one_port_are_refused(start_up: Start) -> None:
+    up = start_up("--port-allocate=4711", "--port-heartbeat=4711")
+    assert await up.status() == 1
+    assert "allocate and heartbeat cannot both have port 4711" in up.said

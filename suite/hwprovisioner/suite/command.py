@@ -47,9 +47,14 @@ def up(
     resource manager, says on which ports they listen, and keeps them running. No root, no Docker;
     nothing acknowledged is lost when it is stopped or killed.
     """
-    from .console import TerminalConsole
-    from .errors import SuiteError
-    from .up import Options, run_up
+    try:
+        from .console import TerminalConsole
+        from .errors import SuiteError
+        from .up import Options, run_up
+    except ImportError as error:
+        raise click.ClickException(
+            f"up: {error}; it needs more than the client: pip install 'hardware-provisioner[suite]'"
+        ) from error
 
     ports = {"allocate": port_allocate, "heartbeat": port_heartbeat, "manager": port_manager}
     options = Options(

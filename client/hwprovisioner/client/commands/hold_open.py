@@ -44,11 +44,12 @@ async def hardware(
         )
         held = await allocating.__aenter__()
     own.add(held.allocation_id, held.token)
-    if detach:
-        yield held
-        return
+    done = False
     try:
         yield held
+        done = True
     finally:
-        await allocating.abandon()
-        own.remove(held.allocation_id)
+        # What was to live on is given back, too, if nobody has been told of it.
+        if not (detach and done):
+            await allocating.abandon()
+            own.remove(held.allocation_id)

@@ -96,14 +96,11 @@ def run(lab: LabOptions, work: Coroutine[Any, Any, int | None]) -> int:
     Ctrl-C and SIGTERM cancel it, so that whatever it holds is given back.
     """
     import asyncio
-    import logging
     import signal
 
     from hwprovisioner.client.commands.exit_codes import ExitCode
 
-    logging.basicConfig(
-        level=logging.DEBUG if lab.debug else logging.CRITICAL, format="%(name)s: %(message)s"
-    )
+    _show_log(lab)
     stopped_by: list[signal.Signals] = []
 
     async def main() -> int | None:
@@ -127,3 +124,22 @@ def run(lab: LabOptions, work: Coroutine[Any, Any, int | None]) -> int:
         if not stopped_by:
             raise
         return ExitCode.CTRL_C if stopped_by[0] is signal.SIGINT else ExitCode.TERMINATED
+
+
+def _show_log(lab: LabOptions) -> None:
+    """Has the SDK's warnings shown, such as that something could not be given back."""
+    import logging
+
+    from hwprovisioner.client.errors import LeaseLost
+
+    def is_news(record: logging.LogRecord) -> bool:
+        # A loss comes out as this command's error, too.
+        return lab.debug or not any(isinstance(each, LeaseLost) for each in record.args or ())
+
+    handler = logging.StreamHandler()
+    handler.addFilter(is_news)
+    form = "%(name)s: %(message)s" if lab.debug else "hwp: %(message)s"
+    least = logging.ERROR if lab.quiet else logging.WARNING
+    logging.basicConfig(
+        level=logging.DEBUG if lab.debug else least, format=form, handlers=[handler]
+    )

@@ -112,8 +112,14 @@ class LeasedProcess:
 
 
 def _owns_terminal() -> bool:
-    """Whether Ctrl-C of a terminal reaches this process's group."""
+    """Whether Ctrl-C of a terminal reaches this process's group, wherever its streams lead."""
     try:
-        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
-    except (OSError, ValueError):
+        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
         return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(terminal)
