@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from pathlib import Path
+from typing import Any, NoReturn
 
 import click
 
@@ -47,17 +48,8 @@ def up(
     resource manager, says on which ports they listen, and keeps them running. No root, no Docker;
     nothing acknowledged is lost when it is stopped or killed.
     """
-    try:
-        from .console import TerminalConsole
-        from .errors import SuiteError
-        from .up import Options, run_up
-    except ImportError as error:
-        raise click.ClickException(
-            f"up: {error}; it needs more than the client: pip install 'hardware-provisioner[suite]'"
-        ) from error
-
     ports = {"allocate": port_allocate, "heartbeat": port_heartbeat, "manager": port_manager}
-    options = Options(
+    _run(
         redis=redis,
         config=config,
         manager=not no_manager,
@@ -66,8 +58,19 @@ def up(
         reload=reload,
         write_ports=write_ports,
     )
+
+
+def _run(**options: Any) -> NoReturn:  # noqa: ANN401  # the fields of `Options`, loaded here
     try:
-        status = asyncio.run(run_up(options, os.environ, TerminalConsole()))
+        from .console import TerminalConsole
+        from .errors import SuiteError
+        from .up import Options, run_up
+    except ImportError as error:
+        raise click.ClickException(
+            f"up: {error}; it needs more than the client: pip install 'hardware-provisioner[suite]'"
+        ) from error
+    try:
+        status = asyncio.run(run_up(Options(**options), os.environ, TerminalConsole()))
     except SuiteError as error:
         raise click.ClickException(f"up: {error}") from error
     sys.exit(status)
