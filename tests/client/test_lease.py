@@ -2,7 +2,7 @@
 
 import pytest
 
-from hwprovisioner.client import LeaseLost
+from hwprovisioner.client import LabUnavailable, LeaseLost
 from hwprovisioner.client.backoff import full_jitter
 from hwprovisioner.client.lease import Lease, margin_s
 from hwprovisioner.client.patience import given_up
@@ -117,6 +117,7 @@ def news(**changes: object) -> Update:
 def verdict(update: Update, **changes: object) -> str:
     known: dict[str, object] = {
         "wait_s": 0.0,
+        "queued": True,
         "silent_s": 0.0,
         "proven": True,
         "trouble": None,
@@ -136,7 +137,14 @@ def test_a_wait_that_the_lab_forgot_to_end_is_ended_a_little_later() -> None:
     assert verdict(news(waited_s=62.0), wait_s=60.0) == ""
     assert verdict(news(waited_s=65.0), wait_s=60.0) == "WAIT_TIMEOUT"
     assert verdict(news(waited_s=999.0)) == ""
-    assert verdict(news(waited_s=65.0, phase=Phase.PREPARING), wait_s=60.0) == ""
+    assert verdict(news(waited_s=65.0), wait_s=60.0, queued=False) == ""
+
+
+def test_a_lab_that_stays_away_is_given_up_only_if_nothing_proves_the_lease() -> None:
+    away = {"trouble": LabUnavailable("away", reason="NO_ANSWER"), "silent_s": 300.0}
+    assert verdict(news()) == verdict(news(), **away) == ""
+    assert verdict(news(), **away, proven=False) == "NO_ANSWER"
+    assert verdict(news(), **(away | {"silent_s": 299.0}), proven=False) == ""
 
 
 def test_updates_are_one_line_for_people() -> None:

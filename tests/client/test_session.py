@@ -165,9 +165,11 @@ async def test_past_its_own_deadline_the_holder_stops_without_asking_anybody(
         await hardware.host.run("true")
     assert caught.value.reason == "LEASE_LAPSED"
     await eventually(lambda: lost)
+    fake.refuse_beat = None
+    clock.pass_by(10)
     await block.__aexit__(None, None, None)
     assert fake.only.released.is_set(), "the lab may still hold it"
-    assert len(lost) == 1
+    assert (len(lost), fake.only.beats) == (1, 1), "told once, and no beat after it"
 
 
 async def test_a_heartbeat_service_that_is_away_for_less_than_the_lease_is_not_noticed(

@@ -12,8 +12,9 @@ from hwprovisioner.client.durations import Span
 from hwprovisioner.client.facts import HostFacts, read_hosts
 from hwprovisioner.client.holding import Held, HeldHost
 from hwprovisioner.client.running import Command, Completed, execute
-from hwprovisioner.client.session import Callbacks, Session
+from hwprovisioner.client.session import Session
 from hwprovisioner.client.settings import Settings
+from hwprovisioner.client.telling import Callbacks
 from hwprovisioner.v1.allocate_service_pb2 import AllocateRequest
 
 
@@ -52,7 +53,7 @@ class AsyncHost(HeldHost):
         work = asyncio.ensure_future(
             execute(self.name, connection, command, check=check, limit=timeout, stdin=input)
         )
-        over = asyncio.ensure_future(self._session.over())
+        over = asyncio.ensure_future(self._session.over.wait())
         try:
             await asyncio.wait((work, over), return_when=asyncio.FIRST_COMPLETED)
             await _stopped(work)

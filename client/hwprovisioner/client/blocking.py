@@ -14,8 +14,8 @@ from hwprovisioner.client.durations import Span
 from hwprovisioner.client.lab import AsyncLab
 from hwprovisioner.client.listing import Listing
 from hwprovisioner.client.loop_thread import Mailbox, leave_behind, loop_thread
-from hwprovisioner.client.session import NoticeCallback, UpdateCallback
 from hwprovisioner.client.settings import Settings
+from hwprovisioner.client.telling import NoticeCallback, UpdateCallback
 from hwprovisioner.client.updates import Update
 from hwprovisioner.v1 import allocate_service_pb2 as pb
 from hwprovisioner.v1.allocation_pb2 import Allocation, Requestor

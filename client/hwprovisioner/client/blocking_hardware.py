@@ -11,7 +11,7 @@ from hwprovisioner.client.errors import LabError
 from hwprovisioner.client.holding import Held, HeldHost
 from hwprovisioner.client.loop_thread import Mailbox, loop_thread
 from hwprovisioner.client.running import Command, Completed
-from hwprovisioner.client.session import UpdateCallback
+from hwprovisioner.client.telling import UpdateCallback
 from hwprovisioner.client.updates import Update
 
 

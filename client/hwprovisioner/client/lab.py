@@ -13,17 +13,17 @@ from typing import Self, TypeVar
 
 from hwprovisioner.client import request as requests
 from hwprovisioner.client.allocating import AsyncAllocating
-from hwprovisioner.client.backoff import Backoff
 from hwprovisioner.client.channel import Channels
 from hwprovisioner.client.clock import SYSTEM_TIME, Time
 from hwprovisioner.client.demands import Hosts, build_host, read_demands
 from hwprovisioner.client.durations import Span
-from hwprovisioner.client.failures import from_rpc, is_worth_retrying
+from hwprovisioner.client.failures import from_rpc
 from hwprovisioner.client.follow import stream_of
 from hwprovisioner.client.listing import PAGE_SIZE, Listing, all_pages
 from hwprovisioner.client.our_grpc import grpc
-from hwprovisioner.client.session import Callbacks, NoticeCallback, UpdateCallback
 from hwprovisioner.client.settings import Settings
+from hwprovisioner.client.telling import Callbacks, NoticeCallback, UpdateCallback
+from hwprovisioner.client.trying_again import call_again, stream_again
 from hwprovisioner.client.words import value
 from hwprovisioner.v1 import allocate_service_pb2 as pb
 from hwprovisioner.v1 import heartbeat_service_pb2 as beats
@@ -289,26 +289,8 @@ class AsyncLab:
             self._opened = Channels(self.settings.allocate_address, self.settings.heartbeat_address)
         return self._opened
 
-    async def _retaken(self, start: Callable[[], AsyncIterator[Answer]]) -> AsyncIterator[Answer]:
-        """Starts a stream, again when it is lost; gives up when it stays lost for too long."""
-        backoff = Backoff(limit_s=self.settings.contact_limit_s, time=self._time)
-        while True:
-            try:
-                async for answer in start():
-                    backoff.reset()
-                    yield answer
-            except grpc.aio.AioRpcError as error:
-                if not is_worth_retrying(error) or backoff.spent:
-                    raise from_rpc(error, self.settings.allocate_address) from None
-            await backoff.wait()
-
     async def _call(self, send: Callable[[float], Awaitable[Answer]]) -> Answer:
-        """Sends a unary call with a deadline; again while the lab is away, as all may repeat."""
-        backoff = Backoff(limit_s=self.settings.contact_limit_s, time=self._time)
-        while True:
-            try:
-                return await send(self.settings.rpc_timeout_s)
-            except grpc.aio.AioRpcError as error:
-                if not is_worth_retrying(error) or backoff.spent:
-                    raise from_rpc(error, self.settings.allocate_address) from None
-            await backoff.wait()
+        return await call_again(send, self.settings, self._time)
+
+    def _retaken(self, start: Callable[[], AsyncIterator[Answer]]) -> AsyncIterator[Answer]:
+        return stream_again(start, self.settings, self._time)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hwprovisioner.client.durations import show
 from hwprovisioner.client.errors import LabError, LabUnavailable, WaitTimeout
 from hwprovisioner.client.settings import Settings
-from hwprovisioner.client.updates import Phase, Update
+from hwprovisioner.client.updates import Update
 
 WAIT_GRACE_S = 5.0
 """How much later than the lab the SDK itself ends a wait: its own net, for a lab that forgot."""
@@ -15,6 +15,7 @@ def given_up(
     news: Update,
     *,
     wait_s: float,
+    queued: bool,
     silent_s: float,
     proven: bool,
     trouble: LabUnavailable | None,
@@ -25,7 +26,8 @@ def given_up(
     Args:
         news: Where it stands, and how long it has waited.
         wait_s: How long it may wait in the queue; 0: as long as it takes.
-        silent_s: How long nothing has been heard on the stream of updates.
+        queued: Whether it was queued when the lab was heard last.
+        silent_s: How long the lab has been away, or has not answered yet.
         proven: Whether heartbeats say that the allocation lives.
         trouble: Why the lab is away, if it is.
         settings: The limits.
@@ -39,11 +41,7 @@ def given_up(
             reason="NO_ANSWER",
             metadata={"address": settings.allocate_address},
         )
-    if (
-        wait_s
-        and news.phase in (Phase.QUEUED, Phase.AWAY)
-        and (news.waited_s >= wait_s + WAIT_GRACE_S)
-    ):
+    if wait_s and queued and news.waited_s >= wait_s + WAIT_GRACE_S:
         return WaitTimeout(
             f"waited {show(news.waited_s)} for hardware, longer than asked for; last {news.line}",
             reason="WAIT_TIMEOUT",

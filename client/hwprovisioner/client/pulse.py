@@ -76,7 +76,8 @@ class Pulse:
     async def run(self) -> LeaseLost:
         """Beats, the first time at once, until the allocation is over; returns why."""
         failures = 0
-        while True:
+        # Once this process has fenced itself, a beat would only keep the hosts from others.
+        while (over := self._lease.loss) is None:
             sent_s = self._time.now()
             try:
                 response = await self._stub.Heartbeat(self._request, timeout=self._timeout_s)
@@ -93,6 +94,7 @@ class Pulse:
                 self._pass_on(response)
                 delay_s = delay_after(response)
             await self._pause(delay_s)
+        return over
 
     def _pass_on(self, response: HeartbeatResponse) -> None:
         """Tells each notice once; one that counts down has another message each time."""

@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
-from typing import TypeVar
 
 from hwprovisioner.client.channel import Channels
 from hwprovisioner.client.clock import Time
@@ -23,31 +21,19 @@ from hwprovisioner.client.lease import LAPSED, Lease
 from hwprovisioner.client.patience import given_up
 from hwprovisioner.client.pulse import Pulse
 from hwprovisioner.client.settings import Settings
-from hwprovisioner.client.updates import Phase, Update
+from hwprovisioner.client.telling import Callbacks, Teller, call
+from hwprovisioner.client.updates import Phase
 from hwprovisioner.v1 import allocate_service_pb2 as pb
 from hwprovisioner.v1.allocation_pb2 import Allocation
-from hwprovisioner.v1.heartbeat_service_pb2 import Notice
 
 _LOG = logging.getLogger(__name__)
 
-UpdateCallback = Callable[[Update], None]
-NoticeCallback = Callable[[Notice], None]
 LostCallback = Callable[[LeaseLost], None]
-
-Told = TypeVar("Told")
 
 TICK_S = 1.0
 """How often a waiting request looks at the time, and a held one at its deadline."""
 TOKEN_LIMIT_S = 2.0
 """How long giving up waits for the answer to a request just sent, to be able to release it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Callbacks:
-    """What a session tells its holder while it runs, on its event loop."""
-
-    on_update: UpdateCallback | None = None
-    on_notice: NoticeCallback | None = None
 
 
 class Session:
@@ -65,18 +51,19 @@ class Session:
         self._request = request
         self._settings = settings
         self._time = time
-        self._callbacks = callbacks
+        self._teller = Teller(callbacks, time, self._end_wait)
         self._granted: asyncio.Future[Allocation] = asyncio.get_running_loop().create_future()
         self._answered = asyncio.Event()
-        self._over = asyncio.Event()
+        self.over = asyncio.Event()
+        """Set once the hosts must not be used any more; `lease.loss` says why."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._lost_callbacks: list[LostCallback] = []
         self._lease: Lease | None = None
         self._pulse: Pulse | None = None
         self._trouble: LabUnavailable | None = None
         self._closing: asyncio.Task[None] | None = None
-        self._asked_s = self._heard_s = time.now()
-        self._news = Update(Phase.QUEUED, "", 0.0)
+        self._heard_s = time.now()
+        self._queued = True
         self.token = ""
         """The allocation's secret; empty before the first update."""
 
@@ -89,7 +76,7 @@ class Session:
     @property
     def waited_s(self) -> float:
         """Seconds from the request to the newest news."""
-        return self._news.waited_s
+        return self._teller.news.waited_s
 
     @property
     def closed(self) -> bool:
@@ -108,14 +95,10 @@ class Session:
 
     def on_lost(self, callback: LostCallback) -> None:
         """Has a callback called once when the lease is lost; at once if it already is."""
-        if self._over.is_set() and (loss := self.lease.loss):
+        if self.over.is_set() and (loss := self.lease.loss):
             callback(loss)
         else:
             self._lost_callbacks.append(callback)
-
-    async def over(self) -> None:
-        """Waits until the hosts must not be used any more; `lease.loss` says why."""
-        await self._over.wait()
 
     async def close(self) -> None:
         """Gives the allocation back and ends everything. Safe to call twice, and when it is lost.
@@ -127,8 +110,6 @@ class Session:
         # Whoever is cancelled while it waits here does not take the release down with it.
         await asyncio.shield(self._closing)
 
-    # -- what the lab says ---------------------------------------------------------------------
-
     async def _follow(self) -> None:
         address = self._settings.allocate_address
         try:
@@ -137,14 +118,15 @@ class Session:
                     case Met():
                         self._meet(event)
                     case Away():
-                        self._trouble = event.trouble
-                        self._tell(Phase.AWAY, message=event.trouble.message)
+                        self._go_on_alone(event.trouble)
                     case _:
                         self._heard_s, self._trouble = self._time.now(), None
                         self._take(event)
         except LabError as error:
             # Once the hosts are in use this alone ends nothing: heartbeats tell what is so.
-            _LOG.info("allocation %s is no longer followed: %s", self._news.allocation_id, error)
+            _LOG.info(
+                "allocation %s is no longer followed: %s", self._teller.news.allocation_id, error
+            )
             self._end_wait(error)
         finally:
             self._answered.set()
@@ -160,13 +142,21 @@ class Session:
             self.token,
             time=self._time,
             timeout_s=self._settings.beat_timeout_s,
-            on_notice=self._pass_on,
+            on_notice=self._teller.notice,
         )
         self._start(self._beat(self._pulse), "beat")
         self._answered.set()
 
+    def _go_on_alone(self, trouble: LabUnavailable) -> None:
+        """The lab is away: its silence begins, if it had been heard before."""
+        if self._lease is not None and self._trouble is None:
+            self._heard_s = self._time.now()
+        self._trouble = trouble
+        self._tell(Phase.AWAY, message=trouble.message)
+
     def _take(self, update: pb.AllocationUpdate) -> None:
         """Acts on one update."""
+        self._queued = update.HasField("queued")
         match update.WhichOneof("event"):
             case "queued":
                 place = update.queued
@@ -178,8 +168,9 @@ class Session:
                 self._start(self._hand_over(update.allocation), "hand-over")
             case "ended":
                 reason, detail = update.ended.reason, update.ended.detail
-                if self._news.phase is Phase.QUEUED and self._news.message:
-                    detail = f"{detail}; last {self._news.line}" if detail else self._news.line
+                last = self._teller.news
+                if last.phase is Phase.QUEUED and last.message:
+                    detail = f"{detail}; last {last.line}" if detail else last.line
                 if self.lease.trouble:
                     detail = f"{detail}; heartbeats failed: {self.lease.trouble}"
                 self._end_wait(from_end(reason, detail, update.allocation.id))
@@ -201,8 +192,6 @@ class Session:
         self._granted.set_result(allocation)
         self._start(self._watch_deadline(), "watch-deadline")
 
-    # -- what time does ------------------------------------------------------------------------
-
     async def _beat(self, pulse: Pulse) -> None:
         loss = await pulse.run()
         self._end_wait(loss)
@@ -220,12 +209,11 @@ class Session:
             await self._time.sleep(TICK_S)
             if self._granted.done():
                 return
-            now_s = self._time.now()
-            self._news = replace(self._news, waited_s=now_s - self._asked_s, repeated=True)
             error = given_up(
-                self._news,
+                self._teller.count_time(),
                 wait_s=self._request.wait_timeout.ToTimedelta().total_seconds(),
-                silent_s=now_s - self._heard_s,
+                queued=self._queued,
+                silent_s=self._time.now() - self._heard_s,
                 proven=self._lease is not None and self._lease.left_s > 0,
                 trouble=self._trouble,
                 settings=self._settings,
@@ -233,32 +221,13 @@ class Session:
             if error is not None:
                 self._end_wait(error)
             else:
-                self._show(self._news)
-
-    # -- what the holder is told ---------------------------------------------------------------
+                self._teller.repeat()
 
     def _tell(self, phase: Phase, *, place: int = 0, host: str = "", message: str = "") -> None:
-        """Tells what is new, and only that, while somebody waits."""
-        if self._granted.done():
-            return
-        allocation_id = self._lease.allocation_id if self._lease else ""
-        waited_s = self._time.now() - self._asked_s
-        update = Update(phase, allocation_id, waited_s, place, host, message)
-        old, self._news = self._news, update
-        if update != replace(old, waited_s=waited_s, repeated=False):
-            self._show(update)
-
-    def _show(self, update: Update) -> None:
-        if self._callbacks.on_update is None:
-            return
-        try:
-            self._callbacks.on_update(update)
-        except Exception as error:  # The holder's own: it ends the wait and comes out there.
-            self._end_wait(error)
-
-    def _pass_on(self, notice: Notice) -> None:
-        if self._callbacks.on_notice is not None:
-            _call(self._callbacks.on_notice, notice)
+        """Tells what is new, while somebody waits."""
+        if not self._granted.done():
+            allocation_id = self._lease.allocation_id if self._lease else ""
+            self._teller.tell(phase, allocation_id, place=place, host=host, message=message)
 
     def _end_wait(self, error: Exception) -> None:
         """Ends the wait, if there still is one."""
@@ -268,30 +237,28 @@ class Session:
 
     def _lose(self, loss: LeaseLost) -> None:
         """Tells everybody, once, that the hosts must not be used."""
-        if self._over.is_set():
+        if self.over.is_set():
             return
-        self._over.set()
+        self.over.set()
         if self._closing or self._granted.cancelled() or self._granted.exception():
             return
         _LOG.warning("%s", loss)
         for callback in self._lost_callbacks:
-            _call(callback, loss)
-
-    # -- the end ---------------------------------------------------------------------------------
+            call(callback, loss)
 
     async def _close(self) -> None:
         try:
             if why := await self._give_back():
                 _LOG.warning(
                     "allocation %s was not given back and ends when its lease does: %s",
-                    self._news.allocation_id or self._request.request_id,
+                    self._teller.news.allocation_id or self._request.request_id,
                     why,
                 )
         finally:
             self._granted.cancel()
             if self._lease:
                 self._lease.end("RELEASED", "it was given back")
-            self._over.set()
+            self.over.set()
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -315,8 +282,6 @@ class Session:
             self._settings.release_limit_s,
         )
 
-    # -- small things ----------------------------------------------------------------------------
-
     def _start(self, work: Coroutine[None, None, None], name: str) -> None:
         task = asyncio.create_task(self._supervised(work), name=f"hwp-{name}")
         self._tasks.add(task)
@@ -327,15 +292,7 @@ class Session:
         try:
             await work
         except Exception as error:
-            _LOG.exception("a task of allocation %s died", self._news.allocation_id)
+            _LOG.exception("a task of allocation %s died", self._teller.news.allocation_id)
             self._end_wait(error)
             if self._lease:
                 self._lose(self._lease.end("SDK_FAULT", repr(error)))
-
-
-def _call(callback: Callable[[Told], None], told: Told) -> None:
-    """Calls the holder's own function; what goes wrong in it is its own affair."""
-    try:
-        callback(told)
-    except Exception:
-        _LOG.exception("a callback failed")
