@@ -53,7 +53,7 @@ class AsyncHost(HeldHost):
         work = asyncio.ensure_future(
             execute(self.name, connection, command, check=check, limit=timeout, stdin=input)
         )
-        over = asyncio.ensure_future(self._session.over.wait())
+        over = asyncio.ensure_future(self._session.over())
         try:
             await asyncio.wait((work, over), return_when=asyncio.FIRST_COMPLETED)
             await _stopped(work)

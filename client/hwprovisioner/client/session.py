@@ -54,8 +54,7 @@ class Session:
         self._teller = Teller(callbacks, time, self._end_wait)
         self._granted: asyncio.Future[Allocation] = asyncio.get_running_loop().create_future()
         self._answered = asyncio.Event()
-        self.over = asyncio.Event()
-        """Set once the hosts must not be used any more; `lease.loss` says why."""
+        self._over = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._lost_callbacks: list[LostCallback] = []
         self._lease: Lease | None = None
@@ -95,10 +94,14 @@ class Session:
 
     def on_lost(self, callback: LostCallback) -> None:
         """Has a callback called once when the lease is lost; at once if it already is."""
-        if self.over.is_set() and (loss := self.lease.loss):
+        if self._over.is_set() and (loss := self.lease.loss):
             callback(loss)
         else:
             self._lost_callbacks.append(callback)
+
+    async def over(self) -> None:
+        """Waits until the hosts must not be used any more; `lease.loss` says why."""
+        await self._over.wait()
 
     async def close(self) -> None:
         """Gives the allocation back and ends everything. Safe to call twice, and when it is lost.
@@ -237,9 +240,9 @@ class Session:
 
     def _lose(self, loss: LeaseLost) -> None:
         """Tells everybody, once, that the hosts must not be used."""
-        if self.over.is_set():
+        if self._over.is_set():
             return
-        self.over.set()
+        self._over.set()
         if self._closing or self._granted.cancelled() or self._granted.exception():
             return
         _LOG.warning("%s", loss)
@@ -258,7 +261,7 @@ class Session:
             self._granted.cancel()
             if self._lease:
                 self._lease.end("RELEASED", "it was given back")
-            self.over.set()
+            self._over.set()
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
