@@ -2,17 +2,20 @@
 
 Hosts and exclusive resources are a bipartite matching, solved by augmenting paths (Kuhn): hosts
 that were placed move on to another resource when that makes room for one more. Divisible resources
-take part with the room they have; there, placing is vector bin packing, which is NP-hard, so that a
-packing that needs several hosts of a divisible resource to move at once may be missed. Hosts with
-the fewest candidates are placed first, and of the candidates the tightest fit is tried first, so
-that a plain demand leaves special machines alone.
+take part with the room they have; there, placing is vector bin packing, which is NP-hard. Where the
+paths do not place all hosts, one way after the other is tried for a while: small sets find a place
+if there is one, a large one may miss it. Hosts with the fewest candidates are placed first, and of
+the candidates the first is tried first, which is the plainest: special machines are left alone.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hwprovisioner.allocate.demand import HostDemand
 from hwprovisioner.allocate.room import Room, Share
+
+_TRIES = 1000
+"""So often a host is put on a divisible resource before a set is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,26 @@ class Placement:
                 self._restore(other, before)
         return False
 
+    def search(
+        self,
+        hosts: Sequence[str],
+        demands: Mapping[str, HostDemand],
+        candidates: Mapping[str, Sequence[str]],
+        tries: Iterator[int],
+    ) -> bool:
+        """Place all of some hosts, trying one way after the other while there are tries left."""
+        if not hosts:
+            return True
+        host, *others = hosts
+        for resource in candidates[host]:
+            if next(tries, None) is None:
+                return False
+            if self._take(host, resource, demands[host]):
+                if self.search(others, demands, candidates, tries):
+                    return True
+                self._give_back(host)
+        return False
+
     def _take(self, host: str, resource: str, demand: HostDemand) -> bool:
         room = self.left(resource)
         share = room.share_for(demand)
@@ -94,7 +117,26 @@ def place(
         rooms: by resource; those that are closed must not be among the candidates.
     """
     ordered = {host: tuple(candidates[host]) for host in demands}
+    hosts = sorted(demands, key=lambda host: (len(ordered[host]), host))
     placement = Placement(rooms)
-    for host in sorted(demands, key=lambda host: (len(ordered[host]), host)):
+    for host in hosts:
         placement.put(host, demands, ordered, set())
+    if len(placement.placed) < len(hosts) and _may_be_missed(demands, ordered, rooms):
+        searched = Placement(rooms)
+        if searched.search(hosts, demands, ordered, iter(range(_TRIES))):
+            return searched
     return placement
+
+
+def _may_be_missed(
+    demands: Mapping[str, HostDemand],
+    candidates: Mapping[str, Sequence[str]],
+    rooms: Mapping[str, Room],
+) -> bool:
+    """Say whether a set may have a place nevertheless: each host alone has, and some can share."""
+    return any(
+        rooms[name].spec.division for found in candidates.values() for name in found
+    ) and all(
+        any(rooms[name].share_for(demands[host]) for name in found)
+        for host, found in candidates.items()
+    )

@@ -5,7 +5,7 @@ The streams of Allocate and WatchAllocation.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from hwprovisioner.allocate.codec import Codec
@@ -98,9 +98,13 @@ class _Watch:
                         self.lines.append((after.host, after.progress))
         self.news.set()
 
-    def taken_lines(self) -> list[tuple[str, str]]:
-        """Return the progress lines that came since this was asked last, with their hosts."""
-        lines = list(self.lines)
+    def taken_lines(self, *, begins: bool) -> list[tuple[str, str]]:
+        """Return the progress lines that came since this was asked last, with their hosts.
+
+        Also those that came in the same moment as what they led to. Before them comes an empty one
+        if the preparation `begins`.
+        """
+        lines = [("", ""), *self.lines] if begins else list(self.lines)
         self.lines.clear()
         return lines
 
@@ -179,14 +183,8 @@ class Updates:
         # Who saw the change of state is told what the lease had left then, which is just now.
         left_ms = allocation.left_ms if is_new and watch.state else None
         watch.state = allocation.state
-        # Also those that came in the same moment as what they led to: they are told before that.
-        lines = watch.taken_lines()
-        if is_new and allocation.state is AllocationState.PREPARING:
-            lines.insert(0, ("", ""))
-        if lines:
-            message = await self.shown(allocation, with_connections=False, remaining_ms=left_ms)
-            for update in _progress(message, lines):
-                yield update
+        async for update in self._progress(watch, allocation, is_new, left_ms):
+            yield update
         if allocation.state is AllocationState.QUEUED:
             place = self._places.place(allocation)
             if is_new or place != watch.place:
@@ -199,13 +197,16 @@ class Updates:
             )
             yield _outcome(message)
 
-
-def _progress(
-    message: allocation_pb2.Allocation, lines: Iterable[tuple[str, str]]
-) -> Iterator[AllocationUpdate]:
-    for host, line in lines:
-        progress = Preparing(host=host, message=line)
-        yield AllocationUpdate(allocation=message, preparing=progress)
+    async def _progress(
+        self, watch: _Watch, allocation: Allocation, is_new: bool, left_ms: int | None
+    ) -> AsyncIterator[AllocationUpdate]:
+        begins = is_new and allocation.state is AllocationState.PREPARING
+        lines = watch.taken_lines(begins=begins)
+        if lines:
+            message = await self.shown(allocation, with_connections=False, remaining_ms=left_ms)
+            for host, line in lines:
+                progress = Preparing(host=host, message=line)
+                yield AllocationUpdate(allocation=message, preparing=progress)
 
 
 def _outcome(message: allocation_pb2.Allocation) -> AllocationUpdate:
