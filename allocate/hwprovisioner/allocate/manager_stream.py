@@ -46,6 +46,9 @@ _PINGS_PER_LIMIT = 3
 _IN_FLIGHT = 64
 """So many messages of one manager are being committed at once; more are not read."""
 
+_UNREAD = 20_000
+"""A manager that does not read what it is told is cut off; offers of a full inventory fit."""
+
 Write: TypeAlias = Callable[[SubscribeResponse], Awaitable[None]]
 _Told: TypeAlias = tuple[HoldState, int]
 
@@ -134,6 +137,7 @@ class ManagerStream:
             try:
                 async for request in requests:
                     self._heard.set()
+                    self._check_reads()
                     await self._in_flight.acquire()
                     # Scripts are sent in the order in which these tasks start, which is that of the
                     # messages.
@@ -142,6 +146,11 @@ class ManagerStream:
             finally:
                 for task in tasks:
                     task.cancel()
+
+    def _check_reads(self) -> None:
+        if self._to_send.qsize() > _UNREAD:
+            said = f"{_UNREAD:,} messages to manager {self._who.manager_id} are unread: read them"
+            raise Refused("MANAGER_SILENT", said, metadata={"manager_id": self._who.manager_id})
 
     async def _until_over(self) -> None:
         await self._over
@@ -179,11 +188,13 @@ class ManagerStream:
         """Send what a change asks for, or everything that may be new."""
         self._end_if_over()
         if change is None:
-            holds: Iterable[Hold] = list(self._desk.view.holds.values())
+            holds: Iterable[Hold] = self._desk.view.holds.values()
         else:
             self._forget_gone(change)
             holds = (c.after for c in change.records.values() if isinstance(c.after, Hold))
-        for hold in holds:
+        # In the order of their fences: managers take an offer that is older than the last for
+        # stale.
+        for hold in sorted(holds, key=lambda hold: hold.fence):
             if hold.manager == self._who.manager_id:
                 self._send(hold)
 

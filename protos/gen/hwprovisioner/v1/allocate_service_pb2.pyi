@@ -764,7 +764,9 @@ Global___WatchLabRequest: _TypeAlias = WatchLabRequest  # noqa: Y015
 
 @_typing.final
 class WatchLabResponse(_message.Message):
-    """One change of the lab."""
+    """One change of the lab. Its records are as they were after it; what they refer to (the holds of an allocation, say) is as
+    it was when this was sent.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -104,7 +104,9 @@ class HostDemand(_message.Message):
 
     @_builtins.property
     def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Labels that the resource must carry: `name` (with whatever value) or `name=value`; at most 64."""
+        """Labels that the resource must carry: `name` (with whatever value) or `name=value`; at most 64. Names and values are
+        as in ResourceSpec.
+        """
 
     def __init__(
         self,

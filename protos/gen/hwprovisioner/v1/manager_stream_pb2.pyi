@@ -126,7 +126,7 @@ class SubscribeResponse(_message.Message):
 
     @_builtins.property
     def ping(self) -> Global___Ping:
-        """Answer with pong, at once."""
+        """Answer with pong, at once. Comes three times in each silence limit."""
 
     @_builtins.property
     def refused(self) -> Global___Refused:
@@ -281,7 +281,7 @@ class Withdraw(_message.Message):
     resource: _builtins.str
     """Which one."""
     reason: _builtins.str
-    """Why, for people to read."""
+    """Why, for people to read; up to 1,024 characters."""
     removed: _builtins.bool
     """It does not exist any longer: take it out of the inventory, once nothing holds it."""
     def __init__(
@@ -333,7 +333,7 @@ class Decline(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     RETRY_DELAY_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """Why, for people to read."""
+    """Why, for people to read; up to 1,024 characters."""
     @_builtins.property
     def hold(self) -> Global___HoldRef:
         """Which one."""
@@ -424,7 +424,7 @@ class Failed(_message.Message):
     HOLD_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """Why, in the driver's own words."""
+    """Why, in the driver's own words; up to 1,024 characters."""
     @_builtins.property
     def hold(self) -> Global___HoldRef:
         """Which one."""
@@ -541,7 +541,7 @@ class Offer(_message.Message):
     """The user who asked."""
     @_builtins.property
     def hold(self) -> Global___HoldRef:
-        """Which one."""
+        """Which one. Offers of one resource come in the order of their fences."""
 
     @_builtins.property
     def share(self) -> _resource_pb2.Share:

@@ -178,7 +178,9 @@ Global___HoldState: _TypeAlias = HoldState  # noqa: Y015
 
 @_typing.final
 class ResourceSpec(_message.Message):
-    """What a resource is, in the words of the manager that represents it. Facts, not bounds."""
+    """What a resource is, in the words of the manager that represents it. Facts, not bounds. Words have up to 128
+    characters, numbers are at most 2^53.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -223,7 +225,7 @@ class ResourceSpec(_message.Message):
     """The driver that readies it up, for people to read."""
     @_builtins.property
     def gpus(self) -> _containers.RepeatedCompositeFieldContainer[Global___Gpu]:
-        """Its graphics or accelerator cards, one entry each. A card is known by its place in this list, from 0."""
+        """Its graphics or accelerator cards, one entry each, at most 64. A card is known by its place in this list, from 0."""
 
     @_builtins.property
     def os(self) -> Global___Os:
@@ -231,7 +233,9 @@ class ResourceSpec(_message.Message):
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Free words about it, each with or without a value (then empty); at most 64."""
+        """Free words about it, each with or without a value (then empty); at most 64. Names match
+        `[A-Za-z0-9]([A-Za-z0-9._/-]{0,62}[A-Za-z0-9])?`, values have up to 128 characters.
+        """
 
     @_builtins.property
     def division(self) -> Global___Division:
