@@ -56,17 +56,15 @@ class LeasedProcess:
             sys.stderr.write(f"hwp: {self._command[0]} cannot be run: {error.strerror}\n")
             return ExitCode.CANNOT_RUN
         ending = asyncio.ensure_future(process.wait())
-        lapse = asyncio.ensure_future(over())
         try:
             for number in self._early:
                 self._send(number)
-            await asyncio.wait((ending, lapse), return_when=asyncio.FIRST_COMPLETED)
-            if not ending.done():
+            if not await _before(ending, over()):
                 await self._stop(process)
                 if (why := loss()) is not None:
                     raise why
         finally:
-            lapse.cancel()
+            # However this ends, nothing goes on running on hardware that is given back now.
             if not ending.done():
                 await self._stop(process)
         code = await ending
@@ -109,6 +107,16 @@ class LeasedProcess:
                 process.send_signal(number)
             else:
                 os.killpg(process.pid, number)
+
+
+async def _before(ending: asyncio.Future[int], other: Awaitable[None]) -> bool:
+    """Waits for the first of two, and says whether it was `ending`."""
+    competitor = asyncio.ensure_future(other)
+    try:
+        await asyncio.wait((ending, competitor), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        competitor.cancel()
+    return ending.done()
 
 
 def _owns_terminal() -> bool:
