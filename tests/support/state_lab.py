@@ -190,6 +190,16 @@ class StateLab:
         score = await self.link.call("ZSCORE", self.keys.deadlines, member)
         return None if score is None else int(score)
 
+    async def logged(self, after: int) -> list[Commit]:
+        """Return what the change log has after a revision."""
+        entries = await self.link.call("XRANGE", self.keys.log, f"({after}-0", "+")
+        found = []
+        for entry_id, fields in entries:
+            values = dict(_pairs(fields))
+            revision = int(entry_id.partition("-")[0])
+            found.append(Commit(revision, int(values["t"]), values["e"], values["c"]))
+        return found
+
     async def dump(self) -> Dump:
         """Return everything that Redis has of the lab; alarms by the time they go off.
 

@@ -1,0 +1,254 @@
+"""The part of the state machine test that has to do with time, managers and their resources."""
+
+import asyncio
+import random
+from collections.abc import Coroutine
+from itertools import count
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+
+from hwprovisioner.state import errors
+from hwprovisioner.state.allocations import Deposed, GrantRefused
+from hwprovisioner.state.care import Paused, Tended
+from hwprovisioner.state.keys import Due, Keys
+from hwprovisioner.state.link import Link
+from hwprovisioner.state.managers import Speaker
+from hwprovisioner.state.tables import AdminEvent, EndReason, HealthEvent
+from hwprovisioner.state.transitions import Limits
+from hwprovisioner.state.view import View
+from support.lab_model import ModelResource
+from support.lab_model_managers import BACK_MS, WholeLabModel
+from support.lab_promises import Records
+from support.state_lab import NOW, Dump, StateLab
+
+LIMITS = Limits(retention_ms=20_000, offer_ms=4_000, silence_ms=6_000, lost_ms=9_000, tries=2)
+
+
+SLOTS = {"alone": 1, "shared": 3, "1e5.2": 1}
+CPUS = 4
+MANAGERS = ["m", "n"]
+
+mostly_right = st.sampled_from([0] * 12 + [-1, 1])
+resources = st.sampled_from(sorted(SLOTS))
+managers = st.sampled_from(MANAGERS)
+flags = st.booleans()
+
+
+class ManagedMachine(RuleBasedStateMachine):
+    """A lab of its own beside a model of it."""
+
+    runner: asyncio.Runner
+    link: Link
+    numbers = count()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lab = StateLab(self.link, Keys(f"lab{next(self.numbers)}"), LIMITS)
+        self.model = WholeLabModel(LIMITS)
+        self.model.now = NOW
+        self.tokens: dict[str, str] = {}
+        self.ids = count()
+        self.dump: Dump = {}
+        self.follower = View()
+        self.stale = View()
+        self.random = random.Random(0)
+
+    def run(self, doing: Coroutine[Any, Any, Any]) -> Any:
+        return self.runner.run(doing)
+
+    def expect(self, word: str, doing: Coroutine[Any, Any, Any]) -> Any:
+        """Run a script that must answer as the model does."""
+        result = None
+        try:
+            result = self.run(doing)
+        except (errors.StateError, GrantRefused, Deposed):
+            assert word not in ("GRANTED", "SAME")
+        assert self.lab.reply[0] == word, (word, self.lab.reply)
+        return result
+
+    @property
+    def now(self) -> int:
+        return self.model.now
+
+    def pick(self, ids: Any, index: int) -> str:
+        known = sorted(ids)
+        return known[index % len(known)] if known else "nothing"
+
+    def speaker(self, name: str, off: int = 0) -> Speaker:
+        known = self.model.managers.get(name)
+        return Speaker(name, (known.epoch if known else 0) + off)
+
+    # Time and care.
+
+    @rule(passed_ms=st.sampled_from([1, 100, 1_000, 2_000]))
+    def time_passes(self, passed_ms: int) -> None:
+        self.model.now += passed_ms
+
+    @precondition(lambda self: self.model.deadlines)
+    @rule(index=st.integers(0, 9), off_ms=st.sampled_from([-1, 0, 0, 1]), cared=flags)
+    def time_jumps_onto_a_deadline(self, index: int, off_ms: int, cared: bool) -> None:
+        deadlines = sorted(set(self.model.deadlines.values()))
+        self.model.now = max(self.now, deadlines[index % len(deadlines)] + off_ms)
+        if cared:
+            self.run(self.lab.looked_after(self.now))
+            self.model.tended = self.now
+
+    @rule(gap_ms=st.sampled_from([2_001, 30_000, 3_600_000, -3_600_000]))
+    def nobody_cares(self, gap_ms: int) -> None:
+        self.model.now += gap_ms
+
+    @rule()
+    def sweep(self) -> None:
+        """Do what allocate does: care, and end all that is due."""
+        outcome = self.expect(self.model.tend(), self.lab.care.tend(now_ms=self.now))
+        if isinstance(outcome, Paused):
+            self.expect(
+                self.model.restore(),
+                self.lab.care.restore(outcome, back_ms=BACK_MS, chunk=2, now_ms=self.now),
+            )
+            return
+        assert isinstance(outcome, Tended)
+        assert {f"{due}:{name}" for due, name in outcome.due} == {
+            member for member in self.model.deadlines if self.model.is_due(member)
+        }
+        for due, name in outcome.due:
+            self.do_due(due, name)
+
+    def do_due(self, due: Due, name: str) -> None:
+        model, lab = self.model, self.lab
+        if due is Due.LEASE:
+            self.expect(model.expire(name), lab.allocations.expire(name, [], now_ms=self.now))
+        elif due in (Due.WAIT, Due.MAX):
+            self.end(name, due)
+        elif due is Due.FORGET:
+            allocation = lab.view.allocations[name]
+            self.expect(model.forget(name), lab.allocations.forget(allocation, now_ms=self.now))
+        elif due is Due.OFFER:
+            # The end of an allocation may just have taken it back.
+            if name in model.holds:
+                self.take_back(name)
+        elif due is Due.REST:
+            self.expect(model.rested(name), lab.managers.rested(name, now_ms=self.now))
+        else:
+            self.manager_is_due(name)
+
+    def end(self, name: str, due: Due | None) -> None:
+        reason = EndReason.REVOKED
+        self.expect(
+            self.model.end(name, reason, due or ""),
+            self.lab.allocations.end(name, [], reason, "", due=due, now_ms=self.now),
+        )
+
+    def take_back(self, hold_id: str) -> None:
+        hold = self.lab.view.holds[hold_id]
+        self.expect(
+            self.model.say("fail", "", 0, hold_id, hold.fence),
+            self.lab.holds.fail(None, hold, hold.fence, [], "no answer", now_ms=self.now),
+        )
+
+    def manager_is_due(self, name: str) -> None:
+        model, managers = self.model, self.lab.managers
+        presence = model.managers[name].presence
+        if presence == "ONLINE":
+            word = model.move(name, "disconnect", None)
+            self.expect(word, managers.disconnect(name, now_ms=self.now))
+        elif presence == "DISCONNECTED":
+            self.expect(model.move(name, "lose", None), managers.lose(name, now_ms=self.now))
+        else:
+            self.expect(model.settle(name), managers.settle(name, now_ms=self.now))
+
+    # Managers and resources.
+
+    @rule(name=managers)
+    def register(self, name: str) -> None:
+        self.expect(self.model.register(name), self.lab.register(name, now_ms=self.now))
+
+    @rule(name=managers, epoch_off=mostly_right)
+    def heard(self, name: str, epoch_off: int) -> None:
+        who = self.speaker(name, epoch_off)
+        word = self.model.heard(name, who.epoch)
+        self.expect(word, self.lab.managers.heard(who, now_ms=self.now))
+
+    @rule(name=managers, epoch_off=mostly_right)
+    def stream_is_gone(self, name: str, epoch_off: int) -> None:
+        epoch = self.speaker(name, epoch_off).epoch
+        word = self.model.move(name, "disconnect", epoch)
+        self.expect(word, self.lab.managers.disconnect(name, epoch, now_ms=self.now))
+
+    @rule(name=managers)
+    def manager_may_be_due(self, name: str) -> None:
+        self.manager_is_due(name)
+
+    @rule(
+        manager=managers,
+        name=resources,
+        spec=st.integers(1, 2),
+        volunteered=flags,
+        epoch_off=mostly_right,
+    )
+    def describe(
+        self, manager: str, name: str, spec: int, volunteered: bool, epoch_off: int
+    ) -> None:
+        who, text = self.speaker(manager, epoch_off), f'{{"spec": {spec}}}'
+        known = self.lab.view.resources.get(name)
+        present = known.manager if known else ""
+        described = ModelResource(manager, text, volunteered, SLOTS[name], CPUS)
+        word = self.model.describe(manager, who.epoch, name, described, present)
+        self.expect(
+            word,
+            self.lab.managers.describe(
+                *(who, name, text),
+                volunteered=volunteered,
+                slots=SLOTS[name],
+                cpus=CPUS,
+                memory=CPUS,
+                present_manager=present,
+                now_ms=self.now,
+            ),
+        )
+
+    @rule(manager=managers, name=resources, removed=flags, epoch_off=mostly_right)
+    def withdraw(self, manager: str, name: str, removed: bool, epoch_off: int) -> None:
+        who = self.speaker(manager, epoch_off)
+        word = self.model.withdraw(manager, who.epoch, name, "why", removed=removed)
+        self.expect(
+            word,
+            self.lab.managers.withdraw(who, name, "why", removed=removed, now_ms=self.now),
+        )
+
+    @rule(name=resources, event=st.sampled_from([*HealthEvent, *AdminEvent, AdminEvent.ENABLE]))
+    def turn(self, name: str, event: HealthEvent | AdminEvent) -> None:
+        axis = "health" if isinstance(event, HealthEvent) else "admin"
+        word = self.model.turn(name, axis, event)
+        self.expect(word, self.lab.managers.turn(name, axis, event, "", now_ms=self.now))
+
+    @rule(again=flags)
+    def elect(self, again: bool) -> None:
+        """Another scheduler, or the same one once more, with a new epoch each."""
+        self.run(self.lab.link.call("HSET", self.lab.keys.scheduler, "until_ms", 0))
+        replica = "replica" if again else f"replica{next(self.ids)}"
+        epoch = self.run(self.lab.elect(replica, now_ms=self.now))
+        assert epoch == self.model.epoch + 1
+        self.model.epoch = epoch
+
+
+def check_model(model: WholeLabModel, records: Records) -> None:
+    """Fail if the records are not as the model has them."""
+    assert {i: (a.state, list(a.holds), a.tries) for i, a in records.allocations.items()} == {
+        i: (a.state, a.holds, a.tries) for i, a in model.allocations.items()
+    }
+    assert {i: (h.state, h.fence, h.allocation) for i, h in records.holds.items()} == {
+        i: (h.state, h.fence, h.allocation) for i, h in model.holds.items()
+    }
+    assert {
+        i: (r.manager, r.fence, r.generation, r.health, r.admin, r.volunteered, r.removed)
+        for i, r in records.resources.items()
+    } == {
+        i: (r.manager, r.fence, r.generation, r.health, r.admin, r.volunteered, r.removed)
+        for i, r in model.resources.items()
+    }
+    assert {i: (m.presence, m.epoch) for i, m in records.managers.items()} == {
+        i: (m.presence, m.epoch) for i, m in model.managers.items()
+    }

@@ -1,0 +1,294 @@
+"""A lab as plain Python: what each script should answer, and what should be so afterwards.
+
+Written from the design, not from the scripts: only the state tables are shared with them. Each
+method does what one script does and returns the first word of its reply.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from hwprovisioner.state.allocations import PlannedHold
+from hwprovisioner.state.tables import TABLES, HoldEvent
+from hwprovisioner.state.transitions import Limits
+
+PAUSED_AFTER_MS = 2000
+REST_MS = 5_000
+
+
+@dataclass
+class ModelAllocation:
+    ttl: int
+    wait: int
+    max: int
+    submitted: int
+    request: str
+    state: str = "QUEUED"
+    holds: list[str] = field(default_factory=list)
+    tries: int = 0
+    reason: str = ""
+
+
+@dataclass
+class ModelHold:
+    allocation: str
+    resource: str
+    manager: str
+    fence: int
+    cpus: int
+    state: str = "OFFERED"
+
+
+@dataclass
+class ModelResource:
+    manager: str
+    spec: str
+    volunteered: bool
+    slots: int
+    cpus: int
+    fence: int = 0
+    generation: int = 1
+    removed: bool = False
+    health: str = "HEALTHY"
+    admin: str = "ENABLED"
+    rest: int = 0
+    why: str = ""
+
+
+@dataclass
+class ModelManager:
+    presence: str = "ONLINE"
+    epoch: int = 0
+
+
+class LabModel:
+    """The lab. Holds that are gone are not in it, resources that are gone leave their fence."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.now = 0
+        self.allocations: dict[str, ModelAllocation] = {}
+        self.holds: dict[str, ModelHold] = {}
+        self.resources: dict[str, ModelResource] = {}
+        self.managers: dict[str, ModelManager] = {}
+        self.deadlines: dict[str, int] = {}
+        self.fences: dict[str, int] = {}
+        self.tended: int | None = None
+        self.epoch = 0
+
+    @property
+    def paused(self) -> bool:
+        return abs(self.now - (self.tended or 0)) > PAUSED_AFTER_MS
+
+    def is_due(self, member: str) -> bool:
+        return member in self.deadlines and self.deadlines[member] <= self.now
+
+    def holds_on(self, resource: str) -> list[str]:
+        return [i for i, hold in self.holds.items() if hold.resource == resource]
+
+    # Allocations.
+
+    def submit(self, name: str, request: str, ttl: int, wait: int, longest: int) -> str:
+        if any(known.request == request for known in self.allocations.values()):
+            return "KNOWN"
+        self.allocations[name] = ModelAllocation(ttl, wait, longest, self.now, request)
+        self.deadlines[f"lease:{name}"] = self.now + ttl
+        if wait:
+            self.deadlines[f"wait:{name}"] = self.now + wait
+        return "SUBMITTED"
+
+    def grant(self, name: str, planned: Sequence[PlannedHold], epoch: int) -> str:
+        if epoch != self.epoch:
+            return "DEPOSED"
+        allocation = self.allocations.get(name)
+        if not allocation or allocation.state != "QUEUED":
+            return "NOT_QUEUED"
+        taken: dict[str, list[int]] = {}
+        for plan in planned:
+            if not self._fits(plan, taken.setdefault(plan.resource, [])):
+                return "REFUSED"
+            taken[plan.resource].append(plan.cpus)
+        if not planned:
+            return "REFUSED"
+        for plan in planned:
+            hold_id = f"{plan.resource}.{plan.fence}"
+            self.holds[hold_id] = ModelHold(
+                name, plan.resource, plan.manager, plan.fence, plan.cpus
+            )
+            self.resources[plan.resource].fence = plan.fence
+            self.deadlines[f"offer:{hold_id}"] = self.now + self.limits.offer_ms
+            allocation.holds.append(hold_id)
+        allocation.state = "PREPARING"
+        self.deadlines.pop(f"wait:{name}", None)
+        if allocation.max:
+            self.deadlines[f"max:{name}"] = self.now + allocation.max
+        return "GRANTED"
+
+    def _fits(self, plan: PlannedHold, before: list[int]) -> bool:
+        """Whether a host fits, after those of the same set that have `before` of the resource."""
+        known = self.resources.get(plan.resource)
+        if known is None or not known.volunteered or known.removed:
+            return False
+        manager = self.managers[known.manager]
+        in_service = known.health == "HEALTHY" and known.admin == "ENABLED"
+        holds = [self.holds[i] for i in self.holds_on(plan.resource)]
+        used = sum(hold.cpus for hold in holds) + sum(before)
+        return (
+            manager.presence == "ONLINE"
+            and in_service
+            and known.rest <= self.now
+            and (known.manager, known.generation) == (plan.manager, plan.generation)
+            and known.fence + len(before) + 1 == plan.fence
+            and len(holds) + len(before) < known.slots
+            and used + plan.cpus <= known.cpus
+        )
+
+    def release(self, name: str, right_token: bool) -> str:
+        allocation = self.allocations.get(name)
+        if not allocation:
+            return "UNKNOWN"
+        if not right_token:
+            return "WRONG_TOKEN"
+        if allocation.state == "ENDED":
+            return "ENDED"
+        self._end(name, "RELEASED" if allocation.state == "READY" else "CANCELLED")
+        return "RELEASED"
+
+    def end(self, name: str, reason: str, due: str) -> str:
+        allocation = self.allocations.get(name)
+        if not allocation:
+            return "UNKNOWN"
+        if allocation.state == "ENDED":
+            return "BEFORE"
+        if due and not self.is_due(f"{due}:{name}"):
+            return "EARLY"
+        self._end(name, reason)
+        return "ENDED"
+
+    def expire(self, name: str) -> str:
+        allocation = self.allocations.get(name)
+        if not allocation:
+            return "UNKNOWN"
+        if allocation.state == "ENDED":
+            return "BEFORE"
+        if not self.is_due(f"lease:{name}"):
+            return "EARLY"
+        if self.paused:
+            return "PAUSED"
+        self._end(name, "EXPIRED")
+        return "EXPIRED"
+
+    def beat(self, name: str, right_token: bool) -> str:
+        allocation = self.allocations.get(name)
+        if not allocation:
+            return "UNKNOWN"
+        if not right_token:
+            return "WRONG_TOKEN"
+        if allocation.state == "ENDED" or (self.is_due(f"lease:{name}") and not self.paused):
+            return "ENDED"
+        self.deadlines[f"lease:{name}"] = self.now + allocation.ttl
+        return "BEAT"
+
+    def forget(self, name: str) -> str:
+        if not self.is_due(f"forget:{name}"):
+            return "EARLY"
+        del self.allocations[name], self.deadlines[f"forget:{name}"]
+        return "FORGOTTEN"
+
+    def _end(self, name: str, reason: str) -> None:
+        allocation = self.allocations[name]
+        self._clean(allocation)
+        allocation.state, allocation.reason = "ENDED", reason
+        for due in ("lease", "wait", "max"):
+            self.deadlines.pop(f"{due}:{name}", None)
+        self.deadlines[f"forget:{name}"] = self.now + self.limits.retention_ms
+
+    def _clean(self, allocation: ModelAllocation, but: str = "") -> None:
+        for hold_id in allocation.holds:
+            if hold_id == but:
+                continue
+            hold = self.holds[hold_id]
+            resource = self.resources[hold.resource]
+            resource.fence += 1
+            hold.state, hold.fence = "CLEANING", resource.fence
+            self.deadlines.pop(f"offer:{hold_id}", None)
+        allocation.holds = []
+
+    def _send_back(self, name: str, but: str = "") -> None:
+        allocation = self.allocations[name]
+        self._clean(allocation, but)
+        allocation.state = "QUEUED"
+        self.deadlines.pop(f"max:{name}", None)
+        if allocation.wait:
+            self.deadlines[f"wait:{name}"] = allocation.submitted + allocation.wait
+
+    # What managers say about holds.
+
+    def say(self, event: str, who: str, epoch: int, hold_id: str, fence: int) -> str:
+        """Return what a manager is answered; `who` is empty if it is the lab that speaks."""
+        hold = self.holds.get(hold_id)
+        manager = self.managers.get(who)
+        if who and (manager is None or manager.epoch != epoch):
+            return "SUPERSEDED"
+        if hold is None or (who and hold.manager != who):
+            return "NO_SUCH_HOLD"
+        if hold.fence != fence:
+            return "STALE_FENCE"
+        if event == "progress":
+            return "NOTED"
+        target = TABLES["hold"][hold.state].get(event)
+        if target is None:
+            return "WRONG_STATE"
+        if not who and not self.is_due(f"offer:{hold_id}"):
+            return "EARLY"
+        if target == hold.state:
+            return "SAME"
+        return self._moved(HoldEvent(event), hold_id, hold)
+
+    def _moved(self, event: HoldEvent, hold_id: str, hold: ModelHold) -> str:
+        allocation = self.allocations[hold.allocation] if event != "cleaned" else None
+        if event is HoldEvent.ACCEPT:
+            hold.state = "PREPARING"
+            self.deadlines.pop(f"offer:{hold_id}")
+            return "ACCEPTED"
+        if allocation is None:
+            self._free(hold_id)
+            return "CLEANED"
+        if event is HoldEvent.READY:
+            hold.state = "READY"
+            if all(self.holds[i].state == "READY" for i in allocation.holds):
+                allocation.state = "READY"
+            return "READY"
+        if event is HoldEvent.DECLINE:
+            self._send_back(hold.allocation, but=hold_id)
+            self._free(hold_id)
+            if known := self.resources.get(hold.resource):
+                known.rest = self.now + REST_MS
+                self.deadlines[f"rest:{hold.resource}"] = known.rest
+            return "DECLINED"
+        self._failed(hold.allocation)
+        return "FAILED"
+
+    def _failed(self, name: str) -> None:
+        allocation = self.allocations[name]
+        if allocation.state == "READY":
+            self._end(name, "RESOURCE_LOST")
+        elif allocation.tries + 1 >= self.limits.tries:
+            self._end(name, "PREPARE_FAILED")
+        else:
+            allocation.tries += 1
+            self._send_back(name)
+
+    def _free(self, hold_id: str) -> None:
+        hold = self.holds.pop(hold_id)
+        self.deadlines.pop(f"offer:{hold_id}", None)
+        known = self.resources[hold.resource]
+        if self.holds_on(hold.resource):
+            return
+        if known.removed:
+            self._remove(hold.resource)
+        elif known.admin == "DRAINING":
+            known.admin = "MAINTENANCE"
+
+    def _remove(self, name: str) -> None:
+        self.fences[name] = self.resources.pop(name).fence
+        self.deadlines.pop(f"rest:{name}", None)

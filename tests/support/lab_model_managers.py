@@ -1,0 +1,125 @@
+"""The rest of the model: managers, their resources, and who looks after the lab."""
+
+from hwprovisioner.state.tables import TABLES
+from support.lab_model import LabModel, ModelManager, ModelResource
+
+BACK_MS = 60_000
+
+
+class WholeLabModel(LabModel):
+    """A lab with managers."""
+
+    def register(self, name: str) -> str:
+        known = self.managers.setdefault(name, ModelManager())
+        known.presence, known.epoch = "ONLINE", known.epoch + 1
+        self.deadlines[f"manager:{name}"] = self.now + self.limits.silence_ms
+        return "REGISTERED"
+
+    def heard(self, name: str, epoch: int) -> str:
+        known = self.managers.get(name)
+        if known is None or known.epoch != epoch:
+            return "SUPERSEDED"
+        if known.presence != "ONLINE":
+            return "WRONG_STATE"
+        self.deadlines[f"manager:{name}"] = self.now + self.limits.silence_ms
+        return "HEARD"
+
+    def move(self, name: str, event: str, epoch: int | None) -> str:
+        """Disconnect or lose a manager: the stream of an epoch is gone, or it is due."""
+        known = self.managers.get(name)
+        if epoch is None and not self.is_due(f"manager:{name}"):
+            return "EARLY"
+        if epoch is not None and (known is None or known.epoch != epoch):
+            return "SUPERSEDED"
+        assert known is not None
+        target = TABLES["presence"][known.presence].get(event)
+        if target is None:
+            return "WRONG_STATE"
+        known.presence = str(target)
+        wait_ms = self.limits.lost_ms if event == "disconnect" else 0
+        self.deadlines[f"manager:{name}"] = self.now + wait_ms
+        return "MOVED"
+
+    def settle(self, name: str) -> str:
+        known = self.managers.get(name)
+        if known is not None and known.presence != "LOST":
+            return "WRONG_STATE"
+        self.deadlines.pop(f"manager:{name}", None)
+        return "SETTLED"
+
+    def describe(
+        self, who: str, epoch: int, name: str, described: ModelResource, present: str
+    ) -> str:
+        manager = self.managers.get(who)
+        if manager is None or manager.epoch != epoch:
+            return "SUPERSEDED"
+        known = self.resources.get(name)
+        if known is None:
+            described.fence = self.fences.get(name, 0)
+            self.resources[name] = described
+            return "DESCRIBED"
+        if known.manager != who:
+            lost = self.managers[known.manager].presence == "LOST"
+            if known.manager != present or not lost or self.holds_on(name):
+                return "TAKEN"
+        elif not known.removed and (known.spec, known.volunteered, known.why) == (
+            described.spec,
+            described.volunteered,
+            "",
+        ):
+            return "SAME"
+        known.generation += known.spec != described.spec
+        known.manager, known.spec = who, described.spec
+        known.volunteered, known.removed, known.why = described.volunteered, False, ""
+        return "DESCRIBED"
+
+    def withdraw(self, who: str, epoch: int, name: str, why: str, *, removed: bool) -> str:
+        manager = self.managers.get(who)
+        if manager is None or manager.epoch != epoch:
+            return "SUPERSEDED"
+        known = self.resources.get(name)
+        if known is None or known.manager != who:
+            return "NO_SUCH_RESOURCE"
+        if removed and not self.holds_on(name):
+            self._remove(name)
+            return "WITHDRAWN"
+        if (known.volunteered, known.why, known.removed) == (False, why, removed):
+            return "SAME"
+        known.volunteered, known.why, known.removed = False, why, removed
+        return "WITHDRAWN"
+
+    def turn(self, name: str, axis: str, event: str) -> str:
+        known = self.resources.get(name)
+        if known is None:
+            return "NO_SUCH_RESOURCE"
+        target = TABLES[axis][getattr(known, axis)].get(event)
+        if target is None or event == "drained":
+            return "WRONG_STATE"
+        if target == "DRAINING" and not self.holds_on(name):
+            target = TABLES["admin"]["DRAINING"]["drained"]
+        setattr(known, axis, str(target))
+        return "TURNED"
+
+    def rested(self, name: str) -> str:
+        if not self.is_due(f"rest:{name}"):
+            return "EARLY"
+        del self.deadlines[f"rest:{name}"]
+        self.resources[name].rest = 0
+        return "RESTED"
+
+    def tend(self) -> str:
+        if self.tended is not None and self.paused:
+            return "PAUSED"
+        self.tended = self.now
+        return "TENDED"
+
+    def restore(self) -> str:
+        for name, allocation in self.allocations.items():
+            if allocation.state != "ENDED":
+                self.deadlines[f"lease:{name}"] = self.now + allocation.ttl
+        for name in self.managers:
+            member = f"manager:{name}"
+            if member in self.deadlines:
+                self.deadlines[member] = max(self.deadlines[member], self.now + BACK_MS)
+        self.tended = self.now
+        return "RESTORED"
