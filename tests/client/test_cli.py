@@ -421,13 +421,14 @@ def test_changes_are_told_one_on_a_line(hwp: Hwp, thread: CliLabInThread, form: 
     change = pb.WatchLabResponse(revision=5, event="grant", resources=[a_resource("alpha")])
     state = AllocationState.ALLOCATION_STATE_READY
     change.allocations.add().CopyFrom(Allocation(id="a-1", state=state))
-    thread.lab.changes = [change, gone]
+    thread.lab.changes = [change, pb.WatchLabResponse(revision=6, event="accept"), gone]
     result = hwp("watch", "-o", form)
     assert result.exit_code == ExitCode.ERROR
-    (line,) = result.stdout.splitlines()
+    line, bare = result.stdout.splitlines()
     if form == "json":
-        assert json.loads(line)["event"] == "grant"
+        assert [json.loads(each)["event"] for each in (line, bare)] == ["grant", "accept"]
     else:
+        assert bare.endswith("accept")
         assert line.startswith("5 ")
         assert "grant: allocation a-1 ready" in line
         assert "resource alpha free" in line

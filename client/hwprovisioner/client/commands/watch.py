@@ -85,7 +85,7 @@ def change_line(change: WatchLabResponse) -> str:
         *(f"resource {each.spec.name} {resource_state(each)}" for each in change.resources),
         *(f"manager {each.id} {word(Presence, each.presence)}" for each in change.managers),
     ]
-    return f"{change.revision} {time} {change.event}: {'; '.join(parts)}"
+    return f"{change.revision} {time} {change.event}: {'; '.join(parts)}".removesuffix(": ")
 
 
 def update_line(update: AllocationUpdate) -> str:
