@@ -6,7 +6,7 @@ from hwprovisioner.client import LabUnavailable, LeaseLost
 from hwprovisioner.client.backoff import full_jitter
 from hwprovisioner.client.lease import Lease, margin_s
 from hwprovisioner.client.patience import given_up
-from hwprovisioner.client.pulse import delay_after
+from hwprovisioner.client.pulse import beat_timeout, delay_after
 from hwprovisioner.client.settings import Settings
 from hwprovisioner.client.updates import Phase, Update
 from hwprovisioner.v1.heartbeat_service_pb2 import HeartbeatResponse
@@ -103,6 +103,11 @@ def test_the_lab_says_when_to_beat_within_half_the_lease(
         remaining_lease=seconds(remaining), next_heartbeat_delay=seconds(asked)
     )
     assert delay_after(response) == delay
+
+
+@pytest.mark.parametrize(("left", "timeout"), [(30, 5), (3, 1.5), (0.1, 0.25), (0, 5), (-9, 5)])
+def test_a_beat_that_hangs_leaves_time_for_another(left: float, timeout: float) -> None:
+    assert beat_timeout(left, 5.0) == timeout
 
 
 def test_backoff_is_any_part_of_a_span_that_doubles_up_to_a_cap() -> None:

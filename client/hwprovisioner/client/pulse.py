@@ -29,6 +29,9 @@ _LOG = logging.getLogger(__name__)
 # Answers about this lease. Everything else is about the way to it, and is tried again.
 _FINAL = {"PERMISSION_DENIED", "UNAUTHENTICATED", "NOT_FOUND", "INVALID_ARGUMENT", "ABORTED"}
 
+SHORTEST_TIMEOUT_S = 0.25
+"""Even the last try before the end of a lease gets so long to be answered."""
+
 
 def loss_in(report: Report, allocation_id: str) -> LeaseLost | None:
     """Tells whether a failed heartbeat means that the lease is over, and if so why."""
@@ -45,6 +48,11 @@ def delay_after(response: HeartbeatResponse) -> float:
     remaining_s = response.remaining_lease.ToTimedelta().total_seconds()
     asked_s = response.next_heartbeat_delay.ToTimedelta().total_seconds()
     return min(asked_s if asked_s > 0 else remaining_s / 3, remaining_s / 2)
+
+
+def beat_timeout(left_s: float, longest_s: float) -> float:
+    """Seconds to wait for an answer: when a server hangs, time must be left to ask another."""
+    return longest_s if left_s <= 0 else min(longest_s, max(left_s / 2, SHORTEST_TIMEOUT_S))
 
 
 class Pulse:
@@ -80,7 +88,9 @@ class Pulse:
         while (over := self._lease.loss) is None:
             sent_s = self._time.now()
             try:
-                response = await self._stub.Heartbeat(self._request, timeout=self._timeout_s)
+                response = await self._stub.Heartbeat(
+                    self._request, timeout=beat_timeout(self._lease.left_s, self._timeout_s)
+                )
             except grpc.aio.AioRpcError as error:
                 report = decode(error)
                 if (loss := loss_in(report, self._lease.allocation_id)) is not None:
