@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from hwprovisioner.allocate.codec import Codec, timestamp
+from hwprovisioner.allocate.codec import Codec, hold, timestamp
 from hwprovisioner.allocate.demand import HostDemand
 from hwprovisioner.allocate.explain import explain_host, why_never
 from hwprovisioner.allocate.lab import Lab
@@ -12,7 +12,8 @@ from hwprovisioner.allocate.placement import place
 from hwprovisioner.allocate.requests import read_demands, read_host_demand
 from hwprovisioner.serving import bad_request
 from hwprovisioner.state.errors import NoSuchResource
-from hwprovisioner.state.model import Allocation, Manager, Resource
+from hwprovisioner.state.keys import Kind
+from hwprovisioner.state.model import Allocation, Hold, Manager, Resource
 from hwprovisioner.state.reading import Reader
 from hwprovisioner.state.tables import AllocationState, Presence
 from hwprovisioner.state.view import Change, View
@@ -123,7 +124,7 @@ class Lists:
         message = pb.WatchLabResponse(
             revision=change.revision, time=timestamp(change.time_ms), event=change.event
         )
-        for changed in change.records.values():
+        for (kind, record_id), changed in change.records.items():
             match changed.after:
                 case Allocation() as allocation:
                     message.allocations.append(self._codec.allocation(allocation))
@@ -131,6 +132,10 @@ class Lists:
                     message.resources.append(self._codec.resource(resource))
                 case Manager() as manager:
                     message.managers.append(self._codec.manager(manager))
+                case Hold() as held:
+                    message.holds.append(hold(held))
+                case None:
+                    message.removals.append(_removal(kind, record_id))
         return message
 
     def _matching(self, request: pb.ListResourcesRequest) -> Iterator[Resource]:
@@ -144,6 +149,16 @@ class Lists:
             if request.free and (room.closed or room.shortage(demand or HostDemand())):
                 continue
             yield resource
+
+
+def _removal(kind: Kind, record_id: str) -> pb.Removal:
+    match kind:
+        case Kind.ALLOCATION:
+            return pb.Removal(allocation_id=record_id)
+        case Kind.RESOURCE:
+            return pb.Removal(resource=record_id)
+        case _:
+            return pb.Removal(hold_id=record_id)
 
 
 def _summary(*, now: bool, ever: bool, never: dict[str, str]) -> str:

@@ -776,6 +776,8 @@ class WatchLabResponse(_message.Message):
     ALLOCATIONS_FIELD_NUMBER: _builtins.int
     RESOURCES_FIELD_NUMBER: _builtins.int
     MANAGERS_FIELD_NUMBER: _builtins.int
+    HOLDS_FIELD_NUMBER: _builtins.int
+    REMOVALS_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """Rises by one with each change."""
     event: _builtins.str
@@ -796,6 +798,14 @@ class WatchLabResponse(_message.Message):
     def managers(self) -> _containers.RepeatedCompositeFieldContainer[_resource_pb2.Manager]:
         """The managers that it changed, as they were after it."""
 
+    @_builtins.property
+    def holds(self) -> _containers.RepeatedCompositeFieldContainer[_resource_pb2.Hold]:
+        """The holds that it changed, as they were after it."""
+
+    @_builtins.property
+    def removals(self) -> _containers.RepeatedCompositeFieldContainer[Global___Removal]:
+        """What no longer exists after it."""
+
     def __init__(
         self,
         *,
@@ -805,14 +815,48 @@ class WatchLabResponse(_message.Message):
         allocations: _abc.Iterable[_allocation_pb2.Allocation] | None = ...,
         resources: _abc.Iterable[_resource_pb2.Resource] | None = ...,
         managers: _abc.Iterable[_resource_pb2.Manager] | None = ...,
+        holds: _abc.Iterable[_resource_pb2.Hold] | None = ...,
+        removals: _abc.Iterable[Global___Removal] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocations", b"allocations", "event", b"event", "managers", b"managers", "resources", b"resources", "revision", b"revision", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocations", b"allocations", "event", b"event", "holds", b"holds", "managers", b"managers", "removals", b"removals", "resources", b"resources", "revision", b"revision", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchLabResponse: _TypeAlias = WatchLabResponse  # noqa: Y015
+
+@_typing.final
+class Removal(_message.Message):
+    """A record that no longer exists."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALLOCATION_ID_FIELD_NUMBER: _builtins.int
+    RESOURCE_FIELD_NUMBER: _builtins.int
+    HOLD_ID_FIELD_NUMBER: _builtins.int
+    allocation_id: _builtins.str
+    """An ended allocation, by its id: it was remembered for long enough."""
+    resource: _builtins.str
+    """A resource, by its name: its manager took it out of its inventory."""
+    hold_id: _builtins.str
+    """A hold, by its id: it was cleaned up after, or declined."""
+    def __init__(
+        self,
+        *,
+        allocation_id: _builtins.str = ...,
+        resource: _builtins.str = ...,
+        hold_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["allocation_id", b"allocation_id", "hold_id", b"hold_id", "record", b"record", "resource", b"resource"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocation_id", b"allocation_id", "hold_id", b"hold_id", "record", b"record", "resource", b"resource"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["allocation_id", "resource", "hold_id"]  # noqa: Y015
+    _WhichOneofArgType_record: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_record) -> _WhichOneofReturnType_record | None: ...
+
+Global___Removal: _TypeAlias = Removal  # noqa: Y015
 
 @_typing.final
 class ExplainRequest(_message.Message):
