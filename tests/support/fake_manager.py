@@ -77,11 +77,13 @@ class Manager:
         """How often which user was offered which resource."""
         self._call = call
         self._news = asyncio.Event()
+        self._writing = asyncio.Lock()
         self._ended = asyncio.Event()
         self._error: grpc.aio.AioRpcError | None = None
 
     async def say(self, **event: Any) -> None:
-        await self._call.write(stream.SubscribeRequest(**event))
+        async with self._writing:
+            await self._call.write(stream.SubscribeRequest(**event))
 
     async def volunteer(self, spec: ResourceSpec) -> None:
         await self.say(volunteer=stream.Volunteer(spec=spec))

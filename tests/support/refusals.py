@@ -1,0 +1,54 @@
+"""Reading why a call was refused."""
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A status with its details."""
+
+    code: grpc.StatusCode
+    reason: str
+    metadata: dict[str, str]
+    fields: list[str]
+    """The fields of violations."""
+    preconditions: dict[str, str]
+    retry_ms: int | None
+    message: str
+
+
+def refusal_of(error: grpc.aio.AioRpcError) -> Refusal:
+    trailers = dict(error.trailing_metadata() or ())
+    rich = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])
+    found: dict[str, Any] = {}
+    for packed in rich.details:
+        kind = packed.type_url.rpartition(".")[2]
+        found[kind] = getattr(error_details_pb2, kind)()
+        packed.Unpack(found[kind])
+    info = found["ErrorInfo"]
+    assert info.domain == "hwprovisioner"
+    bad, retry = found.get("BadRequest"), found.get("RetryInfo")
+    failed = found.get("PreconditionFailure")
+    return Refusal(
+        code=error.code(),
+        reason=info.reason,
+        metadata=dict(info.metadata),
+        fields=[violation.field for violation in bad.field_violations] if bad else [],
+        preconditions={v.subject: v.description for v in failed.violations} if failed else {},
+        retry_ms=retry.retry_delay.ToMilliseconds() if retry else None,
+        message=error.details() or "",
+    )
+
+
+async def refusal(call: Awaitable[Any]) -> Refusal:
+    """Await what is to be refused, and return how it was."""
+    with pytest.raises(grpc.aio.AioRpcError) as failure:
+        await call
+    return refusal_of(failure.value)
