@@ -1,4 +1,5 @@
 import ssl
+from urllib.parse import quote
 
 import grpc
 import pytest
@@ -90,3 +91,15 @@ def test_too_many_violations_are_cut_and_counted() -> None:
     assert violations[-1].description == f"and {10_000 - len(violations) + 1} more"
     assert len(status.trailing_metadata[0][1]) < 6000
     assert len(status.details) == 1000
+
+
+def test_what_is_not_ascii_and_many_metadata_fit_into_trailers_as_well() -> None:
+    text = "Ünï" * 100_000
+    metadata = {f"host-{number}": text for number in range(64)}
+    rows = [("NEVER", name, text) for name in metadata]
+    status = status_of(Refused("UNSATISFIABLE", text, metadata=metadata, preconditions=rows))
+    [(_, trailer)] = status.trailing_metadata
+    assert len(quote(status.details)) + len(trailer) * 4 / 3 < 8192
+    found = details(status)
+    assert found["ErrorInfo"].metadata["host-0"].startswith("Ünï")  # type: ignore[attr-defined]
+    assert found["PreconditionFailure"].violations[-1].description.endswith("more")  # type: ignore[attr-defined]

@@ -10,6 +10,7 @@ from hwprovisioner.allocate.matching import mismatch
 from hwprovisioner.allocate.pages import page
 from hwprovisioner.allocate.placement import place
 from hwprovisioner.allocate.requests import read_demands, read_host_demand
+from hwprovisioner.allocate.updates import Places
 from hwprovisioner.serving import bad_request
 from hwprovisioner.state.errors import NoSuchResource
 from hwprovisioner.state.keys import Kind
@@ -24,8 +25,9 @@ from hwprovisioner.v1 import allocation_pb2, resource_pb2
 class Lists:
     """Answers from the view; only leases are read from Redis."""
 
-    def __init__(self, view: View, lab: Lab, codec: Codec, reader: Reader) -> None:
+    def __init__(self, view: View, lab: Lab, places: Places, codec: Codec, reader: Reader) -> None:
         """Answer about the lab of `view`."""
+        self._places = places
         self._view = view
         self._lab = lab
         self._codec = codec
@@ -47,10 +49,7 @@ class Lists:
         )
         remaining = await self._reader.remaining_ms([record.id for record in records])
         return pb.ListAllocationsResponse(
-            allocations=[
-                self._codec.allocation(record, remaining_ms=remaining.get(record.id))
-                for record in records
-            ],
+            allocations=[self._listed(record, remaining.get(record.id)) for record in records],
             next_page_token=next_token,
             revision=self._view.revision,
         )
@@ -136,6 +135,12 @@ class Lists:
                     message.holds.append(hold(held))
                 case None:
                     message.removals.append(_removal(kind, record_id))
+        return message
+
+    def _listed(self, record: Allocation, remaining_ms: int | None) -> allocation_pb2.Allocation:
+        message = self._codec.allocation(record, remaining_ms=remaining_ms)
+        if record.state is AllocationState.QUEUED:
+            message.queue_place.CopyFrom(self._places.place(record))
         return message
 
     def _matching(self, request: pb.ListResourcesRequest) -> Iterator[Resource]:

@@ -68,7 +68,8 @@ class Allocate:
             redis, keys, on_expired=self.expiry.expire, on_gap=self.expiry.look_again
         )
         freshness = Freshness(view, self.follower, reader)
-        updates = Updates(view, self.dispatch, Places(view, lab), codec, reader)
+        places = Places(view, lab)
+        updates = Updates(view, self.dispatch, places, codec, reader)
         self.servicer = AllocateServicer(
             Parts(
                 view=view,
@@ -79,7 +80,7 @@ class Allocate:
                 managers=managers,
                 reader=reader,
                 updates=updates,
-                lists=Lists(view, lab, codec, reader),
+                lists=Lists(view, lab, places, codec, reader),
                 desk=Desk(view, freshness, self.dispatch, codec, managers, holds, reader),
             )
         )

@@ -7,6 +7,7 @@ need nothing from here. Nothing else in the suite names a status code.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeGuard, runtime_checkable
+from urllib.parse import quote
 
 import grpc
 from google.protobuf.message import Message
@@ -42,7 +43,9 @@ DEFAULT_RETRY_AFTER_MS = 1000
 
 # gRPC refuses trailers above 8 KiB, and base64 makes what is in them a third longer.
 _MESSAGE_LIMIT = 1000
+_METADATA_LIMIT_BYTES = 1500
 _DETAILS_LIMIT_BYTES = 4000
+_ASCII = "".join(map(chr, range(0x20, 0x7F)))
 
 Violation = tuple[str, str]
 """A field, and what is wrong with it."""
@@ -115,8 +118,8 @@ class Status(grpc.Status):
 def status_of(refusal: Refusal) -> Status:
     """Return a refusal as status with `google.rpc` details.
 
-    A message over 1,000 characters, and violations beyond what fits into trailers, are cut, and say
-    so.
+    A message over 1,000 characters (fewer if they are not ASCII), and violations beyond what fits
+    into trailers, are cut, and say so. Metadata beyond that are left out.
     """
     code = CODES[refusal.reason]
     message = _shortened(str(refusal))
@@ -138,21 +141,19 @@ def _details_of(refusal: Refusal, code: grpc.StatusCode) -> Sequence[Message]:
     violations: Sequence[Violation] = getattr(refusal, "violations", ())
     preconditions: Sequence[Precondition] = getattr(refusal, "preconditions", ())
     retry_after_ms: int | None = getattr(refusal, "retry_after_ms", None)
-    details: list[Message] = [
-        error_details_pb2.ErrorInfo(
-            reason=refusal.reason,
-            domain=DOMAIN,
-            metadata={name: _shortened(value) for name, value in metadata.items()},
-        )
-    ]
+    info = error_details_pb2.ErrorInfo(
+        reason=refusal.reason, domain=DOMAIN, metadata=_fitting(metadata)
+    )
+    room = _DETAILS_LIMIT_BYTES - info.ByteSize()
+    details: list[Message] = [info]
     if violations:
         bad = error_details_pb2.BadRequest()
-        _fill(bad.field_violations, [{"field": f, "description": d} for f, d in violations])
+        _fill(bad.field_violations, [{"field": f, "description": d} for f, d in violations], room)
         details.append(bad)
     if preconditions:
         failed = error_details_pb2.PreconditionFailure()
         rows = [{"type": t, "subject": s, "description": d} for t, s, d in preconditions]
-        _fill(failed.violations, rows)
+        _fill(failed.violations, rows, room)
         details.append(failed)
     if retry_after_ms is None and code is grpc.StatusCode.UNAVAILABLE:
         retry_after_ms = DEFAULT_RETRY_AFTER_MS
@@ -163,9 +164,21 @@ def _details_of(refusal: Refusal, code: grpc.StatusCode) -> Sequence[Message]:
     return details
 
 
-def _fill(repeated: "_Rows", rows: Sequence[Mapping[str, str]]) -> None:
+def _fitting(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Return the first of the metadata, as many as fit."""
+    found = {}
+    room = _METADATA_LIMIT_BYTES
+    for name, value in metadata.items():
+        shortened = _shortened(value)
+        room -= len(name.encode()) + len(shortened.encode()) + 8
+        if room < 0:
+            break
+        found[name] = shortened
+    return found
+
+
+def _fill(repeated: "_Rows", rows: Sequence[Mapping[str, str]], room: int) -> None:
     """Add rows as long as they fit, then one that says how many are missing."""
-    room = _DETAILS_LIMIT_BYTES
     for done, row in enumerate(rows):
         shortened = {name: _shortened(value) for name, value in row.items()}
         room -= sum(len(value.encode()) + 4 for value in shortened.values())
@@ -180,4 +193,8 @@ class _Rows(Protocol):
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= _MESSAGE_LIMIT else text[: _MESSAGE_LIMIT - 1] + "…"
+    """Return as much of a text as fits; messages are sent percent-encoded."""
+    kept = text[:_MESSAGE_LIMIT]
+    while (size := len(quote(kept, safe=_ASCII))) > _MESSAGE_LIMIT:
+        kept = kept[: len(kept) * _MESSAGE_LIMIT // size]
+    return text if len(kept) == len(text) else kept[:-1] + "…"
