@@ -48,7 +48,7 @@ def test_a_waiting_host_says_how_many_match_and_why_they_cannot_be_had() -> None
 
 def test_what_could_be_had_waits_for_its_turn_or_for_all_at_once() -> None:
     rooms = rooms_of(exclusive("a", "x"))
-    assert waits_for(rooms, one=X) == "those before it in the queue"
+    assert waits_for(rooms, one=X) == "its turn"
     assert waits_for(rooms, one=X, two=X) == "enough resources at once"
 
 

@@ -197,6 +197,7 @@ def test_the_requestor_is_filled_in_from_the_process() -> None:
     assert requestor == Requestor(
         user="ann", host="box", command="pytest 'a b'", job_link="https://ci/1"
     )
+    assert describe({}, "box", [], account="root").user == "root"
     assert len(describe({}, "x" * 3000, ["y" * 3000]).command) == 1024
 
 

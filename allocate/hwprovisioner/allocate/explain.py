@@ -68,7 +68,7 @@ def waiting_for(
             noun = "resource matches" if len(names) == 1 else "resources match"
             lacking.append(f"{host}: {len(names)} {noun}: {_counted(reasons)}")
     if not lacking:
-        return "those before it in the queue" if len(hosts) == 1 else "enough resources at once"
+        return "its turn" if len(hosts) == 1 else "enough resources at once"
     had = f"{len(hosts) - len(lacking)} of {len(hosts)} hosts could be had now; "
     shown = "; ".join(lacking[:_REASONS_SHOWN])
     more = len(lacking) - _REASONS_SHOWN

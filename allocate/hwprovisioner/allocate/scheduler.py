@@ -111,14 +111,17 @@ class Scheduler:
         grants = plan(self._lab.queue(), self._lab.rooms, self._lab.candidates)
         if not grants:
             return
-        # Sent in one go and carried out in this order: later ones may build on earlier ones.
+        # All holds are worked out before anything is awaited, from the very lab that was planned
+        # with. Then they are sent in one go, and carried out in this order: later ones may build on
+        # earlier ones.
         taken: dict[str, int] = {}
-        attempts = [self._commit(grant, epoch, taken) for grant in grants]
+        planned = [(grant.request, self._holds(grant, taken)) for grant in grants]
+        attempts = [self._commit(request, holds, epoch) for request, holds in planned]
         if not all(await asyncio.gather(*attempts)):
             self._again()
 
-    async def _commit(self, grant: Grant, epoch: int, taken: dict[str, int]) -> bool:
-        """Commit a grant. Returns whether the plan still fitted."""
+    def _holds(self, grant: Grant, taken: dict[str, int]) -> list[PlannedHold]:
+        """Return the holds of a grant; `taken` counts those of this pass by resource."""
         holds = []
         for host, placed in grant.hosts.items():
             resource = self._view.resources[placed.resource]
@@ -135,10 +138,14 @@ class Scheduler:
                     gpus=placed.share.gpus,
                 )
             )
+        return holds
+
+    async def _commit(self, request: str, holds: list[PlannedHold], epoch: int) -> bool:
+        """Commit a grant. Returns whether the plan still fitted."""
         try:
-            await self._allocations.grant(grant.request, holds, epoch=epoch)
+            await self._allocations.grant(request, holds, epoch=epoch)
         except GrantRefused as refused:
-            _log.info("grant of %s refused, planning again: %s", grant.request, refused)
+            _log.info("grant of %s refused, planning again: %s", request, refused)
             return False
         except Deposed:
             _log.info("scheduler: deposed")

@@ -239,8 +239,7 @@ class AllocateServicer(pb_grpc.AllocateServiceServicer):
             return None
         never = why_never(asked.demands, lab.rooms.values())
         if not never:
-            all_hosts = ", ".join(asked.demands)
-            never = {all_hosts: "each could be had, but not all of them at once"}
+            never = dict.fromkeys(asked.demands, "could be had, but not together with the others")
         return Refused(
             "UNSATISFIABLE",
             "nothing registered could ever satisfy this: "

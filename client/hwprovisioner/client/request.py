@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import getpass
 import os
 import socket
 import sys
@@ -53,7 +54,15 @@ def build(
 @functools.cache
 def this_process() -> Requestor:
     """Says who asks: the user, host, command line and CI job of this process."""
-    return describe(os.environ, socket.gethostname(), sys.orig_argv[1:] or sys.argv)
+    argv = sys.orig_argv[1:] or sys.argv
+    return describe(os.environ, socket.gethostname(), argv, account=_account())
+
+
+def _account() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return ""  # a container may run as a number without a name
 
 
 def _duration(span: Span | None, name: str) -> Duration | None:

@@ -18,16 +18,19 @@ _LINKS = ("CI_JOB_URL", "BUILD_URL", "CIRCLE_BUILD_URL", "BUILDKITE_BUILD_URL", 
 _USERS = ("GITLAB_USER_LOGIN", "GITHUB_ACTOR", "USER", "LOGNAME", "USERNAME")
 
 
-def describe(environ: Mapping[str, str], host: str, argv: Sequence[str]) -> Requestor:
+def describe(
+    environ: Mapping[str, str], host: str, argv: Sequence[str], account: str = ""
+) -> Requestor:
     """Says who asks.
 
     Args:
         environ: The environment of the process.
         host: The name of this machine.
         argv: The command line; what looks like a secret in it is left out.
+        account: The account that the process runs as, for where the environment names no user.
     """
     return Requestor(
-        user=_first(environ, _USERS)[:LONGEST],
+        user=(_first(environ, _USERS) or account)[:LONGEST],
         host=host[:LONGEST],
         command=shlex.join(without_secrets(argv))[:LONGEST],
         job_link=job_link(environ)[:LONGEST],
