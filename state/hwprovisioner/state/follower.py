@@ -7,7 +7,7 @@ older copy) the view is loaded anew.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from hwprovisioner.state.errors import StateUnavailable
@@ -76,14 +76,20 @@ class Follower:
             listener(is_following)
 
     async def _load(self) -> None:
-        # The revision is read before the records: whatever changes meanwhile is in the log after
-        # it.
-        revision = int(await self._link.call("GET", self._keys.revision) or 0)
-        records: list[Record] = []
-        for kind in Kind:
-            records += await self._load_kind(kind)
-        self._view.load(revision, records)
-        _log.info("loaded %d records at revision %d", len(records), revision)
+        while True:
+            # The revision is read before the records, the log after them: whatever has changed
+            # meanwhile is in the log.
+            revision = await self._lab_revision()
+            records: list[Record] = []
+            for kind in Kind:
+                records += await self._load_kind(kind)
+            entries = await self._link.call("XRANGE", self._keys.log, f"({revision}-0", "+")
+            commits = [_commit(entry) for entry in entries]
+            if not commits or commits[0].revision == revision + 1:
+                break
+            _log.warning("the change log was trimmed while the lab was read: once more")
+        self._view.load(revision, records, commits)
+        _log.info("loaded %d records at revision %d", len(records), self._view.revision)
 
     async def _load_kind(self, kind: Kind) -> list[Record]:
         ids = [str(i) for i in await self._link.call("SMEMBERS", self._keys.index(kind))]
@@ -103,40 +109,31 @@ class Follower:
 
     async def _follow_log(self) -> None:
         while True:
-            last = f"{self._view.revision}-0"
+            last = self._view.revision
             reply = await self._link.call(
-                *("XREAD", "COUNT", _BATCH, "BLOCK", BLOCK_MS, "STREAMS", self._keys.log, last)
+                *("XREAD", "COUNT", _BATCH, "BLOCK", BLOCK_MS),
+                *("STREAMS", self._keys.log, f"{last}-0"),
             )
-            for commit in _commits(reply):
-                self._view.offer(commit)
-            if self._view.has_gap and reply:
-                # Changes of our own that ran ahead of the log are in it by the next read; a gap
-                # that stays after a read from below it was made by trimming.
-                if await self._is_trimmed():
-                    _log.warning("fell behind the change log: loading the view anew")
+            if not reply:
+                if await self._lab_revision() < last:
+                    _log.warning("Redis has an older copy of the lab: loading the view anew")
                     return
-            elif not reply and await self._is_older_lab():
-                _log.warning("Redis has an older copy of the lab: loading the view anew")
+                continue
+            [[_, entries]] = reply
+            # The log is written in order, so what is not in it next will never be.
+            if _commit(entries[0]).revision != last + 1:
+                _log.warning("fell behind the change log: loading the view anew")
                 return
+            for entry in entries:
+                self._view.offer(_commit(entry))
 
-    async def _is_trimmed(self) -> bool:
-        first = await self._link.call("XRANGE", self._keys.log, "-", "+", "COUNT", 1)
-        return bool(first) and _revision(first[0][0]) > self._view.revision + 1
-
-    async def _is_older_lab(self) -> bool:
-        return int(await self._link.call("GET", self._keys.revision) or 0) < self._view.revision
+    async def _lab_revision(self) -> int:
+        return int(await self._link.call("GET", self._keys.revision) or 0)
 
 
-def _commits(reply: Any) -> Iterator[Commit]:  # noqa: ANN401  # what Redis answers
-    if not reply:
-        return
-    streams = reply.items() if isinstance(reply, Mapping) else reply
-    for _, entries in streams:
-        for entry_id, fields in entries:
-            names_and_values = iter(fields)
-            values = dict(zip(names_and_values, names_and_values, strict=True))
-            yield Commit(_revision(entry_id), int(values["t"]), values["e"], values["c"])
-
-
-def _revision(entry_id: str) -> int:
-    return int(entry_id.partition("-")[0])
+def _commit(entry: Any) -> Commit:  # noqa: ANN401  # what Redis answers
+    entry_id, fields = entry
+    names_and_values = iter(fields)
+    values = dict(zip(names_and_values, names_and_values, strict=True))
+    revision = int(entry_id.partition("-")[0])
+    return Commit(revision, int(values["t"]), values["e"], values["c"])

@@ -66,16 +66,22 @@ class View:
         """Tell `listener` of each change from now on."""
         self._listeners.append(listener)
 
-    def load(self, revision: int, records: Iterable[Record]) -> None:
+    def load(
+        self, revision: int, records: Iterable[Record], commits: Iterable[Commit] = ()
+    ) -> None:
         """Replace everything by records that are at least as new as `revision`.
 
         A record may be newer: the changes that made it so come again and are then no news to it.
+        Until they have come, records may not fit together, so those made while the records were
+        read are given as `commits`, in order, and nobody sees the view before they are applied.
         """
         for table in (self.allocations, self.holds, self.resources, self.managers):
             table.clear()
         for record in records:
             self._table(record.kind)[_identity(record)] = record
         self.revision = revision
+        for commit in commits:
+            self._move_by(commit)
         self._early.clear()
         self._history.clear()
         self._tell(None)
@@ -89,11 +95,6 @@ class View:
         while (next_commit := self._early.pop(self.revision + 1, None)) is not None:
             self._apply(next_commit)
         self._wake()
-
-    @property
-    def has_gap(self) -> bool:
-        """Whether a change is missing before one that is known."""
-        return bool(self._early)
 
     async def reached(self, revision: int) -> None:
         """Wait until the view has a revision, so that an answer shows what a call has written."""
@@ -114,6 +115,11 @@ class View:
         return (self._history[i] for i in range(len(self._history) - missing, len(self._history)))
 
     def _apply(self, commit: Commit) -> None:
+        change = self._move_by(commit)
+        self._history.append(change)
+        self._tell(change)
+
+    def _move_by(self, commit: Commit) -> Change:
         records: dict[tuple[Kind, str], Changed] = {}
         for kind_name, record_id, *fields in json.loads(commit.changes):
             kind = Kind(kind_name)
@@ -123,9 +129,7 @@ class View:
                 before = earlier.before if earlier else changed.before
                 records[kind, record_id] = Changed(before, changed.after)
         self.revision = commit.revision
-        change = Change(commit.revision, commit.time_ms, commit.event, records)
-        self._history.append(change)
-        self._tell(change)
+        return Change(commit.revision, commit.time_ms, commit.event, records)
 
     def _change_record(
         self, kind: Kind, record_id: str, fields: list[list[object]], revision: int
