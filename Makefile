@@ -96,6 +96,11 @@ protos: $(SETUP) ## Write protos/gen from the .proto files
 protos-check: $(SETUP)
 	@$(BIN)/python tools/protos.py --check
 
+.PHONY: pictures
+pictures: $(SETUP) ## Draw the pictures in docs/ from the texts and tables they show
+	@$(BIN)/python tools/draw_parts.py
+	@$(BIN)/python tools/draw_states.py
+
 .PHONY: bench
 bench: $(SETUP) ## Measure: demand to ready, against an empty call to the same server
 	@$(BIN)/python -m benchmarks $(ARGS)

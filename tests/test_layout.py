@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -63,3 +64,10 @@ def test_a_shell_runs_in_the_environment() -> None:
         check=True,
     )
     assert shell.stdout.strip() == str(TOP / ".venv")
+
+
+def test_the_picture_of_the_parts_is_what_its_text_describes() -> None:
+    drawn = subprocess.run(
+        [sys.executable, "tools/draw_parts.py", "--check"], cwd=TOP, capture_output=True, text=True
+    )
+    assert drawn.returncode == 0, drawn.stderr
