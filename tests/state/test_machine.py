@@ -174,18 +174,23 @@ class LabMachine(ManagedMachine):
     )
     def serve(self, index: int, hosts: list[str], request: int, ready: bool) -> None:
         """What goes well: asked for, granted, accepted, perhaps ready."""
-        self.offer(index, hosts, request)
+        self.offer(index, hosts, request, False)
         for event in ["accept", "ready"] if ready else ["accept"]:
             for hold_id in sorted(self.model.holds):
                 self.say(event, hold_id, 0, 0, "")
 
-    @rule(index=which, hosts=st.lists(resources, min_size=1, max_size=3), request=requests)
-    def offer(self, index: int, hosts: list[str], request: int) -> None:
+    @rule(
+        index=which,
+        hosts=st.lists(resources, min_size=1, max_size=3),
+        request=requests,
+        from_old_view=flags,
+    )
+    def offer(self, index: int, hosts: list[str], request: int, from_old_view: bool) -> None:
         if not any(a.state == "QUEUED" for a in self.model.allocations.values()):
             self.submit(request, 5_000, 0, 8_000)
         room = {name: SLOTS[name] - len(self.model.holds_on(name)) for name in SLOTS}
         fitting = [name for i, name in enumerate(hosts) if hosts[:i].count(name) < room[name]]
-        self.grant(index, [(name, 1) for name in fitting], False, 0)
+        self.grant(index, [(name, 1) for name in fitting], from_old_view, 0)
 
     @rule(cleaned=flags)
     def everything_is_put_right(self, cleaned: bool) -> None:
@@ -202,6 +207,19 @@ class LabMachine(ManagedMachine):
             self.turn(name, HealthEvent.CLEAR)
             self.turn(name, AdminEvent.ENABLE)
 
+    @has_allocations
+    @rule(index=which, off_ms=st.sampled_from([-1, 0, 0, 1]), beat_first=flags)
+    def a_lease_comes_to_its_last_moment(self, index: int, off_ms: int, beat_first: bool) -> None:
+        alive = {i for i, a in self.model.allocations.items() if a.state != "ENDED"}
+        name = self.pick(alive, index)
+        deadline = self.model.deadlines.get(f"lease:{name}", self.now)
+        self.model.now = max(self.now, deadline + off_ms)
+        self.run(self.lab.looked_after(self.now))
+        self.model.tended = self.now
+        position = sorted(self.model.allocations).index(name) if alive else 0
+        for beats in (beat_first, not beat_first):
+            self.beat([position], True) if beats else self.expire(position)
+
     # Holds.
 
     @rule(
@@ -215,7 +233,7 @@ class LabMachine(ManagedMachine):
     )
     def message(self, event: str, index: int, fence_off: int, epoch_off: int, who: str) -> None:
         if not self.model.holds:
-            self.offer(index, sorted(SLOTS), index)
+            self.offer(index, sorted(SLOTS), index, False)
         live = {i for i, hold in self.model.holds.items() if hold.state != "CLEANING"}
         self.say(event, self.pick(live or self.model.holds, index), fence_off, epoch_off, who)
 

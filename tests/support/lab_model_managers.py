@@ -117,9 +117,8 @@ class WholeLabModel(LabModel):
         for name, allocation in self.allocations.items():
             if allocation.state != "ENDED":
                 self.deadlines[f"lease:{name}"] = self.now + allocation.ttl
-        for name in self.managers:
-            member = f"manager:{name}"
-            if member in self.deadlines:
-                self.deadlines[member] = max(self.deadlines[member], self.now + BACK_MS)
+        for member, deadline in self.deadlines.items():
+            if member.partition(":")[0] in ("manager", "offer", "wait", "max"):
+                self.deadlines[member] = max(deadline, self.now + BACK_MS)
         self.tended = self.now
         return "RESTORED"

@@ -56,6 +56,8 @@ class Care(Core):
     ) -> int:
         """Give leases their full length again, and managers `back_ms` to come back.
 
+        Offers, waits and maximum durations end no earlier than that either.
+
         With the last chunk the pause is over. The ids are read from Redis, since the view may be
         behind after what happened.
 

@@ -1,4 +1,5 @@
--- Elects a replica to schedule, or prolongs its election. Each new election has a higher epoch, which grants carry.
+-- Elects a replica to schedule, or prolongs its election. Each new election has a higher epoch, which grants carry. All
+-- replicas ask for the same span, so an election that lasts longer than that was made before the clock was set back.
 --
 -- KEYS[1]  hash    the scheduler's election
 -- ARGV[1]  now, ms since the epoch; "" reads the server's clock
@@ -14,7 +15,7 @@ local election = redis.call('HMGET', KEYS[1], 'replica', 'epoch', 'until_ms')
 local is_mine = election[1] == ARGV[2]
 local left = tonumber(election[3] or '0') - now
 local span = tonumber(ARGV[3])
-if not is_mine and left > 0 then
+if not is_mine and left > 0 and (left <= span or span == 0) then
   return {'FOLLOWS', left}
 end
 if span == 0 then

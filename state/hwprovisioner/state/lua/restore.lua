@@ -1,5 +1,6 @@
 -- Gives leases their full length again after a time in which nobody looked after them, because heartbeats may not have been
--- taken then. Managers are given time to come back likewise. Called for all, in chunks; the last one ends the pause.
+-- taken then. Managers are given time to come back likewise, and so is what waits for them: offers, and what is queued or has
+-- a maximum duration. Called for all, in chunks; the last one ends the pause. All of it can be done twice.
 --
 -- KEYS[1]  zset    deadlines
 -- KEYS[2]  string  when leases were last looked after
@@ -15,23 +16,36 @@
 --          {"DONE"}  somebody else has
 --
 --@include now
+--@include lists
 if redis.call('GET', KEYS[2]) ~= ARGV[4] then
   return {'DONE'}
 end
 local restored = 0
+local back = now + tonumber(ARGV[3])
+
+-- Puts a deadline off, if there is one and it is before managers are back.
+local function put_off(member)
+  redis.call('ZADD', KEYS[1], 'XX', 'GT', back, member)
+end
+
 local allocations = tonumber(ARGV[5])
 for i = 1, allocations do
   local id, key, alarm = ARGV[5 + i], KEYS[1 + i * 2], KEYS[2 + i * 2]
-  local allocation = redis.call('HMGET', key, 'state', 'ttl_ms')
+  local allocation = redis.call('HMGET', key, 'state', 'ttl_ms', 'holds')
   if allocation[1] and allocation[1] ~= 'ENDED' then
     local deadline = now + tonumber(allocation[2])
     redis.call('ZADD', KEYS[1], 'XX', deadline, 'lease:' .. id)
     redis.call('SET', alarm, '', 'PXAT', deadline)
+    put_off('wait:' .. id)
+    put_off('max:' .. id)
+    for _, hold in ipairs(split(allocation[3])) do
+      put_off('offer:' .. hold)
+    end
     restored = restored + 1
   end
 end
 for i = 6 + allocations, #ARGV do
-  redis.call('ZADD', KEYS[1], 'XX', 'GT', now + tonumber(ARGV[3]), 'manager:' .. ARGV[i])
+  put_off('manager:' .. ARGV[i])
 end
 if ARGV[2] == 'finish' then
   redis.call('SET', KEYS[2], now)
