@@ -88,7 +88,9 @@ class Scheduler:
             self._again()
         if election.epoch is not None:
             return ELECTION_MS / 3000
-        return election.left_ms / 1000 + random.uniform(0, 0.05)  # noqa: S311  # spread, not secrecy
+        # Who is elected may resign before its time is over.
+        pause_ms = min(election.left_ms, ELECTION_MS / 3)
+        return pause_ms / 1000 + random.uniform(0, 0.05)  # noqa: S311  # spread, not secrecy
 
     async def _resign(self) -> None:
         if self._epoch is not None:

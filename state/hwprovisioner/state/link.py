@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
+from hwprovisioner.state import scripts
 from hwprovisioner.state.address import Address
 from hwprovisioner.state.errors import StateUnavailable
 from hwprovisioner.state.resp import CommandRefused, Connection, packed
@@ -117,8 +118,10 @@ class Link:
             except CommandRefused as error:
                 if error.word != "NOSCRIPT":
                     raise
-            # A Redis that restarted, or another one: it has not run anything yet.
-            await self.call("SCRIPT", "LOAD", script.text)
+            # A Redis that restarted, or another one: it has not run anything yet. It gets all
+            # scripts, or those that are there would overtake those that have to be loaded first.
+            texts = {script.text, *(scripts.script(name).text for name in scripts.names())}
+            await asyncio.gather(*(self.call("SCRIPT", "LOAD", text) for text in texts))
         raise StateUnavailable(f"Redis keeps forgetting {script.name}", self._retry_after_ms)
 
     async def close(self) -> None:
