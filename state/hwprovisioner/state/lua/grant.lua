@@ -57,12 +57,12 @@ for _, want in ipairs(hosts) do
   local resource = want.resource
   create('hold', want.id, want.hold_key, KEYS[5], {
     'id', want.id, 'allocation', ARGV[3], 'host', want.host, 'resource', want.name, 'manager', resource.manager,
-    'state', 'OFFERED', 'fence', want.fence, 'cpus', whole(want.cpus), 'memory', whole(want.memory), 'gpus', want.gpus,
+    'state', 'OFFERED', 'fence', want.fence, 'cpus', want.cpus, 'memory', want.memory, 'gpus', want.gpus,
     'progress', '',
   })
   put('resource', want.name, want.key, {
     'fence', resource.fence, 'holds', resource.holds, 'used_slots', resource.used_slots,
-    'used_cpus', whole(resource.used_cpus), 'used_memory', whole(resource.used_memory), 'used_gpus', resource.used_gpus,
+    'used_cpus', resource.used_cpus, 'used_memory', resource.used_memory, 'used_gpus', resource.used_gpus,
   })
   redis.call('ZADD', DEADLINES, now + tonumber(ARGV[4]), 'offer:' .. want.id)
   ids = with(ids, want.id)

@@ -8,11 +8,6 @@ local LOG_LENGTH = 100000
 local revision
 local written = {}
 
--- A number as text, without an exponent: amounts of memory are larger than what Lua writes whole by itself.
-local function whole(number)
-  return string.format('%.0f', number)
-end
-
 -- The state that an event leads to, or false: illegal in this state.
 local function step(machine, state, event)
   local row = TABLES[machine][state]
@@ -32,10 +27,14 @@ local function lease_left(allocation_id)
   return deadline and math.max(0, deadline - now) or 0
 end
 
--- Writes fields, a flat list of names and values, of a record.
+-- Writes fields, a flat list of names and values, of a record. Numbers are written as text, without an exponent: amounts of
+-- memory are larger than what Lua and cjson write whole by themselves.
 local function put(kind, id, key, fields)
   fields[#fields + 1] = 'rev'
   fields[#fields + 1] = next_revision()
+  for i, value in ipairs(fields) do
+    fields[i] = type(value) == 'number' and string.format('%.0f', value) or value
+  end
   redis.call('HSET', key, unpack(fields))
   written[#written + 1] = {kind, id, fields}
 end

@@ -40,8 +40,8 @@ local function free_hold(hold_key, hold_index, resource_key, resource_index, fen
   put('resource', hold[2], resource_key, {
     'holds', holds,
     'used_slots', resource[5] - 1,
-    'used_cpus', whole(resource[2] - hold[3]),
-    'used_memory', whole(resource[3] - hold[4]),
+    'used_cpus', resource[2] - hold[3],
+    'used_memory', resource[3] - hold[4],
     'used_gpus', without(resource[4], split(hold[5])),
     'admin', holds == '' and step('admin', resource[6], 'drained') or resource[6],
   })
