@@ -25,12 +25,10 @@ from hwprovisioner.heartbeat.beats import Beat
 from hwprovisioner.state.allocations import PlannedHold
 from hwprovisioner.state.keys import Due
 from hwprovisioner.state.link import Link
-from hwprovisioner.state.managers import Speaker
 from hwprovisioner.state.model import Allocation, Hold
 from hwprovisioner.state.tables import AdminEvent, HealthEvent
 from hwprovisioner.state.transitions import Commit
 from support.lab_machine import MANAGERS, SLOTS, ManagedMachine, check_model, flags, mostly_right
-from support.lab_model import REST_MS
 from support.lab_promises import check_promises, check_view
 
 NEVER = "hwp:{x}:request:none"
@@ -191,6 +189,7 @@ class LabMachine(ManagedMachine):
         room = {name: SLOTS[name] - len(self.model.holds_on(name)) for name in SLOTS}
         fitting = [name for i, name in enumerate(hosts) if hosts[:i].count(name) < room[name]]
         self.grant(index, [(name, 1) for name in fitting], from_old_view, 0)
+        self.the_old_view_catches_up()
 
     @rule(cleaned=flags)
     def everything_is_put_right(self, cleaned: bool) -> None:
@@ -253,21 +252,6 @@ class LabMachine(ManagedMachine):
         fence = hold.fence + fence_off
         word = self.model.say(event, speaker.manager_id, speaker.epoch, hold.id, fence)
         self.expect(word, self.sent(event, speaker, hold, fence))
-
-    async def sent(self, event: str, who: Speaker, hold: Hold, fence: int) -> None:
-        holds, now_ms = self.lab.holds, self.now
-        if event == "accept":
-            await holds.accept(who, hold.id, fence, now_ms=now_ms)
-        elif event == "ready":
-            await holds.ready(who, hold, fence, "{}", now_ms=now_ms)
-        elif event == "decline":
-            await holds.decline(who, hold, fence, [], "busy", REST_MS, now_ms=now_ms)
-        elif event == "fail":
-            await holds.fail(who, hold, fence, [], "smoke", now_ms=now_ms)
-        elif event == "progress":
-            await holds.progress(who, hold.id, fence, "line", now_ms=now_ms)
-        else:
-            await holds.cleaned(who, hold.id, fence, now_ms=now_ms)
 
     # What must be so at any moment.
 

@@ -15,10 +15,11 @@ from hwprovisioner.state.care import Paused, Tended
 from hwprovisioner.state.keys import Due, Keys
 from hwprovisioner.state.link import Link
 from hwprovisioner.state.managers import Speaker
+from hwprovisioner.state.model import Hold
 from hwprovisioner.state.tables import AdminEvent, EndReason, HealthEvent
 from hwprovisioner.state.transitions import Limits
 from hwprovisioner.state.view import View
-from support.lab_model import ModelResource
+from support.lab_model import REST_MS, ModelResource
 from support.lab_model_managers import BACK_MS, WholeLabModel
 from support.lab_promises import Records
 from support.state_lab import NOW, Dump, StateLab
@@ -158,6 +159,21 @@ class ManagedMachine(RuleBasedStateMachine):
             self.expect(model.move(name, "lose", None), managers.lose(name, now_ms=self.now))
         else:
             self.expect(model.settle(name), managers.settle(name, now_ms=self.now))
+
+    async def sent(self, event: str, who: Speaker, hold: Hold, fence: int) -> None:
+        holds, now_ms = self.lab.holds, self.now
+        if event == "accept":
+            await holds.accept(who, hold.id, fence, now_ms=now_ms)
+        elif event == "ready":
+            await holds.ready(who, hold, fence, "{}", now_ms=now_ms)
+        elif event == "decline":
+            await holds.decline(who, hold, fence, [], "busy", REST_MS, now_ms=now_ms)
+        elif event == "fail":
+            await holds.fail(who, hold, fence, [], "smoke", now_ms=now_ms)
+        elif event == "progress":
+            await holds.progress(who, hold.id, fence, "line", now_ms=now_ms)
+        else:
+            await holds.cleaned(who, hold.id, fence, now_ms=now_ms)
 
     # Managers and resources.
 
