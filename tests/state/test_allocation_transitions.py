@@ -232,3 +232,24 @@ async def test_secrets_are_in_no_entry_of_the_log(lab: StateLab) -> None:
     assert stored not in entries
     assert TOKEN not in entries
     assert "connection" not in entries
+
+
+@pytest.mark.parametrize("how", ["release", "end", "expire"])
+@pytest.mark.parametrize("named", [[], ["x.1"], ["r.1", "x.2"], ["r.1", "r.1"]])
+async def test_whoever_names_the_wrong_holds_is_told_the_right_ones(
+    lab: StateLab, how: str, named: list[str]
+) -> None:
+    holds = await allocation_in(lab, AllocationState.READY)
+    await lab.looked_after(NOW + TTL)
+    lab.checked.calls.clear()
+    if how == "release":
+        await lab.allocations.release("a", named, token=TOKEN, now_ms=NOW + TTL)
+        reason = "RELEASED"
+    elif how == "end":
+        await lab.allocations.end("a", named, EndReason.PREEMPTED, "", now_ms=NOW + TTL)
+        reason = "PREEMPTED"
+    else:
+        await lab.allocations.expire("a", named, now_ms=NOW + TTL)
+        reason = "EXPIRED"
+    assert lab.checked.calls == [how, how]
+    await check_ended(lab, holds, reason)

@@ -5,7 +5,7 @@ tables (``scripts.py`` writes them into the text in place of ``--@include tables
 that is not listed here cannot be committed, and one that is listed need not be listed again.
 
 Terminal reasons are data, not states: see `EndReason`. An entry that leads to the state it
-starts from makes the repetition of a message harmless: nothing is written.
+starts from makes the repetition of a message harmless.
 """
 
 from collections.abc import Mapping
