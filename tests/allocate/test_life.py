@@ -21,26 +21,33 @@ async def talk(agent: Manager, offer: stream.Offer) -> None:
     await agent.say(ready=stream.Ready(hold=offer.hold, connection=Connection(address="10.0.0.1")))
 
 
-async def test_updates_come_in_order_with_progress_and_connections(service: Running) -> None:
+async def test_updates_come_in_order_with_progress(service: Running) -> None:
+    async with (
+        manager(service.stub, "m", [machine("a")], policy=talk),
+        asking(service.stub, wanting(db={"cpus": "4"})) as asked,
+    ):
+        await asked.until("ready")
+        assert asked.updates[0].queued.place == 1
+        assert list(dict.fromkeys(asked.events)) == ["queued", "preparing", "ready"]
+        lines = [u.preparing.message for u in asked.updates if u.preparing.message]
+        assert lines == ["booting", "booted"]
+        await asked.release()
+        assert await asked.ended() == "RELEASED"
+        assert not asked.allocation.hosts
+        assert not asked.allocation.HasField("remaining_lease")
+
+
+async def test_what_is_ready_has_its_connection_and_a_lease(service: Running) -> None:
     async with (
         manager(service.stub, "m", [machine("a")], policy=talk),
         asking(service.stub, wanting(db={"cpus": "4"}), lease_ttl=30) as asked,
     ):
         ready = await asked.until("ready")
-        assert asked.events[0] == "queued"
-        assert asked.updates[0].queued.place == 1
-        assert asked.events[-1] == "ready"
-        lines = [u.preparing.message for u in asked.updates if u.HasField("preparing")]
-        assert lines == ["", "booting", "booted"]
         host = ready.allocation.hosts["db"]
         assert (host.hold.resource, host.connection.address) == ("a", "10.0.0.1")
         assert host.spec == machine("a")
         assert 25_000 < ready.ready.remaining_lease.ToMilliseconds() <= 30_000
         assert ready.allocation.ready_time.ToMilliseconds() > 0
-        await asked.release()
-        assert await asked.ended() == "RELEASED"
-        assert not asked.allocation.hosts
-        assert not asked.allocation.HasField("remaining_lease")
 
 
 async def test_the_token_comes_with_the_first_response_only(service: Running) -> None:

@@ -37,20 +37,19 @@ def placed(demands: Sequence[HostDemand], rooms: Rooms, order: Sequence[str] = (
 
 def is_sound(demands: Sequence[HostDemand], rooms: Rooms, placement: Placement) -> bool:
     """Whether each host is where it may be, and nothing is given out twice."""
-    for name, room in rooms.items():
-        shares = [p.share for p in placement.placed.values() if p.resource == name]
-        cards = [card for share in shares for card in share.gpus]
-        if shares and (
-            len(shares) > room.slots
-            or sum(share.cpus for share in shares) > room.cpus
-            or len(set(cards)) < len(cards)
-            or not room.cards.issuperset(cards)
-        ):
-            return False
-    return all(
+    return all(_is_within(room, placement) for room in rooms.values()) and all(
         not mismatch(demands[int(host[1:])], rooms[p.resource].spec)
         for host, p in placement.placed.items()
     )
+
+
+def _is_within(room: Room, placement: Placement) -> bool:
+    shares = [p.share for p in placement.placed.values() if p.resource == room.spec.name]
+    cards = [card for share in shares for card in share.gpus]
+    if not shares:
+        return True
+    has_room = len(shares) <= room.slots and sum(share.cpus for share in shares) <= room.cpus
+    return has_room and len(set(cards)) == len(cards) and room.cards.issuperset(cards)
 
 
 @given(demands=SETS, rooms=EXCLUSIVE_ROOMS)

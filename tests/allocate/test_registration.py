@@ -14,7 +14,7 @@ from hwprovisioner.v1 import manager_stream_pb2 as stream
 from hwprovisioner.v1 import resource_pb2
 from support.asking import LIMIT_S, asking, resource, wanting
 from support.eventually import eventually
-from support.fake_manager import Manager, ignore, machine, manager, serve_at_once
+from support.fake_manager import Manager, ignore, machine, manager, serve_at_once, until_known
 from support.refusals import Refusal, refusal, refusal_of
 from support.services import Running, allocate
 
@@ -122,11 +122,7 @@ async def test_a_resource_may_be_volunteered_that_was_not_in_the_inventory(
 ) -> None:
     async with manager(service.stub, "m") as agent:
         await agent.volunteer(machine("new"))
-        await eventually(lambda: is_listed(service, "new"))
-
-
-async def is_listed(service: Running, name: str) -> bool:
-    return name in await listed(service)
+        await until_known(service.stub, "m", [machine("new")])
 
 
 async def is_unlisted(service: Running, name: str) -> bool:

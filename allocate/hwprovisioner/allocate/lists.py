@@ -47,11 +47,12 @@ class Lists:
             request.page_size,
             request.page_token,
         )
+        revision = self._view.revision  # that of the records: it may rise while Redis is asked
         remaining = await self._reader.remaining_ms([record.id for record in records])
         return pb.ListAllocationsResponse(
             allocations=[self._listed(record, remaining.get(record.id)) for record in records],
             next_page_token=next_token,
-            revision=self._view.revision,
+            revision=revision,
         )
 
     def resources(self, request: pb.ListResourcesRequest) -> pb.ListResourcesResponse:

@@ -158,6 +158,7 @@ class ManagerStream:
     async def _writing(self) -> None:
         while True:
             await self._write(await self._to_send.get())
+            self._to_send.task_done()
 
     async def _listening_for_silence(self) -> None:
         limit_s = self._desk.limits.silence_ms / 1000
@@ -234,6 +235,8 @@ class ManagerStream:
         except _REFUSED_IN_STREAM as error:
             hold_id, resource = subject(request)
             self._refuse(error, hold_id=hold_id, resource=resource)
+            # Who does not read is not read, once all that may be in flight is.
+            await self._to_send.join()
 
     def _refuse(self, error: StateError | Refused, hold_id: str = "", resource: str = "") -> None:
         _log.info("refused %s: %s", self._who.manager_id, error)

@@ -25,16 +25,24 @@ def assign_cards(
     Returns:
         The places of the cards, sorted; None if the demands cannot all be satisfied.
     """
+    usable = {
+        demand: [card for card in sorted(free) if card_satisfies(demand, cards[card])]
+        for demand in set(demands)
+    }
     holder: dict[int, int] = {}
 
     def place(demand: int, seen: set[int]) -> bool:
-        for card in sorted(free):
-            if card in seen or not card_satisfies(demands[demand], cards[card]):
-                continue
-            seen.add(card)
-            if card not in holder or place(holder[card], seen):
+        fitting = usable[demands[demand]]
+        for card in fitting:
+            if card not in holder:
                 holder[card] = demand
                 return True
+        for card in fitting:
+            if card not in seen:
+                seen.add(card)
+                if place(holder[card], seen):
+                    holder[card] = demand
+                    return True
         return False
 
     if all(place(demand, set()) for demand in range(len(demands))):

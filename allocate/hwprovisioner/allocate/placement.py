@@ -48,22 +48,35 @@ class Placement:
     ) -> bool:
         """Place a host, moving others if need be; `seen` are resources not to be tried again."""
         for resource in candidates[host]:
-            if resource in seen:
-                continue
-            seen.add(resource)
-            if self._take(host, resource, demands[host]):
+            if resource not in seen and self._take(host, resource, demands[host]):
                 return True
-            for other in [h for h, p in self.placed.items() if p.resource == resource]:
-                before = self._give_back(other)
-                if self.left(resource).share_for(demands[host]) is not None:
-                    self._take(host, resource, demands[host])
-                    # On a divisible resource another share may do, such as of other cards.
-                    if self._take(other, resource, demands[other]):
-                        return True
-                    if self.put(other, demands, candidates, seen):
-                        return True
-                    self._give_back(host)
-                self._restore(other, before)
+        for resource in candidates[host]:
+            # Only where this very set has something is there anybody to be moved.
+            if resource not in seen and resource in self._left:
+                seen.add(resource)
+                if self._displace(host, resource, demands, candidates, seen):
+                    return True
+        return False
+
+    def _displace(
+        self,
+        host: str,
+        resource: str,
+        demands: Mapping[str, HostDemand],
+        candidates: Mapping[str, Iterable[str]],
+        seen: set[str],
+    ) -> bool:
+        """Place a host where another is, if that one finds another place."""
+        for other in [h for h, p in self.placed.items() if p.resource == resource]:
+            before = self._give_back(other)
+            if self._take(host, resource, demands[host]):
+                # On a divisible resource another share may do, such as of other cards.
+                if self._take(other, resource, demands[other]):
+                    return True
+                if self.put(other, demands, candidates, seen):
+                    return True
+                self._give_back(host)
+            self._restore(other, before)
         return False
 
     def search(

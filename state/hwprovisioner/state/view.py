@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias, cast
 
-from hwprovisioner.state.errors import RevisionForgotten
+from hwprovisioner.state.errors import RevisionForgotten, StateUnavailable
 from hwprovisioner.state.keys import Kind
 from hwprovisioner.state.model import RECORDS, Allocation, Hold, Manager, Record, Resource
 from hwprovisioner.state.transitions import Commit
@@ -97,9 +97,15 @@ class View:
         self._wake()
 
     async def reached(self, revision: int) -> None:
-        """Wait until the view has a revision, so that an answer shows what a call has written."""
-        while self.revision < revision:
+        """Wait until the view has a revision, so that an answer shows what a call has written.
+
+        Raises:
+            StateUnavailable: the lab was restored from an older copy, and that revision is lost.
+        """
+        while (before := self.revision) < revision:
             await self._moved.wait()
+            if self.revision < before:
+                raise StateUnavailable("the lab was restored from an older copy: try again")
 
     def history(self, after: int) -> Iterator[Change]:
         """Return the changes after a revision that are known so far, in order.
