@@ -11,6 +11,7 @@ import asyncio
 import os
 from itertools import count
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -33,6 +34,7 @@ from support.lab_promises import check_promises, check_view
 
 NEVER = "hwp:{x}:request:none"
 
+LONG = os.environ.get("HWP_MACHINE") == "long"
 _FIXED = settings(
     deadline=None, suppress_health_check=list(HealthCheck), database=None, print_blob=True
 )
@@ -279,12 +281,12 @@ class LabMachine(ManagedMachine):
         check_view(self.lab.view, records)
 
 
+@pytest.mark.timeout(0 if LONG else 240)
 def test_the_scripts_do_what_the_model_does_in_any_order(redis_url: str) -> None:
-    profile = PROFILES["long" if os.environ.get("HWP_MACHINE") == "long" else "ci"]
     with asyncio.Runner() as runner:
         link = runner.run(Link(redis_url).__aenter__())
         LabMachine.runner, LabMachine.link, LabMachine.numbers = runner, link, count()
         try:
-            run_state_machine_as_test(LabMachine, settings=profile)
+            run_state_machine_as_test(LabMachine, settings=PROFILES["long" if LONG else "ci"])
         finally:
             runner.run(link.close())

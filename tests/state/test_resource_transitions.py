@@ -211,3 +211,21 @@ async def test_a_declined_resource_rests_until_that_is_over(
         assert lab.reply[0] == "RESTED"
         assert lab.view.resources["r"].rest_until == 0
     assert (await lab.deadline_ms("rest:r") is None) is (removed or late_ms == 0)
+
+
+async def test_a_removed_resource_leaves_nothing_but_its_fence(lab: StateLab) -> None:
+    who = await manager_in(lab, Presence.ONLINE)
+    await lab.describe(who, slots=2)
+    await lab.elect()
+    for name in ("a", "b"):
+        await lab.submit(name)
+        await lab.grant(name)
+    await lab.managers.withdraw(who, "r", "sold", removed=True, now_ms=NOW)
+    declined = lab.view.holds["r.2"]
+    await lab.holds.decline(who, declined, 2, ["r.2"], "busy", 5_000, now_ms=NOW)
+    await lab.allocations.release("a", ["r.1"], token=TOKEN, now_ms=NOW)
+    await lab.holds.cleaned(who, "r.1", 3, now_ms=NOW)
+    dump = await lab.dump()
+    assert not {key for key in dump if key.startswith(("resource:", "hold:", "index:resource"))}
+    assert not {member for member in dump["deadlines"] if ":r" in member}
+    assert dump["fences"] == {"r": "3"}
