@@ -118,8 +118,8 @@ class Manager:
                 await self._take_in(message)
         except grpc.aio.AioRpcError as error:
             self._error = error
-        except asyncio.CancelledError:
-            pass  # the call was, by its own side
+        except (asyncio.CancelledError, asyncio.InvalidStateError):
+            pass  # the call was cancelled, by its own side
         self._ended.set()
         self._news.set()
 

@@ -208,9 +208,11 @@ class AllocateServicer(pb_grpc.AllocateServiceServicer):
             wait_ms=asked.wait_ms,
             max_ms=asked.max_ms,
         )
-        refusal = self._refusal(asked)
-        if refusal and await parts.reader.submitted(request_id) is None:
-            raise refusal
+        if self._refusal(asked) and await parts.reader.submitted(request_id) is None:
+            # What would satisfy it may have come at another replica just now.
+            await parts.freshness.catch_up()
+            if refusal := self._refusal(asked):
+                raise refusal
         allocation_id, revision = await parts.allocations.submit(
             allocation, token=token, request_id=request_id, digest=_digest(request)
         )
