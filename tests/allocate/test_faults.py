@@ -161,6 +161,19 @@ async def test_a_stop_ends_all_open_streams_with_stopping(redis_url: str) -> Non
                 assert refusal_of(error).reason == "STOPPING"
 
 
+async def test_a_stop_does_not_wait_for_a_manager_that_never_registered(redis_url: str) -> None:
+    async with allocate(redis_url) as service:
+        call = service.stub.Subscribe()
+        await service.stub.ListManagers(pb.ListManagersRequest())
+        service.stopping.set()
+        assert (await refusal(read_all(call))).reason == "STOPPING"
+
+
+async def test_a_manager_that_does_not_register_is_silent(redis_url: str) -> None:
+    async with allocate(redis_url, silence_ms=100) as service:
+        assert (await refusal(read_all(service.stub.Subscribe()))).reason == "MANAGER_SILENT"
+
+
 async def read_all(call: Any) -> None:
     async with asyncio.timeout(LIMIT_S):
         while await call.read() is not grpc.aio.EOF:

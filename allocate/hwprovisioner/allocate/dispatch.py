@@ -25,7 +25,7 @@ class Dispatch:
     def __init__(self, view: View) -> None:
         """Begin to follow `view`."""
         self._subscribers: defaultdict[Topic, list[Subscriber]] = defaultdict(list)
-        self._stopping = False
+        self._stopping = asyncio.Event()
         view.listen(self._route)
 
     @contextmanager
@@ -49,15 +49,19 @@ class Dispatch:
         await news.wait()
         self.check_running()
 
+    async def until_stopping(self) -> None:
+        """Wait until the server stops."""
+        await self._stopping.wait()
+
     def check_running(self) -> None:
         """Refuse to go on, with STOPPING, when the server stops."""
-        if self._stopping:
+        if self._stopping.is_set():
             raise Refused("STOPPING", "this server is stopping: connect again, to it or another")
 
     async def end_at(self, stopping: asyncio.Event) -> None:
         """Once `stopping` is set, tell everybody, so that open streams end by themselves."""
         await stopping.wait()
-        self._stopping = True
+        self._stopping.set()
         self._route(None)
         await asyncio.Event().wait()
 

@@ -99,7 +99,7 @@ class ManagerStream:
             Refused: BAD_REQUEST if a message is out of order, MANAGER_SILENT.
             Superseded: the manager has registered on a newer stream.
         """
-        first = await anext(requests, None)
+        first = await self._first(requests)
         if first is None:
             return
         if first.WhichOneof("event") != "register":
@@ -110,11 +110,33 @@ class ManagerStream:
         _log.info("manager %s registered, epoch %d", self._who.manager_id, self._who.epoch)
         topic = Kind.MANAGER, self._who.manager_id
         try:
+            await self._desk.registrar.take_inventory(self._who, register)
             with self._desk.dispatch.subscribed(topic, self._note):
                 await self._greet(first)
                 await self._serve(requests)
         finally:
             await self._leave()
+
+    async def _first(self, requests: AsyncIterator[SubscribeRequest]) -> SubscribeRequest | None:
+        """Return the first message, None if the manager closes the stream without a word."""
+
+        async def read() -> SubscribeRequest | None:
+            return await anext(requests, None)
+
+        reading = asyncio.create_task(read())
+        stopping = asyncio.create_task(self._desk.dispatch.until_stopping())
+        try:
+            limit_s = self._desk.limits.silence_ms / 1000
+            await asyncio.wait(
+                [reading, stopping], timeout=limit_s, return_when=asyncio.FIRST_COMPLETED
+            )
+            if reading.done():
+                return reading.result()
+            self._desk.dispatch.check_running()
+            raise Refused("MANAGER_SILENT", f"no registration came for {limit_s:g} s")
+        finally:
+            reading.cancel()
+            stopping.cancel()
 
     async def _greet(self, first: SubscribeRequest) -> None:
         registered = SubscribeResponse()

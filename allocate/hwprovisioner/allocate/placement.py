@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hwprovisioner.allocate.demand import HostDemand
 from hwprovisioner.allocate.room import Room, Share
 
-_TRIES = 1000
+_TRIES = 500
 """So often a host is put on a divisible resource before a set is given up."""
 
 

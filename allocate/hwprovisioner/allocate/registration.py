@@ -52,8 +52,11 @@ class Registrar:
         violations.check()
 
     async def register(self, register: manager_stream_pb2.Register) -> Speaker:
-        """Register a manager that was checked, with its inventory; nothing is volunteered yet."""
-        who = await self._managers.register(register.manager_id, register.version)
+        """Register a manager that was checked."""
+        return await self._managers.register(register.manager_id, register.version)
+
+    async def take_inventory(self, who: Speaker, register: manager_stream_pb2.Register) -> None:
+        """Describe all that a manager represents, and nothing else; nothing is volunteered yet."""
         # What the view lacks is taken for gone, so it must have what other replicas did before.
         await self._freshness.catch_up()
         described = {spec.name for spec in register.inventory}
@@ -66,7 +69,6 @@ class Registrar:
             *(self.describe(who, spec, volunteered=False) for spec in register.inventory),
             *(self._managers.withdraw(who, name, _REMOVED, removed=True) for name in gone),
         )
-        return who
 
     async def describe(
         self, who: Speaker, spec: resource_pb2.ResourceSpec, *, volunteered: bool
