@@ -630,7 +630,7 @@ class Refused(_message.Message):
     HOLD_ID_FIELD_NUMBER: _builtins.int
     RESOURCE_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """Why, as in `google.rpc.ErrorInfo`: STALE_FENCE, NO_SUCH_HOLD, NO_SUCH_RESOURCE, WRONG_STATE, BAD_REQUEST."""
+    """Why, as in `google.rpc.ErrorInfo`: STALE_FENCE, NO_SUCH_HOLD, NO_SUCH_RESOURCE, WRONG_STATE, NAME_TAKEN, BAD_REQUEST."""
     message: _builtins.str
     """For people to read."""
     hold_id: _builtins.str
