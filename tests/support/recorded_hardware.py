@@ -47,8 +47,9 @@ class RecordedHardware:
     @property
     def resources(self) -> str:
         """The resources.yml that describes them."""
+        script = self._script
         lines = [
-            f"    {name}: {{driver: exec, kind: edge, cpu: 2, options: {{command: [{self._script}]}}}}"
+            f"    {name}: {{driver: exec, kind: edge, cpu: 2, options: {{command: {script}}}}}"
             for name in self._names
         ]
         return "resources:\n  static:\n" + "\n".join(lines) + "\n"
