@@ -149,7 +149,10 @@ class ManagerStream:
         self._note(None)
 
     async def _serve(self, requests: AsyncIterator[SubscribeRequest]) -> None:
-        """Read, write and watch side by side; the first to end ends the others."""
+        """Read, write and watch side by side; the first to end ends the others.
+
+        A manager that closes its side is answered what it has said before.
+        """
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(self._writing(), name="writing"),
@@ -157,17 +160,22 @@ class ManagerStream:
                 group.create_task(self._until_over(), name="over"),
             ]
             try:
-                async for request in requests:
-                    self._heard.set()
-                    self._check_reads()
-                    await self._in_flight.acquire()
-                    # Scripts are sent in the order in which these tasks start, which is that of the
-                    # messages.
-                    task = group.create_task(self._take_in(request))
-                    task.add_done_callback(lambda _: self._in_flight.release())
+                await self._take_all_in(requests)
+                await self._to_send.join()
             finally:
                 for task in tasks:
                     task.cancel()
+
+    async def _take_all_in(self, requests: AsyncIterator[SubscribeRequest]) -> None:
+        async with asyncio.TaskGroup() as group:
+            async for request in requests:
+                self._heard.set()
+                self._check_reads()
+                await self._in_flight.acquire()
+                # Scripts are sent in the order in which these tasks start, which is that of the
+                # messages.
+                task = group.create_task(self._take_in(request))
+                task.add_done_callback(lambda _: self._in_flight.release())
 
     def _check_reads(self) -> None:
         if self._to_send.qsize() > _UNREAD:
