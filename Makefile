@@ -10,8 +10,8 @@ SETUP := .venv/.setup-done
 # What is ours to check; protos/gen is generated. A folder that isn't there (yet) is no error here.
 CODE := $(wildcard state serving allocate heartbeat resourcemanager client suite tests tools benchmarks examples)
 SERVED := $(filter-out tests,$(CODE))
-# WORKERS=2 runs the tests in that many processes; ARGS goes to the program a target runs.
-WORKERS ?= 0
+# WORKERS is in how many processes the tests run, 0 for this one; ARGS goes to the program a target runs.
+WORKERS ?= 2
 ARGS ?=
 # Branches in a function are ruff's to limit (C901, at most 8). radon counts every `and`, `or` and comprehension as well:
 # here at most 20 in a function, 10 in a module and 5 in everything on average.
@@ -34,7 +34,7 @@ demo: $(SETUP) ## Show the main job on this very machine, from demand to release
 tests: lint test-complexity test-security test-lint-docker test-lint-shellcheck test-unit ## All linters and all tests
 
 .PHONY: test-unit
-test-unit: $(SETUP) ## The tests alone: ARGS='-k name' goes to pytest, WORKERS=2 runs two at a time
+test-unit: $(SETUP) ## The tests alone: ARGS='-k name' goes to pytest, WORKERS=0 runs them in one process
 	$(PYTEST) $(ARGS)
 
 .PHONY: shell
