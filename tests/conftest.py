@@ -7,7 +7,6 @@ import pytest
 
 from support import redis_server as servers
 
-
 # How long an example takes depends on what else the machine does: no test asserts times.
 hypothesis.settings.register_profile("no deadlines", deadline=None)
 hypothesis.settings.load_profile("no deadlines")
