@@ -132,8 +132,9 @@ async def test_a_wrong_token_is_not_permitted(channel: grpc.aio.Channel, lab: La
 
 
 async def test_an_unknown_allocation_is_not_found(channel: grpc.aio.Channel) -> None:
-    code, [info] = await refusal(channel, "nobody")
+    code, [info, missing] = await refusal(channel, "nobody")
     assert (code, info.reason) == (grpc.StatusCode.NOT_FOUND, "NO_SUCH_ALLOCATION")
+    assert (missing.resource_type, missing.resource_name) == ("allocation", "nobody")
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,12 @@ def test_preconditions_become_precondition_failures() -> None:
     assert (violation.type, violation.subject, violation.description) == ("HOST", "db", "cpus: 4")
 
 
+def test_what_is_not_found_is_named() -> None:
+    refusal = Refused("NO_SUCH_RESOURCE", "no", metadata={"resource": "refb"})
+    found = details(status_of(refusal))["ResourceInfo"]
+    assert found == error_details_pb2.ResourceInfo(resource_type="resource", resource_name="refb")
+
+
 @pytest.mark.parametrize(
     ("reason", "retry_after_ms", "expected_ms"),
     [("STOPPING", None, 1000), ("STATE_UNAVAILABLE", 250, 250), ("QUEUE_FULL", 5000, 5000)],

@@ -38,6 +38,14 @@ CODES: Mapping[str, grpc.StatusCode] = {
 }
 """Every reason of the suite, and its code. A reason is never renamed: clients branch on it."""
 
+_MISSING: Mapping[str, tuple[str, str]] = {
+    "NO_SUCH_ALLOCATION": ("allocation", "allocation_id"),
+    "NO_SUCH_RESOURCE": ("resource", "resource"),
+    "NO_SUCH_MANAGER": ("manager", "manager_id"),
+    "NO_SUCH_HOLD": ("hold", "hold_id"),
+}
+"""What is not there by reason, and the name of the metadata that says which one."""
+
 #: When to try again after UNAVAILABLE if the refusal does not say.
 DEFAULT_RETRY_AFTER_MS = 1000
 
@@ -155,6 +163,10 @@ def _details_of(refusal: Refusal, code: grpc.StatusCode) -> Sequence[Message]:
         rows = [{"type": t, "subject": s, "description": d} for t, s, d in preconditions]
         _fill(failed.violations, rows, room)
         details.append(failed)
+    if refusal.reason in _MISSING:
+        kind, key = _MISSING[refusal.reason]
+        name = info.metadata.get(key, "")
+        details.append(error_details_pb2.ResourceInfo(resource_type=kind, resource_name=name))
     if retry_after_ms is None and code is grpc.StatusCode.UNAVAILABLE:
         retry_after_ms = DEFAULT_RETRY_AFTER_MS
     if retry_after_ms is not None:
