@@ -1,6 +1,6 @@
 """The settings of the service, from the environment."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from hwprovisioner.serving import EnvReader, ServingSettings, redis_url
@@ -13,9 +13,10 @@ class Settings:
 
     serving: ServingSettings
     port: int
-    redis_url: str
     lab: str
     limits: Limits
+    redis_url: str = field(repr=False)
+    """May hold a password."""
 
     @classmethod
     def read(cls, env: EnvReader) -> Self:
