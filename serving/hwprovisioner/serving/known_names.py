@@ -37,9 +37,6 @@ KNOWN_NAMES = frozenset(
         "HWP_HOST",
         "HWP_HOSTS",
         "HWP_TOKEN",
-        "HWP_RELOAD",
-        # The compose file.
-        "HWP_PUBLISH",
     }
 )
 

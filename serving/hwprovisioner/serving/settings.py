@@ -4,11 +4,11 @@ A service declares its settings by reading them::
 
     @dataclass(frozen=True, slots=True)
     class Settings:
-        reload: bool
+        lab: str
 
         @classmethod
         def read(cls, env: EnvReader) -> Self:
-            return cls(reload=env.flag("HWP_RELOAD", "...", default=False))
+            return cls(lab=env.text("HWP_LAB", "...", default="default"))
 
         @classmethod
         def from_env(cls, environ: Mapping[str, str]) -> Self:
