@@ -28,8 +28,7 @@ class Gatherer(Generic[ItemT, ResultT]):
 
     Args:
         write: writes a batch, and returns one result for each item, in order. What it raises is
-        raised for
-            all of them.
+            raised for all of them.
         quiet_turns: see `QUIET_TURNS`.
         longest_wait_s: see `LONGEST_WAIT_S`.
         largest_batch: see `LARGEST_BATCH`.
