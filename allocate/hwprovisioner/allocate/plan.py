@@ -116,8 +116,8 @@ class Pass:
             # with smaller requests: the one with the most room is saved for it.
             divisible = [name for name in open_to[host] if self._rooms[name].spec.division]
             if divisible:
-                fullest = max(divisible, key=lambda name: (self._rooms[name].cpus, name))
-                self._rooms[fullest] = _closed(self._rooms[fullest], request.id)
+                roomiest = max(divisible, key=lambda name: (self._rooms[name].cpus, name))
+                self._rooms[roomiest] = _closed(self._rooms[roomiest], request.id)
 
 
 def _closed(room: Room, request: str) -> Room:
