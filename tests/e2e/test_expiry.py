@@ -72,6 +72,7 @@ async def lateness_ms(suite: Suite, *, notifications: bool) -> float:
         assert process.stdout is not None
         assert b"END_REASON_EXPIRED" in await process.stdout.read()
         ended = await server.hget("hwp:{default}:allocation:" + allocation_id, "end_ms")
+        assert ended is not None
     late = await grpcurl(suite.heartbeat, _HEARTBEAT, beat)
     assert "ALLOCATION_ENDED" in late["error"]
     assert "Aborted" in late["error"]
