@@ -1,5 +1,6 @@
 """From records of the lab to messages of the protocol."""
 
+import functools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -90,7 +91,7 @@ class Codec:
             end_detail=record.end_detail,
             revision=record.rev,
         )
-        json_format.Parse(record.requestor or "{}", message.requestor, ignore_unknown_fields=True)
+        message.requestor.CopyFrom(_requestor(record.requestor))
         if record.end_reason:
             message.end_reason = allocation_pb2.EndReason.Value(f"END_REASON_{record.end_reason}")
         if remaining_ms is not None and record.state is not AllocationState.ENDED:
@@ -165,6 +166,12 @@ class Codec:
             host.spec.CopyFrom(spec_message(resource.spec))
         if connection:
             json_format.Parse(connection, host.connection, ignore_unknown_fields=True)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _requestor(text: str) -> allocation_pb2.Requestor:
+    """Return a stored requestor as message; not to be changed."""
+    return json_format.Parse(text or "{}", allocation_pb2.Requestor(), ignore_unknown_fields=True)
 
 
 def _resource_presence(record: Resource, manager: Manager | None) -> Any:  # noqa: ANN401  # enum

@@ -214,7 +214,7 @@ class AllocateServicer(pb_grpc.AllocateServiceServicer):
             if refusal := self._refusal(asked):
                 raise refusal
         allocation_id, revision = await parts.allocations.submit(
-            allocation, token=token, request_id=request_id, digest=_digest(request)
+            allocation, token=token, request_id=request_id, digest=_digest(allocation)
         )
         await self._reach(allocation_id, revision)
         return allocation_id, revision is not None
@@ -299,11 +299,13 @@ def _check_id(allocation_id: str) -> None:
     violations.check()
 
 
-def _digest(request: pb.AllocateRequest) -> str:
+def _digest(allocation: Allocation) -> str:
     """Return what tells two requests apart, but for who sends them."""
-    asked = pb.AllocateRequest()
-    asked.CopyFrom(request)
-    asked.ClearField("requestor")
-    asked.ClearField("request_id")
-    text = json.dumps(json_format.MessageToDict(asked), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    asked = (
+        allocation.demands,
+        allocation.priority,
+        allocation.ttl_ms,
+        allocation.wait_ms,
+        allocation.max_ms,
+    )
+    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
