@@ -126,7 +126,8 @@ class AllocateServiceServicer(object):
         Errors:
         * FAILED_PRECONDITION, reason UNSATISFIABLE: nothing registered could ever satisfy the demands; one
         precondition violation for each host, with the first reason that resources fail.
-        * INVALID_ARGUMENT, reason REQUEST_ID_REUSED: the request id came before with other demands.
+        * INVALID_ARGUMENT, reason REQUEST_ID_REUSED: the request id came before with another request.
+        * RESOURCE_EXHAUSTED, reason QUEUE_FULL: too many requests are queued; ask again as the RetryInfo says.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -51,7 +51,8 @@ class AllocateServiceStub:
     Errors:
     * FAILED_PRECONDITION, reason UNSATISFIABLE: nothing registered could ever satisfy the demands; one
       precondition violation for each host, with the first reason that resources fail.
-    * INVALID_ARGUMENT, reason REQUEST_ID_REUSED: the request id came before with other demands.
+    * INVALID_ARGUMENT, reason REQUEST_ID_REUSED: the request id came before with another request.
+    * RESOURCE_EXHAUSTED, reason QUEUE_FULL: too many requests are queued; ask again as the RetryInfo says.
     """
     WatchAllocation: _grpc.UnaryStreamMultiCallable[_allocate_service_pb2.WatchAllocationRequest, _allocate_service_pb2.WatchAllocationResponse]
     """Tells what becomes of an allocation from now on, as Allocate does; the first update says where it stands.
@@ -145,7 +146,8 @@ class AllocateServiceAsyncStub(AllocateServiceStub):
     Errors:
     * FAILED_PRECONDITION, reason UNSATISFIABLE: nothing registered could ever satisfy the demands; one
       precondition violation for each host, with the first reason that resources fail.
-    * INVALID_ARGUMENT, reason REQUEST_ID_REUSED: the request id came before with other demands.
+    * INVALID_ARGUMENT, reason REQUEST_ID_REUSED: the request id came before with another request.
+    * RESOURCE_EXHAUSTED, reason QUEUE_FULL: too many requests are queued; ask again as the RetryInfo says.
     """
     WatchAllocation: _aio.UnaryStreamMultiCallable[_allocate_service_pb2.WatchAllocationRequest, _allocate_service_pb2.WatchAllocationResponse]  # type: ignore[assignment]
     """Tells what becomes of an allocation from now on, as Allocate does; the first update says where it stands.
@@ -242,7 +244,8 @@ class AllocateServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors:
         * FAILED_PRECONDITION, reason UNSATISFIABLE: nothing registered could ever satisfy the demands; one
           precondition violation for each host, with the first reason that resources fail.
-        * INVALID_ARGUMENT, reason REQUEST_ID_REUSED: the request id came before with other demands.
+        * INVALID_ARGUMENT, reason REQUEST_ID_REUSED: the request id came before with another request.
+        * RESOURCE_EXHAUSTED, reason QUEUE_FULL: too many requests are queued; ask again as the RetryInfo says.
         """
 
     @_abc_1.abstractmethod
