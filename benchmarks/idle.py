@@ -4,6 +4,8 @@ Each round makes an empty unary call (grpc.health's Check) to the same server ri
 measured, so that both see the same machine at the same moment.
 """
 
+from __future__ import annotations
+
 import time
 
 import grpc.aio
