@@ -16,7 +16,7 @@ TARGETS = {
     *("run", "demo", "tests", "shell", "lint", "test-complexity", "test-security"),
     *("test-lint-docker", "test-lint-shellcheck", "protos", "bench", "clean"),
 }
-VERBS = {"run", "tests", "lint", "shell", "test-complexity", "test-security", "clean"}
+VERBS = TARGETS - {"bench"}
 
 
 def listed_by_make(folder: Path) -> set[str]:
@@ -47,8 +47,9 @@ def test_make_lists_every_target() -> None:
 
 
 @pytest.mark.parametrize("part", [*PARTS, "protos"])
-def test_make_lists_the_verbs_of_each_part(part: str) -> None:
+def test_each_part_has_the_verbs_and_a_readme(part: str) -> None:
     assert listed_by_make(TOP / part) >= VERBS
+    assert (TOP / part / "README.md").is_file()
 
 
 def test_the_lock_names_no_index() -> None:

@@ -16,6 +16,7 @@ LIMITS := --max-absolute C --max-modules B --max-average A
 ARGS ?=
 
 .PHONY: help run tests lint shell test-complexity test-security clean setup
+.PHONY: demo protos test-lint-docker test-lint-shellcheck
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(HERE) | expand -t 26
 
@@ -63,6 +64,14 @@ lint: setup
 test-complexity test-security: setup
 	@echo "$(PART) holds generated code, which is not judged by its complexity or style"
 endif
+
+# A part has no such things of its own.
+demo: ## The whole suite's: show the main job on this very machine, from demand to release
+protos: ## The whole suite's: write protos/gen from the .proto files
+test-lint-docker: ## The whole suite's: check Dockerfile and compose file
+test-lint-shellcheck: ## The whole suite's: check all shell scripts
+demo protos test-lint-docker test-lint-shellcheck:
+	@$(MAKE) -C $(TOP) $@
 
 clean: ## Remove what builds and tests left in this folder
 	find $(TOP)/$(PART) -name __pycache__ -type d -prune -exec rm -rf {} +
