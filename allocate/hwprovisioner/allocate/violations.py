@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
 from typing import TypeVar
 
 from google.protobuf.duration_pb2 import Duration
@@ -14,6 +13,7 @@ MAX_WORD = 128
 MAX_TEXT = 1024
 _SHOWN = 40
 _SECOND_NANOS = 1_000_000_000
+_UNITS_MS = {"d": 86_400_000, "s": 1000}
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
 
@@ -75,7 +75,7 @@ class Violations:
         if not 0 <= value.nanos < _SECOND_NANOS:
             self.add(f"{field}.nanos", f"is {value.nanos:,}, must be from 0 to 999,999,999")
         if not low_ms <= ms <= high_ms:
-            low, high = timedelta(milliseconds=low_ms), timedelta(milliseconds=high_ms)
+            low, high = _span(low_ms), _span(high_ms)
             self.add(field, f"is {ms / 1000:g} s, must be from {low} to {high}")
         return ms
 
@@ -83,3 +83,10 @@ class Violations:
 def shown(value: str) -> str:
     """Return a value as a message may quote it: not all of a 10 MB label."""
     return repr(value if len(value) <= _SHOWN else value[:_SHOWN] + "…")
+
+
+def _span(ms: int) -> str:
+    """Return a span in the largest unit that it is a whole number of."""
+    return next(
+        (f"{ms // size} {unit}" for unit, size in _UNITS_MS.items() if not ms % size), f"{ms} ms"
+    )
