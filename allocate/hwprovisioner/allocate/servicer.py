@@ -1,9 +1,6 @@
 """AllocateService: the door. Reads requests, asks those who know, writes answers."""
 
 import asyncio
-import base64
-import hashlib
-import json
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -15,6 +12,7 @@ from google.protobuf import json_format
 from hwprovisioner.allocate.dispatch import LAB, Dispatch
 from hwprovisioner.allocate.explain import why_never
 from hwprovisioner.allocate.freshness import Freshness
+from hwprovisioner.allocate.identity import digest_of, new_id, token_of
 from hwprovisioner.allocate.lab import Lab
 from hwprovisioner.allocate.lists import Lists
 from hwprovisioner.allocate.manager_stream import Desk, ManagerStream
@@ -199,7 +197,7 @@ class AllocateServicer(pb_grpc.AllocateServiceServicer):
         """Queue a request, or find what it made before; return the allocation's id and which."""
         parts = self._parts
         allocation = Allocation(
-            id=_new_id(),
+            id=new_id(),
             demands=to_json(request.demands),
             requestor=json_format.MessageToJson(request.requestor, indent=None),
             user=request.requestor.user,
@@ -214,7 +212,7 @@ class AllocateServicer(pb_grpc.AllocateServiceServicer):
             if refusal := self._refusal(asked):
                 raise refusal
         allocation_id, revision = await parts.allocations.submit(
-            allocation, token=token, request_id=request_id, digest=_digest(allocation)
+            allocation, token=token, request_id=request_id, digest=digest_of(allocation)
         )
         await self._reach(allocation_id, revision)
         return allocation_id, revision is not None
@@ -276,36 +274,9 @@ class AllocateServicer(pb_grpc.AllocateServiceServicer):
         await self._parts.view.reached(revision)
 
 
-def token_of(request_id: str) -> str:
-    """Return the token of the allocation that a request id makes.
-
-    It follows from the request id, so that a repeated request gets the same token although only
-    hashes of both are stored; and it does not tell the request id.
-    """
-    digest = hashlib.sha256(b"hwprovisioner token\0" + request_id.encode()).digest()
-    return "hwp_" + base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-
-
-def _new_id() -> str:
-    """Return an id that nobody has: 80 random bits, in characters that people can read out."""
-    return base64.b32encode(secrets.token_bytes(10)).decode().lower()
-
-
 def _check_id(allocation_id: str) -> None:
     if not allocation_id:
         raise bad_request([("allocation_id", "is missing: it came with the first update")])
     violations = Violations()
     violations.name("allocation_id", allocation_id)
     violations.check()
-
-
-def _digest(allocation: Allocation) -> str:
-    """Return what tells two requests apart, but for who sends them."""
-    asked = (
-        allocation.demands,
-        allocation.priority,
-        allocation.ttl_ms,
-        allocation.wait_ms,
-        allocation.max_ms,
-    )
-    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
