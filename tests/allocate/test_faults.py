@@ -136,6 +136,19 @@ async def test_scripts_that_redis_forgot_keep_the_order_of_messages(
                 assert not [m for m in agent.heard if m.HasField("refused")]
 
 
+async def test_a_manager_registers_again_with_a_lab_that_lost_everything(
+    service: Running, redis_server: RedisServer
+) -> None:
+    async with manager(service.stub, "m", [machine("a")]) as agent:
+        assert redis_server.command("FLUSHALL") == b"+OK\r\n"
+        await agent.volunteer(machine("a"))
+        error = await agent.status()
+        assert error is not None
+        assert refusal_of(error).reason == "STATE_UNAVAILABLE", "SUPERSEDED would end it for good"
+    async with manager(service.stub, "m", [machine("a")]), asking(service.stub) as asked:
+        await asked.until("ready")
+
+
 async def test_a_stop_ends_all_open_streams_with_stopping(redis_url: str) -> None:
     async with allocate(redis_url) as service:
         async with (

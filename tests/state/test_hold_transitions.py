@@ -149,6 +149,21 @@ async def test_an_old_registration_is_refused_in_every_state_whatever_the_fence(
     assert await refused(lab, saying, errors.Superseded) == ["SUPERSEDED"]
 
 
+@pytest.mark.parametrize("message", SAY)
+@pytest.mark.parametrize("lost", ["everything", "the last registration"])
+async def test_a_registration_that_redis_has_lost_is_not_superseded(
+    lab: StateLab, message: str, lost: str
+) -> None:
+    who, hold = await hold_in(lab, HoldState.READY)
+    if lost == "everything":
+        await lab.link.call("FLUSHDB")
+    else:
+        who = Speaker(who.manager_id, who.epoch + 1)
+    saying = SAY[message](lab, who, hold, hold.fence)
+    with pytest.raises(errors.Forgotten):
+        await saying
+
+
 @pytest.mark.parametrize("state", ALIVE)
 @pytest.mark.parametrize("message", SAY)
 async def test_a_hold_of_another_manager_does_not_exist_for_this_one(

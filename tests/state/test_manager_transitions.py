@@ -76,7 +76,9 @@ async def test_a_sign_of_life_counts_from_whoever_is_online(
 ) -> None:
     who = await manager_in(lab, presence)
     hearing = lab.managers.heard(Speaker("m", who.epoch + epoch_off_by), now_ms=NOW + 7)
-    if epoch_off_by or presence is None:
+    if epoch_off_by > 0 or presence is None:
+        await refused(lab, hearing, errors.Forgotten)
+    elif epoch_off_by < 0:
         await refused(lab, hearing, errors.Superseded)
     elif presence is not Presence.ONLINE:
         await refused(lab, hearing, errors.WrongState)

@@ -13,7 +13,8 @@ INCLUDES = sorted(
     path.stem for path in (TOP / "state/hwprovisioner/state/lua/include").glob("*.lua")
 )
 COMMON_REPLIES = {
-    "refusal": {"SUPERSEDED", "NO_SUCH_HOLD", "STALE_FENCE"},
+    "outdated": {"SUPERSEDED", "FORGOTTEN"},
+    "refusal": {"SUPERSEDED", "FORGOTTEN", "NO_SUCH_HOLD", "STALE_FENCE"},
     "stale_holds": {"STALE_HOLDS"},
 }
 """What functions of includes answer for the script that calls them."""

@@ -226,9 +226,8 @@ class LabModel:
     def say(self, event: str, who: str, epoch: int, hold_id: str, fence: int) -> str:
         """Return what a manager is answered; `who` is empty if it is the lab that speaks."""
         hold = self.holds.get(hold_id)
-        manager = self.managers.get(who)
-        if who and (manager is None or manager.epoch != epoch):
-            return "SUPERSEDED"
+        if who and (outdated := self.outdated(who, epoch)):
+            return outdated
         if hold is None or (who and hold.manager != who):
             return "NO_SUCH_HOLD"
         if hold.fence != fence:

@@ -15,10 +15,17 @@ class WholeLabModel(LabModel):
         self.deadlines[f"manager:{name}"] = self.now + self.limits.silence_ms
         return "REGISTERED"
 
-    def heard(self, name: str, epoch: int) -> str:
+    def outdated(self, name: str, epoch: int) -> str:
+        """Return why a registration is not the newest, empty if it is."""
         known = self.managers.get(name)
-        if known is None or known.epoch != epoch:
-            return "SUPERSEDED"
+        if known is None or known.epoch < epoch:
+            return "FORGOTTEN"
+        return "SUPERSEDED" if known.epoch > epoch else ""
+
+    def heard(self, name: str, epoch: int) -> str:
+        if outdated := self.outdated(name, epoch):
+            return outdated
+        known = self.managers[name]
         if known.presence != "ONLINE":
             return "WRONG_STATE"
         self.deadlines[f"manager:{name}"] = self.now + self.limits.silence_ms
@@ -50,9 +57,8 @@ class WholeLabModel(LabModel):
     def describe(
         self, who: str, epoch: int, name: str, described: ModelResource, present: str
     ) -> str:
-        manager = self.managers.get(who)
-        if manager is None or manager.epoch != epoch:
-            return "SUPERSEDED"
+        if outdated := self.outdated(who, epoch):
+            return outdated
         known = self.resources.get(name)
         if known is None:
             described.fence = self.fences.get(name, 0)
@@ -74,9 +80,8 @@ class WholeLabModel(LabModel):
         return "DESCRIBED"
 
     def withdraw(self, who: str, epoch: int, name: str, why: str, *, removed: bool) -> str:
-        manager = self.managers.get(who)
-        if manager is None or manager.epoch != epoch:
-            return "SUPERSEDED"
+        if outdated := self.outdated(who, epoch):
+            return outdated
         known = self.resources.get(name)
         if known is None or known.manager != who:
             return "NO_SUCH_RESOURCE"

@@ -4,6 +4,7 @@
 
     StateError
     ├── StateUnavailable   STATE_UNAVAILABLE    Redis is away, the call may have run or not
+    │   └── Forgotten                           Redis lost a manager's registration
     ├── NoSuchAllocation   NO_SUCH_ALLOCATION
     ├── NoSuchResource     NO_SUCH_RESOURCE
     ├── NoSuchHold         NO_SUCH_HOLD
@@ -41,6 +42,15 @@ class StateUnavailable(StateError):
     def __init__(self, message: str, retry_after_ms: int = 500) -> None:
         super().__init__(message)
         self.retry_after_ms = retry_after_ms
+
+
+class Forgotten(StateUnavailable):
+    """The lab's state is older than a manager's registration, or empty: Redis lost something."""
+
+    def __init__(self, manager_id: str) -> None:
+        super().__init__(
+            f"the lab has lost the registration of manager {manager_id!r}: register again"
+        )
 
 
 class NoSuchAllocation(StateError):

@@ -141,6 +141,8 @@ class Holds(Core):
         match reply:
             case ["SUPERSEDED"]:
                 raise errors.Superseded(who.manager_id)
+            case ["FORGOTTEN"]:
+                raise errors.Forgotten(who.manager_id)
             case ["NO_SUCH_HOLD"]:
                 raise errors.NoSuchHold(hold_id)
             case ["STALE_FENCE", present]:

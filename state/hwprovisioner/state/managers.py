@@ -96,6 +96,7 @@ class Managers(Core):
 
         Raises:
             Superseded: the manager has registered anew.
+            Forgotten: Redis has lost its registration.
             WrongState: it had been given up and must register anew.
         """
         reply = await self.run(
@@ -107,6 +108,8 @@ class Managers(Core):
         match reply:
             case ["SUPERSEDED"]:
                 raise errors.Superseded(who.manager_id)
+            case ["FORGOTTEN"]:
+                raise errors.Forgotten(who.manager_id)
             case ["WRONG_STATE", state]:
                 raise errors.WrongState(f"manager {who.manager_id!r}", str(state), "sign of life")
 
@@ -174,6 +177,8 @@ class Managers(Core):
         match reply:
             case ["SUPERSEDED"]:
                 raise errors.Superseded(who.manager_id)
+            case ["FORGOTTEN"]:
+                raise errors.Forgotten(who.manager_id)
             case ["NO_SUCH_RESOURCE"]:
                 raise errors.NoSuchResource(name)
             case ["SAME"] | [_, _, _, _, _]:

@@ -12,7 +12,7 @@
 --
 -- Returns  {"ACCEPTED", revision, now, event, changes}
 --          {"SAME"}  it had been accepted before
---          {"SUPERSEDED"} | {"NO_SUCH_HOLD"} | {"STALE_FENCE", fence} | {"WRONG_STATE", state}
+--          {"SUPERSEDED"} | {"FORGOTTEN"} | {"NO_SUCH_HOLD"} | {"STALE_FENCE", fence} | {"WRONG_STATE", state}
 --
 --@include change
 --@include guard

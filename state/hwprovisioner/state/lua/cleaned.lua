@@ -14,7 +14,7 @@
 -- ARGV[3]  fence of the hold
 --
 -- Returns  {"CLEANED", revision, now, event, changes}
---          {"SUPERSEDED"} | {"NO_SUCH_HOLD"} | {"STALE_FENCE", fence} | {"WRONG_STATE", state}
+--          {"SUPERSEDED"} | {"FORGOTTEN"} | {"NO_SUCH_HOLD"} | {"STALE_FENCE", fence} | {"WRONG_STATE", state}
 --
 --@include holds
 --@include guard

@@ -23,7 +23,7 @@
 --
 -- Returns  {"DECLINED", revision, now, event, changes}
 --          {"STALE_HOLDS", ids}  the allocation has these holds
---          {"SUPERSEDED"} | {"NO_SUCH_HOLD"} | {"STALE_FENCE", fence} | {"WRONG_STATE", state}
+--          {"SUPERSEDED"} | {"FORGOTTEN"} | {"NO_SUCH_HOLD"} | {"STALE_FENCE", fence} | {"WRONG_STATE", state}
 --
 --@include endings
 --@include guard

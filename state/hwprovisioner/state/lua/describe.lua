@@ -21,12 +21,14 @@
 --
 -- Returns  {"DESCRIBED", revision, now, event, changes}
 --          {"SAME"}  all that was known before
---          {"SUPERSEDED"}
+--          {"SUPERSEDED"} | {"FORGOTTEN"}
 --          {"TAKEN", manager}  another manager, which is not lost, represents a resource of that name, or it is held
 --
 --@include change
-if redis.call('HGET', KEYS[6], 'epoch') ~= ARGV[3] then
-  return {'SUPERSEDED'}
+--@include epoch
+local old = outdated(KEYS[6], ARGV[3])
+if old then
+  return old
 end
 local name = ARGV[4]
 local known = redis.call(

@@ -25,7 +25,7 @@
 -- Returns  {"FAILED", revision, now, event, changes}
 --          {"STALE_HOLDS", ids}  the allocation has these holds
 --          {"EARLY"}  there is time left to accept, or it was accepted
---          {"SUPERSEDED"} | {"NO_SUCH_HOLD"} | {"STALE_FENCE", fence} | {"WRONG_STATE", state}
+--          {"SUPERSEDED"} | {"FORGOTTEN"} | {"NO_SUCH_HOLD"} | {"STALE_FENCE", fence} | {"WRONG_STATE", state}
 --
 --@include endings
 --@include guard

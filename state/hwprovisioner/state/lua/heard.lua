@@ -8,16 +8,18 @@
 -- ARGV[4]  silence limit, ms
 --
 -- Returns  {"HEARD"}
---          {"SUPERSEDED"}
+--          {"SUPERSEDED"} | {"FORGOTTEN"}
 --          {"WRONG_STATE", presence}  it had been given up: it must register anew
 --
 --@include now
-local manager = redis.call('HMGET', KEYS[2], 'epoch', 'presence')
-if manager[1] ~= ARGV[3] then
-  return {'SUPERSEDED'}
+--@include epoch
+local old = outdated(KEYS[2], ARGV[3])
+if old then
+  return old
 end
-if manager[2] ~= 'ONLINE' then
-  return {'WRONG_STATE', manager[2]}
+local presence = redis.call('HGET', KEYS[2], 'presence')
+if presence ~= 'ONLINE' then
+  return {'WRONG_STATE', presence}
 end
 redis.call('ZADD', KEYS[1], now + tonumber(ARGV[4]), 'manager:' .. ARGV[2])
 return {'HEARD'}

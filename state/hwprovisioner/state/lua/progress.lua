@@ -12,7 +12,7 @@
 -- ARGV[5]  one line
 --
 -- Returns  {"NOTED", revision, now, event, changes}
---          {"SUPERSEDED"} | {"NO_SUCH_HOLD"} | {"STALE_FENCE", fence}
+--          {"SUPERSEDED"} | {"FORGOTTEN"} | {"NO_SUCH_HOLD"} | {"STALE_FENCE", fence}
 --
 --@include change
 --@include guard

@@ -15,7 +15,7 @@
 --
 -- Returns  {"READY", revision, now, event, changes}
 --          {"SAME"}  it had been ready before
---          {"SUPERSEDED"} | {"NO_SUCH_HOLD"} | {"STALE_FENCE", fence} | {"WRONG_STATE", state}
+--          {"SUPERSEDED"} | {"FORGOTTEN"} | {"NO_SUCH_HOLD"} | {"STALE_FENCE", fence} | {"WRONG_STATE", state}
 --
 --@include change
 --@include guard

@@ -16,11 +16,13 @@
 --
 -- Returns  {"WITHDRAWN", revision, now, event, changes}
 --          {"SAME"}  that was known before
---          {"SUPERSEDED"} | {"NO_SUCH_RESOURCE"}
+--          {"SUPERSEDED"} | {"FORGOTTEN"} | {"NO_SUCH_RESOURCE"}
 --
 --@include change
-if redis.call('HGET', KEYS[6], 'epoch') ~= ARGV[3] then
-  return {'SUPERSEDED'}
+--@include epoch
+local old = outdated(KEYS[6], ARGV[3])
+if old then
+  return old
 end
 local known = redis.call('HMGET', KEYS[7], 'manager', 'volunteered', 'withdrawn_reason', 'removed', 'holds', 'fence')
 if known[1] ~= ARGV[2] then

@@ -1,10 +1,13 @@
 -- What a manager's message about a hold must pass: the manager's newest registration, a hold of that manager, and the
 -- hold's present fence. An epoch of '' is the lab itself.
+--
+--@include epoch
 
--- Returns nil, or the reply that refuses: {'SUPERSEDED'}, {'NO_SUCH_HOLD'} or {'STALE_FENCE', fence}.
+-- Returns nil, or the reply that refuses: {'SUPERSEDED'}, {'FORGOTTEN'}, {'NO_SUCH_HOLD'} or {'STALE_FENCE', fence}.
 local function refusal(manager_key, epoch, hold_key, fence)
-  if epoch ~= '' and redis.call('HGET', manager_key, 'epoch') ~= epoch then
-    return {'SUPERSEDED'}
+  local old = epoch ~= '' and outdated(manager_key, epoch)
+  if old then
+    return old
   end
   local hold = redis.call('HMGET', hold_key, 'manager', 'fence')
   if not hold[1] or (epoch ~= '' and hold[1] ~= redis.call('HGET', manager_key, 'id')) then
