@@ -223,6 +223,13 @@ class LabModel:
 
     # What managers say about holds.
 
+    def outdated(self, name: str, epoch: int) -> str:
+        """Return why a registration is not the newest, empty if it is."""
+        known = self.managers.get(name)
+        if known is None or known.epoch < epoch:
+            return "FORGOTTEN"
+        return "SUPERSEDED" if known.epoch > epoch else ""
+
     def say(self, event: str, who: str, epoch: int, hold_id: str, fence: int) -> str:
         """Return what a manager is answered; `who` is empty if it is the lab that speaks."""
         hold = self.holds.get(hold_id)

@@ -15,13 +15,6 @@ class WholeLabModel(LabModel):
         self.deadlines[f"manager:{name}"] = self.now + self.limits.silence_ms
         return "REGISTERED"
 
-    def outdated(self, name: str, epoch: int) -> str:
-        """Return why a registration is not the newest, empty if it is."""
-        known = self.managers.get(name)
-        if known is None or known.epoch < epoch:
-            return "FORGOTTEN"
-        return "SUPERSEDED" if known.epoch > epoch else ""
-
     def heard(self, name: str, epoch: int) -> str:
         if outdated := self.outdated(name, epoch):
             return outdated
