@@ -75,6 +75,7 @@ def test_what_is_left_out_has_its_default() -> None:
         ({"cpus": "9" * 200}, ["cpus"]),
         ({"memory": "lots"}, ["memory"]),
         ({"kinds": [1, 99, 0]}, ["kinds[1]", "kinds[2]"]),
+        ({"kinds": [99] * 1_000_000}, ["kinds"]),
         ({"gpus": [{"count": -1}]}, ["gpus[0].count"]),
         ({"gpus": [{"count": 65}]}, ["gpus[0].count"]),
         ({"gpus": [{"count": 2**31 - 1}]}, ["gpus[0].count"]),

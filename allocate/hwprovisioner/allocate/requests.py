@@ -18,6 +18,8 @@ from hwprovisioner.v1 import allocate_service_pb2, allocation_pb2, demand_pb2, r
 MAX_HOSTS = 64
 MAX_CARDS = 64
 MAX_LABELS = 64
+MAX_KINDS = 64
+"""More than there are, since each may be there twice."""
 MAX_PRIORITY = 100
 MIN_REQUEST_ID = 16
 MAX_REQUEST_ID = 128
@@ -132,7 +134,10 @@ def _host(field: str, demand: demand_pb2.HostDemand, violations: Violations) -> 
     )
 
 
-def _kinds(field: str, kinds: Iterable[int], violations: Violations) -> Iterable[str]:
+def _kinds(field: str, kinds: Collection[int], violations: Violations) -> Iterable[str]:
+    if len(kinds) > MAX_KINDS:
+        violations.add(field, f"has {len(kinds):,} kinds, at most {MAX_KINDS} are allowed")
+        return
     for index, kind in enumerate(kinds):
         if kind in KIND_NAMES:
             yield KIND_NAMES[kind]

@@ -92,7 +92,7 @@ class HostDemand(_message.Message):
     """This one resource and no other; empty means any."""
     @_builtins.property
     def kinds(self) -> _containers.RepeatedScalarFieldContainer[_resource_pb2.ResourceKind.ValueType]:
-        """Any of these kinds will do; empty means every kind."""
+        """Any of these kinds will do, at most 64; empty means every kind."""
 
     @_builtins.property
     def gpus(self) -> _containers.RepeatedCompositeFieldContainer[Global___GpuDemand]:
