@@ -28,6 +28,17 @@ def test_text_has_one_line_a_record_with_its_extras() -> None:
 
 
 @pytest.mark.usefixtures("root")
+def test_words_of_others_neither_drive_terminals_nor_forge_records() -> None:
+    stream = io.StringIO()
+    logs.configure(log_format="text", level="info", stream=stream)
+    extra = {"user": "eve\n2026-01-01T00:00:00Z INFO    hwp: all is well"}
+    logging.getLogger("hwp").info("for %s", "\x1b[2Jeve\r", extra=extra)
+    first, second = stream.getvalue().splitlines()
+    assert first.endswith(r"for \x1b[2Jeve\r user=eve")
+    assert second.startswith("  2026")
+
+
+@pytest.mark.usefixtures("root")
 def test_json_has_one_object_a_record_with_its_traceback() -> None:
     stream = io.StringIO()
     logs.configure(log_format="json", level="warning", stream=stream)

@@ -19,7 +19,8 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as text."""
         extras = "".join(f" {name}={value}" for name, value in _extras(record).items())
-        line = f"{_time(record)} {record.levelname:<7} {record.name}: {record.getMessage()}{extras}"
+        said = _harmless(record.getMessage() + extras)
+        line = f"{_time(record)} {record.levelname:<7} {record.name}: {said}"
         return f"{line}\n{trace}" if (trace := _traceback(self, record)) else line
 
 
@@ -51,6 +52,12 @@ def configure(*, log_format: str, level: str, stream: TextIO | None = None) -> N
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+def _harmless(text: str) -> str:
+    """Return a text, words of others in it too, that neither drives terminals nor forges lines."""
+    kept = (each if each.isprintable() or each == "\n" else repr(each)[1:-1] for each in text)
+    return "".join(kept).replace("\n", "\n  ")
 
 
 def _extras(record: logging.LogRecord) -> dict[str, object]:
