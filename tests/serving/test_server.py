@@ -57,6 +57,8 @@ async def fail(how: str, context: Any) -> None:
                 group.create_task(refuse())
         case "break":
             raise RuntimeError("the secret of the house")
+        case "be left":
+            raise ExceptionGroup("a write failed", [grpc.aio.InternalError("no way")])
         case "abort":
             await context.abort(grpc.StatusCode.DATA_LOSS, "as it says")
         case "wait":
@@ -173,6 +175,13 @@ async def test_a_cancelled_call_ends_its_handler_and_is_no_error(
     assert await anext(aiter(call)) is not None
     call.cancel()
     await eventually(lambda: ended == ["wait"])
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+async def test_a_caller_that_left_while_it_was_written_to_is_no_fault(
+    running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    await status_of_get(running, "be left")
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 

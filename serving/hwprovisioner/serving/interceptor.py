@@ -115,6 +115,9 @@ def _drain(generate: Callable[..., Any]) -> Callable[..., Awaitable[None]]:
 def _status_for(method: str, error: Exception) -> Status:
     if (refusal := _refusal_in(error)) is not None:
         return status_of(refusal)
+    if _is_of_the_way(error):
+        _log.info("%s: the caller has gone", method)
+        return internal_error()
     _log.error("%s failed", method, exc_info=error, extra={"method": method})
     return internal_error()
 
@@ -128,6 +131,13 @@ def _refusal_in(error: BaseException) -> Refusal | None:
         inner = [_refusal_in(each) for each in error.exceptions]
         return inner[0] if all(inner) else None
     return error if is_refusal(error) else None
+
+
+def _is_of_the_way(error: BaseException) -> bool:
+    """Say whether a call failed only because what it wrote could not be sent any longer."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_of_the_way(each) for each in error.exceptions)
+    return isinstance(error, grpc.aio.InternalError)
 
 
 def _noting(decode: _Decode) -> _Decode:
