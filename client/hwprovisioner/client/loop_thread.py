@@ -19,7 +19,7 @@ from typing import Generic, TypeVar
 
 from hwprovisioner.client.errors import LabError
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 News = TypeVar("News")

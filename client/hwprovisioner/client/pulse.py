@@ -24,7 +24,7 @@ from hwprovisioner.v1.heartbeat_service_pb2 import (
 if TYPE_CHECKING:
     from hwprovisioner.v1.heartbeat_service_pb2_grpc import HeartbeatServiceAsyncStub
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 # Answers about this lease. Everything else is about the way to it, and is tried again.
 _FINAL = {"PERMISSION_DENIED", "UNAUTHENTICATED", "NOT_FOUND", "INVALID_ARGUMENT", "ABORTED"}
@@ -113,7 +113,7 @@ class Pulse:
             name = NoticeKind.Name(notice.kind) if counts_down else notice.message
             if name not in self._told:
                 self._told.add(name)
-                _LOG.warning("allocation %s: %s", self._lease.allocation_id, notice.message)
+                _log.warning("allocation %s: %s", self._lease.allocation_id, notice.message)
                 self._on_notice(notice)
 
     async def _pause(self, seconds: float) -> None:

@@ -26,7 +26,7 @@ from hwprovisioner.client.updates import Phase
 from hwprovisioner.v1 import allocate_service_pb2 as pb
 from hwprovisioner.v1.allocation_pb2 import Allocation
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 LostCallback = Callable[[LeaseLost], None]
 
@@ -127,7 +127,7 @@ class Session:
                         self._take(event)
         except LabError as error:
             # Once the hosts are in use this alone ends nothing: heartbeats tell what is so.
-            _LOG.info(
+            _log.info(
                 "allocation %s is no longer followed: %s", self._teller.news.allocation_id, error
             )
             self._end_wait(error)
@@ -245,14 +245,14 @@ class Session:
         self._over.set()
         if self._closing or self._granted.cancelled() or self._granted.exception():
             return
-        _LOG.warning("%s", loss)
+        _log.warning("%s", loss)
         for callback in self._lost_callbacks:
             call(callback, loss)
 
     async def _close(self) -> None:
         try:
             if why := await self._give_back():
-                _LOG.warning(
+                _log.warning(
                     "allocation %s was not given back and ends when its lease does: %s",
                     self._teller.news.allocation_id or self._request.request_id,
                     why,
@@ -295,7 +295,7 @@ class Session:
         try:
             await work
         except Exception as error:
-            _LOG.exception("a task of allocation %s died", self._teller.news.allocation_id)
+            _log.exception("a task of allocation %s died", self._teller.news.allocation_id)
             self._end_wait(error)
             if self._lease:
                 self._lose(self._lease.end("SDK_FAULT", repr(error)))

@@ -11,7 +11,7 @@ from hwprovisioner.client.clock import Time
 from hwprovisioner.client.updates import Phase, Update
 from hwprovisioner.v1.heartbeat_service_pb2 import Notice
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 UpdateCallback = Callable[[Update], None]
 NoticeCallback = Callable[[Notice], None]
@@ -90,4 +90,4 @@ def call(callback: Callable[[Told], None], told: Told) -> None:
     try:
         callback(told)
     except Exception:
-        _LOG.exception("a callback failed")
+        _log.exception("a callback failed")

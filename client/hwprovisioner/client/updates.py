@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from hwprovisioner.client.durations import show
+from hwprovisioner.client.printable import printable
 
 
 class Phase(StrEnum):
@@ -43,7 +44,7 @@ class Update:
     @property
     def line(self) -> str:
         """The update as one line, without the time waited."""
-        because = f": {self.message}" if self.message else ""
+        because = f": {printable(self.message)}" if self.message else ""
         match self.phase:
             case Phase.QUEUED:
                 return f"queued at place {self.place}{because}"

@@ -30,7 +30,7 @@ from hwprovisioner.resourcemanager.represented import Represented
 from hwprovisioner.resourcemanager.worker import Send, Worker
 from hwprovisioner.v1 import manager_stream_pb2 as stream
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class Agent:
@@ -74,7 +74,7 @@ class Agent:
             async with asyncio.timeout(within_s):
                 await asyncio.gather(*waits)
         except TimeoutError:
-            log.info("some resources have not answered yet; they are volunteered when they do")
+            _log.info("some resources have not answered yet; they are volunteered when they do")
 
     # The stream.
 
@@ -117,7 +117,7 @@ class Agent:
             case "registered" | "ping":
                 pass  # the link's own
             case event:
-                log.warning("the lab said something that cannot be understood: %s", event)
+                _log.warning("the lab said something that cannot be understood: %s", event)
 
     def withdraw_all(self) -> None:
         """Say that nothing is to be had from here any more, and take nothing on."""
@@ -155,7 +155,7 @@ class Agent:
             case TurnDown() as answer:
                 self._turn_down(hold, answer)
             case Ignore():
-                log.info("an old offer of hold %s, which has ended, is ignored", hold.id)
+                _log.info("an old offer of hold %s, which has ended, is ignored", hold.id)
 
     def _refusal(self, hold: Hold, represented: Represented | None) -> str:
         """Return why an offer cannot even be thought about; empty if it can."""
@@ -166,7 +166,7 @@ class Agent:
         return "" if represented.can_be_lent else represented.excuse
 
     def _turn_down(self, hold: Hold, answer: TurnDown) -> None:
-        log.info("hold %s on %s is declined: %s", hold.id, hold.resource, answer.reason)
+        _log.info("hold %s on %s is declined: %s", hold.id, hold.resource, answer.reason)
         self._send(codec.decline(hold, answer.reason, answer.retry_s))
 
     def _take(self, hold: Hold) -> None:
@@ -175,10 +175,10 @@ class Agent:
         try:
             self._journal.put(Held(hold))
         except OSError as error:
-            log.error("journal: %s; hold %s is declined", error, hold.id)
+            _log.error("journal: %s; hold %s is declined", error, hold.id)
             self._turn_down(hold, TurnDown(f"the manager cannot write its journal: {error}"))
             return
-        log.info("hold %s on %s is accepted, for %s", hold.id, hold.resource, hold.user or "?")
+        _log.info("hold %s on %s is accepted, for %s", hold.id, hold.resource, hold.user or "?")
         self._worker.tell(hold.id)
         self._worker.start(hold.id, represented)
 
@@ -190,11 +190,11 @@ class Agent:
             # is right for both.
             held = Held(Hold(hold_id, release.resource, fence), Phase.CLEANING)
         elif fence < held.hold.fence:
-            log.info("an old release of hold %s is ignored", hold_id)
+            _log.info("an old release of hold %s is ignored", hold_id)
             return
         else:
             held = held.released(fence)
-        log.info("hold %s on %s has ended: %s", hold_id, held.hold.resource, release.reason)
+        _log.info("hold %s on %s has ended: %s", hold_id, held.hold.resource, release.reason)
         self._worker.become(held)
         self._clean(held)
 
@@ -204,7 +204,7 @@ class Agent:
         if not held.is_live:
             self._worker.tell(held.hold.id)
         elif represented is None:
-            log.warning(
+            _log.warning(
                 "hold %s cannot be cleaned: %s is not in the resources file; put it back there",
                 held.hold.id,
                 held.hold.resource,
@@ -216,7 +216,7 @@ class Agent:
 
     def _refused(self, refused: stream.Refused) -> None:
         about = refused.hold_id or refused.resource or "?"
-        log.warning("the lab refused: %s (%s, %s)", refused.message, refused.reason, about)
+        _log.warning("the lab refused: %s (%s, %s)", refused.message, refused.reason, about)
         held = self._journal.holds.get(refused.hold_id)
         if refused.reason != "NO_SUCH_HOLD" or held is None:
             return

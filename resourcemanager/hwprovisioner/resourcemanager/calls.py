@@ -11,7 +11,7 @@ from hwprovisioner.resourcemanager.driver import Driver, Report
 from hwprovisioner.resourcemanager.errors import DriverError
 from hwprovisioner.resourcemanager.model import Connection, Facts, Hold
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -98,7 +98,7 @@ async def _checked(
     except asyncio.CancelledError:
         raise DriverError(f"{action}: the driver gave itself up") from None
     except Exception as error:
-        log.exception("driver %s failed at %s", driver.resource.driver, action)
+        _log.exception("driver %s failed at %s", driver.resource.driver, action)
         raise DriverError(f"{action}: {type(error).__name__}: {error}") from error
     if not isinstance(result, answer):
         wanted = answer.__name__
@@ -113,7 +113,7 @@ async def _leave(task: asyncio.Task[Any]) -> None:
         await asyncio.wait([task], timeout=LEAVE_LIMIT_S)
     finally:
         if not task.done():
-            log.error("%s ignores its cancellation and is left to itself", task.get_name())
+            _log.error("%s ignores its cancellation and is left to itself", task.get_name())
             _abandoned.add(task)
             task.add_done_callback(_abandoned.discard)
         elif not task.cancelled():

@@ -14,7 +14,7 @@ from hwprovisioner.resourcemanager.journal import Journal
 from hwprovisioner.resourcemanager.model import Connection, Hold, Resource
 from hwprovisioner.resourcemanager.represented import Represented
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 #: Each may be a process or a connection, and there may be 10,000 resources. No hold waits for it.
 CHECKS_AT_ONCE = 64
@@ -102,7 +102,7 @@ class Fleet:
             if not self._is_held(represented.name):
                 self._replace(resource)
                 return
-            log.info("resource %s changes once what holds it has ended", resource.name)
+            _log.info("resource %s changes once what holds it has ended", resource.name)
             represented.successor = resource
         if represented.can_be_lent != was_lent:
             self._changed(represented)
@@ -130,7 +130,7 @@ class Fleet:
         try:
             return self._load(resource.driver)(resource)
         except Exception as error:  # one resource's driver must not take the others down
-            log.exception("driver %s cannot serve resource %s", resource.driver, resource.name)
+            _log.exception("driver %s cannot serve resource %s", resource.driver, resource.name)
             return _Broken(resource, f"{type(error).__name__}: {error}")
 
     def _is_held(self, name: str) -> bool:

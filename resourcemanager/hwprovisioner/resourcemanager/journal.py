@@ -30,7 +30,7 @@ from hwprovisioner.resourcemanager.records import (
     encode,
 )
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 #: How many cleaned holds are remembered, so that a repeated release is answered without cleaning
 #: again.
@@ -171,7 +171,7 @@ class Journal:
             try:
                 self._rewrite()
             except OSError as error:
-                log.warning("%s could not be rewritten, so it grows: %s", self._path, error)
+                _log.warning("%s could not be rewritten, so it grows: %s", self._path, error)
 
     def _apply(self, record: Record) -> None:
         match record:
@@ -220,7 +220,7 @@ class Journal:
             if bad:
                 aside = self._path.with_name(f"{self._path.name}.damaged")
                 aside.write_bytes(b"".join(lines))
-                log.error("%s: %d lines cannot be read; kept in %s", self._path, bad, aside)
+                _log.error("%s: %d lines cannot be read; kept in %s", self._path, bad, aside)
 
     def _rewrite(self) -> None:
         """Write what is needed to a new file and put it in the place of the old one."""

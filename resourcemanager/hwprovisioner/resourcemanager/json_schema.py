@@ -9,7 +9,7 @@ from hwprovisioner.resourcemanager.errors import DriverNotUsable
 from hwprovisioner.resourcemanager.loading import known_drivers, load_driver
 from hwprovisioner.resourcemanager.schema import FileSection
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 def json_schema() -> dict[str, Any]:
@@ -36,7 +36,7 @@ def _options() -> dict[str, dict[str, Any]]:
                 ref_template=f"#/$defs/{name}.{{model}}"
             )
         except DriverNotUsable as error:
-            log.warning("%s; its options are not in the schema", error)
+            _log.warning("%s; its options are not in the schema", error)
     return found
 
 

@@ -19,7 +19,7 @@ from hwprovisioner.resourcemanager.refusals import final_refusal, words
 from hwprovisioner.v1 import allocate_service_pb2_grpc as services
 from hwprovisioner.v1 import manager_stream_pb2 as stream
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 #: How long the lab may take to answer a registration.
 REGISTER_LIMIT_S = 20.0
@@ -76,7 +76,7 @@ class Link:
                     return
                 self._tries += 1
                 delay_s = self._backoff.delay_s(self._tries)
-                log.warning("%s: %s; next try in %.1f s", self._target, trouble, delay_s)
+                _log.warning("%s: %s; next try in %.1f s", self._target, trouble, delay_s)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(delay_s):
                         await self._stopping.wait()
@@ -148,7 +148,7 @@ class Link:
                 return None
             if message.HasField("registered"):
                 registered = message.registered
-                log.info("registered as %s, epoch %d", self._agent.manager_id, registered.epoch)
+                _log.info("registered as %s, epoch %d", self._agent.manager_id, registered.epoch)
                 silence_s = registered.silence_limit.ToMilliseconds() / 1000
                 return max(1.0, silence_s) if silence_s else 60.0
 

@@ -15,7 +15,7 @@ from watchfiles import awatch
 from hwprovisioner.resourcemanager.config import Config, read_config
 from hwprovisioner.resourcemanager.errors import ConfigError
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 # Its INFO says that something changed; what came of it is said here.
 logging.getLogger("watchfiles").setLevel(logging.WARNING)
@@ -59,15 +59,15 @@ class Reloader:
         try:
             config = await asyncio.to_thread(read_config, self._file)
         except ConfigError as error:
-            log.error("the changed resources file is not used, the one before stays:\n%s", error)
+            _log.error("the changed resources file is not used, the one before stays:\n%s", error)
             return
         if config == self._taken:
-            log.info("%s: read again, nothing is different", self._file)
+            _log.info("%s: read again, nothing is different", self._file)
             return
         if config.manager_id != self._taken.manager_id:
-            log.warning("manager.id in %s takes effect at the next start", self._file)
+            _log.warning("manager.id in %s takes effect at the next start", self._file)
         self._taken = config
-        log.info("%s: %d resources are represented now", self._file, len(config.resources))
+        _log.info("%s: %d resources are represented now", self._file, len(config.resources))
         self._take(config)
 
 
@@ -87,7 +87,7 @@ async def _changes(file: Path) -> AsyncIterator[None]:
         ):
             yield
     except (OSError, RuntimeError) as error:
-        log.warning("%s cannot be watched (%s); send SIGHUP after a change", file, error)
+        _log.warning("%s cannot be watched (%s); send SIGHUP after a change", file, error)
         await asyncio.Event().wait()
 
 

@@ -16,7 +16,7 @@ from hwprovisioner.resourcemanager.errors import DriverError
 from hwprovisioner.resourcemanager.model import Facts, Resource
 from hwprovisioner.v1 import resource_pb2 as pb
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class Represented:
@@ -113,4 +113,4 @@ class Represented:
         try:
             self.facts = await calls.describe(self.driver)
         except DriverError as error:
-            log.warning("resource %s: %s; only what the file says is known", self.name, error)
+            _log.warning("resource %s: %s; only what the file says is known", self.name, error)

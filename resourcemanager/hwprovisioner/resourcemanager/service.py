@@ -15,7 +15,7 @@ from hwprovisioner.resourcemanager.reload import Reloader
 from hwprovisioner.resourcemanager.settings import Settings
 from hwprovisioner.serving import Readiness, bind, build_server, serve
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 #: A first registration waits so long for resources that do not answer; it is better complete than
 #: at once.
@@ -40,7 +40,7 @@ async def run_manager(settings: Settings, stopping: asyncio.Event) -> None:
     server = build_server([], readiness)
     port = bind(server, settings.serving.bind, settings.port, setting="HWP_MANAGER_PORT")
     journal = Journal.open(settings.journal_for(manager_id))
-    log.info(
+    _log.info(
         "resource manager %s: %d resources, lab at %s, health on port %d, %d holds in the journal",
         manager_id,
         len(config.resources),

@@ -15,7 +15,7 @@ from hwprovisioner.resourcemanager.progress import Progress
 from hwprovisioner.resourcemanager.represented import Represented
 from hwprovisioner.v1 import manager_stream_pb2 as stream
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 Send = Callable[[stream.SubscribeRequest], None]
 
@@ -83,11 +83,11 @@ class Worker:
         except (DriverError, OSError) as error:
             progress.close()
             words = str(error) if isinstance(error, DriverError) else f"journal: {error}"
-            log.warning("hold %s on %s failed: %s", hold_id, hold.resource, words)
+            _log.warning("hold %s on %s failed: %s", hold_id, hold.resource, words)
             self.become(self._journal.holds[hold_id].failed(words))
         else:
             progress.close()
-            log.info("hold %s on %s is ready", hold_id, hold.resource)
+            _log.info("hold %s on %s is ready", hold_id, hold.resource)
             self.become(self._journal.holds[hold_id].prepared(connection))
         self.tell(hold_id)
 
@@ -109,11 +109,11 @@ class Worker:
                 tries += 1
                 delay_s = self._backoff.delay_s(tries)
                 words = f"{error}; try {tries + 1} in {delay_s:.1f} s"
-                log.warning("hold %s on %s is not clean: %s", hold_id, hold.resource, words)
+                _log.warning("hold %s on %s is not clean: %s", hold_id, hold.resource, words)
                 progress.report(f"not clean: {words}")
                 await asyncio.sleep(delay_s)
         progress.close()
-        log.info("hold %s on %s is cleaned", hold_id, hold.resource)
+        _log.info("hold %s on %s is cleaned", hold_id, hold.resource)
         self.become(self._journal.holds[hold_id].cleaned())
         self._on_cleaned(represented)
         self.tell(hold_id)
@@ -126,7 +126,7 @@ class Worker:
         try:
             self._journal.put(held)
         except OSError as error:
-            log.error("journal: %s; hold %s is kept in memory only", error, held.hold.id)
+            _log.error("journal: %s; hold %s is kept in memory only", error, held.hold.id)
             self._journal.assume(held)
 
     def tell(self, hold_id: str) -> None:

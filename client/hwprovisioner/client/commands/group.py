@@ -12,6 +12,7 @@ import click
 
 from hwprovisioner.client.commands.exit_codes import ExitCode, code_for
 from hwprovisioner.client.errors import LabError
+from hwprovisioner.client.printable import printable
 
 ENTRY_POINTS = "hwprovisioner.commands"
 
@@ -76,9 +77,10 @@ def _explain(error: Exception) -> int:
     return ExitCode.ERROR
 
 
-def _say(line: str) -> None:
+def _say(text: str) -> None:
+    lines = (printable(line) for line in text.split("\n"))
     try:
-        click.echo(line, err=True)
+        click.echo("\n".join(lines), err=True)
     except OSError:
         pass
 

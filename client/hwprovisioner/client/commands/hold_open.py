@@ -11,6 +11,7 @@ import click
 from hwprovisioner.client.commands.lab_options import LabOptions
 from hwprovisioner.client.commands.own_allocations import OwnAllocations
 from hwprovisioner.client.commands.waiting import WaitingLine
+from hwprovisioner.client.printable import printable
 
 if TYPE_CHECKING:
     from hwprovisioner.client.allocating import AsyncHardware
@@ -36,7 +37,7 @@ async def hardware(
 
     def notice(said: Notice) -> None:
         if not options.quiet:
-            click.echo(f"notice: {said.message}", err=True)
+            click.echo(f"notice: {printable(said.message)}", err=True)
 
     with WaitingLine(quiet=options.quiet) as line:
         allocating = lab.allocate(

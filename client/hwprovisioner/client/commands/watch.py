@@ -8,6 +8,7 @@ import click
 
 from hwprovisioner.client.commands.completing import complete_allocations
 from hwprovisioner.client.commands.lab_options import LabOptions, run, with_lab
+from hwprovisioner.client.printable import printable
 
 if TYPE_CHECKING:
     from hwprovisioner.v1.allocate_service_pb2 import AllocationUpdate, WatchLabResponse
@@ -51,7 +52,7 @@ async def _lab(options: LabOptions, after_revision: int, output: str) -> None:
             if output == "json":
                 render.show(render.as_data(change), "lines")
             else:
-                click.echo(change_line(change))
+                click.echo(printable(change_line(change)))
 
 
 async def _allocation(
@@ -66,7 +67,7 @@ async def _allocation(
             if output == "json":
                 render.show(render.as_data(update), "lines")
             else:
-                click.echo(update_line(update))
+                click.echo(printable(update_line(update)))
 
 
 def change_line(change: WatchLabResponse) -> str:
