@@ -16,6 +16,7 @@ from hwprovisioner.client.cli import main
 from hwprovisioner.client.commands import exit_codes
 from hwprovisioner.client.commands.exit_codes import ExitCode
 from hwprovisioner.client.commands.own_allocations import OwnAllocations
+from hwprovisioner.client.updates import Phase, Update
 from hwprovisioner.v1 import allocate_service_pb2 as pb
 from hwprovisioner.v1.allocation_pb2 import Allocation, AllocationState
 from hwprovisioner.v1.resource_pb2 import AdminState, Connection, Presence
@@ -432,6 +433,16 @@ def test_changes_are_told_one_on_a_line(hwp: Hwp, thread: CliLabInThread, form: 
         assert line.startswith("5 ")
         assert "grant: allocation a-1 ready" in line
         assert "resource alpha free" in line
+
+
+def test_words_of_others_do_not_drive_the_terminal(hwp: Hwp, thread: CliLabInThread) -> None:
+    gone = Refusal(Code.OUT_OF_RANGE, "for\x1b[2Jgotten", "REVISION_FORGOTTEN")
+    thread.lab.changes = [pb.WatchLabResponse(revision=5, event="gra\x1b[2J\r\nnt"), gone]
+    result = hwp("watch")
+    assert result.stdout == "5 00:00:00Z gra [2J  nt\n"
+    assert "\x1b" not in result.stderr
+    waiting = Update(Phase.PREPARING, "a-1", 0.0, host="db", message="50 %\x1b[2J\r\n")
+    assert waiting.line == "preparing db: 50 % [2J"
 
 
 @pytest.mark.parametrize("form", ["lines", "json"])

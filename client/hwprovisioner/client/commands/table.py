@@ -7,6 +7,8 @@ import sys
 import unicodedata
 from collections.abc import Sequence
 
+from hwprovisioner.client.printable import printable
+
 _GAP = "  "
 
 
@@ -35,8 +37,7 @@ def terminal_width() -> int | None:
 
 
 def _cell(cell: str) -> str:
-    # What others have written (reasons, command lines) must not break lines or drive terminals.
-    return "".join(each if each.isprintable() else " " for each in cell).strip() or "-"
+    return printable(cell).strip() or "-"
 
 
 def _width(text: str) -> int:
