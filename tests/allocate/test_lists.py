@@ -4,6 +4,9 @@ from typing import Any
 
 import pytest
 
+from hwprovisioner.heartbeat.beats import Alive, Beat, BeatWriter
+from hwprovisioner.state.keys import Keys
+from hwprovisioner.state.link import Link
 from hwprovisioner.v1 import allocate_service_pb2 as pb
 from hwprovisioner.v1 import resource_pb2
 from hwprovisioner.v1.allocation_pb2 import (
@@ -149,7 +152,7 @@ async def test_a_resource_that_is_not_there_is_not_found(service: Running, name:
 
 
 async def test_a_drained_resource_keeps_its_holder_then_goes_into_maintenance(
-    service: Running,
+    service: Running, redis_url: str
 ) -> None:
     async with manager(service.stub, "m", [machine("a")]), asking(service.stub) as holder:
         await holder.until("ready")
@@ -157,6 +160,10 @@ async def test_a_drained_resource_keeps_its_holder_then_goes_into_maintenance(
         drained = (await service.stub.DrainResource(drain)).resource
         assert drained.admin_state == resource_pb2.ADMIN_STATE_DRAINING
         assert drained.reason == "draining: new disk (by eve)"
+        async with Link(redis_url) as link:
+            [told] = await BeatWriter(link, Keys()).write([Beat(holder.id, holder.token)])
+        assert isinstance(told, Alive)
+        assert told.draining == ("a",)
         async with asking(service.stub) as waiting:
             assert "1 draining: new disk (by eve)" in waiting.updates[0].queued.reason
             await holder.release()

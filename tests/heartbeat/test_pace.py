@@ -29,3 +29,9 @@ def test_the_end_of_the_maximum_duration_is_announced_when_it_is_near(
     notices = notices_for(Alive(ttl_ms, ttl_ms, "READY", left_ms))
     assert [notice.kind for notice in notices] == [pb.NOTICE_KIND_MAX_DURATION_NEAR] * near
     assert [notice.remaining.ToMilliseconds() for notice in notices] == [left_ms] * near
+
+
+def test_each_resource_that_is_being_drained_is_named() -> None:
+    notices = notices_for(Alive(30_000, 30_000, "READY", None, draining=("a", "b")))
+    assert [notice.kind for notice in notices] == [pb.NOTICE_KIND_DRAINING] * 2
+    assert [notice.message.split()[0] for notice in notices] == ["a", "b"]

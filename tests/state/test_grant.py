@@ -47,20 +47,20 @@ async def lose(lab: StateLab, who: Speaker) -> None:
 
 
 async def suspect(lab: StateLab, who: Speaker) -> None:
-    await lab.managers.turn("t", "health", "suspect", "noise", now_ms=NOW)
+    await lab.turn("t", "health", "suspect", "noise", now_ms=NOW)
 
 
 async def quarantine(lab: StateLab, who: Speaker) -> None:
-    await lab.managers.turn("t", "health", "quarantine", "smoke", now_ms=NOW)
+    await lab.turn("t", "health", "quarantine", "smoke", now_ms=NOW)
 
 
 async def drain(lab: StateLab, who: Speaker) -> None:
     await occupy(lab, lab.planned("t"))
-    await lab.managers.turn("t", "admin", "drain", "upgrade", now_ms=NOW)
+    await lab.turn("t", "admin", "drain", "upgrade", now_ms=NOW)
 
 
 async def maintain(lab: StateLab, who: Speaker) -> None:
-    await lab.managers.turn("t", "admin", "drain", "upgrade", now_ms=NOW)
+    await lab.turn("t", "admin", "drain", "upgrade", now_ms=NOW)
 
 
 async def rest(lab: StateLab, who: Speaker) -> None:

@@ -1,9 +1,11 @@
 """Resources: descriptions, health and admin state, from the tables."""
 
+from dataclasses import replace
 from enum import StrEnum
 
 import pytest
 
+from hwprovisioner.heartbeat.beats import Alive
 from hwprovisioner.state import errors
 from hwprovisioner.state.managers import Speaker
 from hwprovisioner.state.tables import (
@@ -48,7 +50,7 @@ async def resource_at(lab: StateLab, axis: str, state: StrEnum, *, held: bool) -
         Admin.MAINTENANCE: "drain",
     }
     if event := into.get(state):
-        await lab.managers.turn("r", axis, event, "test", now_ms=NOW)
+        await lab.turn("r", axis, event, "test", now_ms=NOW)
     if state is Admin.MAINTENANCE and held:
         await lab.link.call("HSET", lab.keys.resource("r"), "admin", state)
 
@@ -59,7 +61,7 @@ async def test_an_axis_turns_as_its_table_says_or_nothing_changes(
 ) -> None:
     await resource_at(lab, axis, state, held=held)
     target = TABLES[axis][state].get(event)
-    turning = lab.managers.turn("r", axis, event, "because", now_ms=NOW)
+    turning = lab.turn("r", axis, event, "because", now_ms=NOW)
     if target is None or event is AdminEvent.DRAINED:
         # That nothing holds it any longer is for the lab to find out.
         await refused(lab, turning, errors.WrongState)
@@ -74,7 +76,7 @@ async def test_an_axis_turns_as_its_table_says_or_nothing_changes(
 
 @pytest.mark.parametrize("axis", ["health", "admin"])
 async def test_what_does_not_exist_does_not_turn(lab: StateLab, axis: str) -> None:
-    turning = lab.managers.turn("r", axis, "drain", "because", now_ms=NOW)
+    turning = lab.turn("r", axis, "drain", "because", now_ms=NOW)
     await refused(lab, turning, errors.NoSuchResource)
 
 
@@ -87,6 +89,38 @@ async def test_a_draining_resource_is_in_maintenance_once_its_last_hold_is_clean
     assert admin_of(lab) is Admin.DRAINING
     await lab.holds.cleaned(Speaker("m", 1), "r.1", 2, now_ms=NOW)
     assert admin_of(lab) is Admin.MAINTENANCE
+
+
+async def test_who_holds_a_draining_resource_is_told_so_with_each_heartbeat(lab: StateLab) -> None:
+    await resource_at(lab, "admin", Admin.DRAINING, held=True)
+    told = await lab.beat("a")
+    assert isinstance(told, Alive)
+    assert told.draining == ("r",)
+    await lab.turn("r", "admin", "enable")
+    told = await lab.beat("a")
+    assert isinstance(told, Alive)
+    assert told.draining == ()
+
+
+async def test_a_request_that_is_sent_back_no_longer_hears_of_the_resource_it_had(
+    lab: StateLab,
+) -> None:
+    await resource_at(lab, "admin", Admin.DRAINING, held=True)
+    hold = lab.view.holds["r.1"]
+    await lab.holds.fail(Speaker("m", 1), hold, hold.fence, ["r.1"], "smoke", now_ms=NOW)
+    told = await lab.beat("a")
+    assert isinstance(told, Alive)
+    assert told.draining == ()
+
+
+async def test_turning_a_resource_that_others_may_hold_by_now_changes_nothing(
+    lab: StateLab,
+) -> None:
+    await resource_at(lab, "admin", Admin.ENABLED, held=True)
+    known = replace(lab.view.resources["r"], fence=0)
+    turning = lab.managers.turn(known, "admin", "drain", "because", now_ms=NOW)
+    assert await unchanged(lab, turning) is None
+    assert lab.reply == ["STALE_FENCE", "1"]
 
 
 @pytest.mark.parametrize("change", [{"spec": '{"a":1}'}, {"volunteered": False}, {}])

@@ -238,7 +238,7 @@ class ManagedMachine(RuleBasedStateMachine):
     def turn(self, name: str, event: HealthEvent | AdminEvent) -> None:
         axis = "health" if isinstance(event, HealthEvent) else "admin"
         word = self.model.turn(name, axis, event)
-        self.expect(word, self.lab.managers.turn(name, axis, event, "", now_ms=self.now))
+        self.expect(word, self.lab.turn(name, axis, event, "", now_ms=self.now))
 
     @rule(again=flags)
     def elect(self, again: bool) -> None:

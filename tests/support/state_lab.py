@@ -15,7 +15,7 @@ from hwprovisioner.state.link import Link
 from hwprovisioner.state.managers import Managers, Speaker
 from hwprovisioner.state.model import Allocation, Hold, Resource
 from hwprovisioner.state.scripts import Script
-from hwprovisioner.state.tables import Presence
+from hwprovisioner.state.tables import HoldState, Presence
 from hwprovisioner.state.transitions import Commit, Limits
 from hwprovisioner.state.view import View
 from support.lua_header import header_of
@@ -143,6 +143,15 @@ class StateLab:
             now_ms=NOW,
         )
         return self.view.resources[name]
+
+    async def turn(
+        self, name: str, axis: str, event: str, why: str = "", *, now_ms: int = NOW
+    ) -> int | None:
+        """Turn a resource as the view knows it, marking those that hold it."""
+        resource = self.view.resources.get(name) or Resource(name=name)
+        holds = [self.view.holds[hold] for hold in resource.holds]
+        live = sorted({h.allocation for h in holds if h.state is not HoldState.CLEANING})
+        return await self.managers.turn(resource, axis, event, why, live, now_ms=now_ms)
 
     async def elect(self, replica: str = SCHEDULER, now_ms: int = NOW) -> int:
         election = await self.care.elect(replica, 60_000, now_ms=now_ms)

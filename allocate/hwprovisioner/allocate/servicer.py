@@ -22,11 +22,11 @@ from hwprovisioner.allocate.updates import Updates
 from hwprovisioner.allocate.violations import Violations
 from hwprovisioner.serving import Refused, bad_request
 from hwprovisioner.state.allocations import Allocations
-from hwprovisioner.state.errors import NoSuchAllocation
+from hwprovisioner.state.errors import NoSuchAllocation, NoSuchResource
 from hwprovisioner.state.managers import Managers
 from hwprovisioner.state.model import Allocation
 from hwprovisioner.state.reading import Reader
-from hwprovisioner.state.tables import AdminEvent
+from hwprovisioner.state.tables import AdminEvent, HoldState
 from hwprovisioner.state.view import Change, View
 from hwprovisioner.v1 import allocate_service_pb2 as pb
 from hwprovisioner.v1 import allocate_service_pb2_grpc as pb_grpc
@@ -270,8 +270,19 @@ class AllocateServicer(pb_grpc.AllocateServiceServicer):
         violations.check()
         await self._parts.freshness.check()
         why = " ".join(word for word in (reason, operator and f"(by {operator})") if word)
-        revision = await self._parts.managers.turn(name, "admin", event, why)
+        while (revision := await self._turn_as_seen(name, event, why)) is None:
+            await self._parts.freshness.catch_up()
         await self._parts.view.reached(revision)
+
+    async def _turn_as_seen(self, name: str, event: AdminEvent, why: str) -> int | None:
+        """Turn a resource, and mark those that hold it as far as the view knows them."""
+        view = self._parts.view
+        resource = view.resources.get(name)
+        if resource is None:
+            raise NoSuchResource(name)
+        holds = (view.holds[hold] for hold in resource.holds if hold in view.holds)
+        live = {hold.allocation for hold in holds if hold.state is not HoldState.CLEANING}
+        return await self._parts.managers.turn(resource, "admin", event, why, sorted(live))
 
 
 def _check_id(allocation_id: str) -> None:

@@ -27,6 +27,8 @@ class Alive:
     """QUEUED, PREPARING or READY."""
     max_left_ms: int | None
     """What is left of the maximum duration; None if it has none, or none yet."""
+    draining: tuple[str, ...] = ()
+    """Those of its resources that are being drained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +85,10 @@ class BeatWriter:
 
 def _outcome(reply: object) -> Outcome:
     match reply:
-        case ["BEAT", int(remaining_ms), int(ttl_ms), str(state), int(max_left_ms)]:
+        case ["BEAT", int(remaining_ms), int(ttl_ms), str(state), int(max_left_ms), str(names)]:
             left_ms = None if max_left_ms < 0 else max_left_ms
-            return Alive(remaining_ms, ttl_ms, state, left_ms)
+            draining = tuple(names.split(",")) if names else ()
+            return Alive(remaining_ms, ttl_ms, state, left_ms, draining)
         case ["ENDED", str(reason), str(detail)]:
             return Over(reason, detail)
         case ["WRONG_TOKEN"]:

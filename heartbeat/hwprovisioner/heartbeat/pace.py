@@ -20,12 +20,19 @@ def next_delay_ms(ttl_ms: int, chance: Callable[[], float]) -> int:
 
 def notices_for(alive: Alive) -> list[heartbeat_service_pb2.Notice]:
     """Return what the holder should know."""
+    notices = [
+        heartbeat_service_pb2.Notice(
+            kind=heartbeat_service_pb2.NOTICE_KIND_DRAINING,
+            message=f"{name} is being taken out of service: finish soon",
+        )
+        for name in alive.draining
+    ]
     left_ms = alive.max_left_ms
-    if left_ms is None or left_ms >= max(2 * alive.ttl_ms, NEAR_MS):
-        return []
-    notice = heartbeat_service_pb2.Notice(
-        kind=heartbeat_service_pb2.NOTICE_KIND_MAX_DURATION_NEAR,
-        message=f"the maximum duration is over in {left_ms / 1000:.0f} s: finish by then",
-    )
-    notice.remaining.FromMilliseconds(left_ms)
-    return [notice]
+    if left_ms is not None and left_ms < max(2 * alive.ttl_ms, NEAR_MS):
+        near = heartbeat_service_pb2.Notice(
+            kind=heartbeat_service_pb2.NOTICE_KIND_MAX_DURATION_NEAR,
+            message=f"the maximum duration is over in {left_ms / 1000:.0f} s: finish by then",
+        )
+        near.remaining.FromMilliseconds(left_ms)
+        notices.append(near)
+    return notices

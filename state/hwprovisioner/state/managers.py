@@ -1,9 +1,11 @@
 """What managers say about themselves and their resources, and what becomes of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hwprovisioner.state import errors
 from hwprovisioner.state.keys import Kind
+from hwprovisioner.state.model import Resource
 from hwprovisioner.state.tables import PresenceEvent
 from hwprovisioner.state.transitions import Core, Reply, unexpected
 
@@ -134,19 +136,41 @@ class Managers(Core):
         await self.run("settle", keys, (manager_id,), now_ms)
 
     async def turn(
-        self, name: str, axis: str, event: str, why: str, *, now_ms: int | None = None
-    ) -> int:
-        """Move a resource along its `health` or `admin` axis. Returns the revision.
+        self,
+        resource: Resource,
+        axis: str,
+        event: str,
+        why: str,
+        allocations: Sequence[str] = (),
+        *,
+        now_ms: int | None = None,
+    ) -> int | None:
+        """Move a resource along its `health` or `admin` axis.
+
+        Args:
+            resource: as the caller knows it.
+            axis: `health` or `admin`.
+            event: one of its table.
+            why: for people to read.
+            allocations: the ids of those that hold it.
+            now_ms: for tests.
+
+        Returns:
+            The revision, or None if other allocations may hold it by now: look again.
 
         Raises:
             NoSuchResource: there is none of that name.
             WrongState: the axis has no such transition.
         """
-        keys = (self.keys.resource(name),)
-        reply = await self.change("turn", keys, (name, axis, event, why), now_ms)
+        name = resource.name
+        keys = (self.keys.resource(name), *map(self.keys.allocation, allocations))
+        args = (name, axis, event, why, resource.fence, *allocations)
+        reply = await self.change("turn", keys, args, now_ms)
         match reply:
             case ["TURNED", int(revision), *_]:
                 return revision
+            case ["STALE_FENCE", _]:
+                return None
             case ["NO_SUCH_RESOURCE"]:
                 raise errors.NoSuchResource(name)
             case ["WRONG_STATE", state]:

@@ -103,6 +103,8 @@ class Allocation(Record):
     """What its lease had left when it was queued, granted or became ready, whichever was last."""
     holds: tuple[str, ...] = ()
     """Its holds that are not over."""
+    draining: tuple[str, ...] = ()
+    """Those of its resources that are being drained."""
     pending: int = 0
     """How many of them are not ready."""
     excluded: tuple[str, ...] = ()

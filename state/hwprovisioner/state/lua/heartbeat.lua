@@ -9,14 +9,15 @@
 -- ARGV[2...]  for each beat: id of the allocation, SHA-256 of the token
 --
 -- Returns  {"BEATS", one of the following for each beat...}
---          {"BEAT", left of the lease in ms, its full length in ms, state, left of the maximum duration in ms or -1}
+--          {"BEAT", left of the lease in ms, its full length in ms, state, left of the maximum duration in ms or -1,
+--           those of its resources that are being drained, between commas}
 --          {"ENDED", reason, detail}
 --          {"WRONG_TOKEN"}
 --          {"UNKNOWN"}
 --
 --@include care
 local function beat(id, token_sha, key, alarm)
-  local allocation = redis.call('HMGET', key, 'state', 'token_sha', 'ttl_ms', 'max_ms')
+  local allocation = redis.call('HMGET', key, 'state', 'token_sha', 'ttl_ms', 'max_ms', 'draining')
   local state = allocation[1]
   if not state then
     return {'UNKNOWN'}
@@ -40,7 +41,7 @@ local function beat(id, token_sha, key, alarm)
     local ends = redis.call('ZSCORE', KEYS[1], 'max:' .. id)
     left = ends and math.max(tonumber(ends) - now, 0) or -1
   end
-  return {'BEAT', ttl, ttl, state, left}
+  return {'BEAT', ttl, ttl, state, left, allocation[5] or ''}
 end
 
 local replies = {'BEATS'}

@@ -38,6 +38,8 @@ local function send_back(id, key, first_hold, except, fields)
   fields[#fields + 1] = 'QUEUED'
   fields[#fields + 1] = 'holds'
   fields[#fields + 1] = ''
+  fields[#fields + 1] = 'draining'
+  fields[#fields + 1] = ''
   fields[#fields + 1] = 'pending'
   fields[#fields + 1] = 0
   put('allocation', id, key, fields)
