@@ -1,5 +1,6 @@
 """How new the view is that answers are made from."""
 
+from hwprovisioner.state.errors import StateUnavailable
 from hwprovisioner.state.follower import Follower
 from hwprovisioner.state.reading import Reader
 from hwprovisioner.state.view import View
@@ -26,7 +27,11 @@ class Freshness:
         """Wait until the view has all that was committed so far, by whatever replica.
 
         Raises:
-            StateUnavailable: as `check`.
+            StateUnavailable: as `check`, or the view is of a lab that Redis has lost since.
         """
         await self.check()
-        await self._view.reached(await self._reader.revision())
+        before = self._view.revision
+        latest = await self._reader.revision()
+        if latest < before:
+            raise StateUnavailable("the lab was restored from an older copy: try again")
+        await self._view.reached(latest)

@@ -105,7 +105,7 @@ class ManagerStream:
         if first.WhichOneof("event") != "register":
             raise bad_request([("event", "the first message must be register")])
         register = first.register
-        self._desk.registrar.check(register)
+        await self._desk.registrar.check(register)
         self._who = await self._desk.registrar.register(register)
         _log.info("manager %s registered, epoch %d", self._who.manager_id, self._who.epoch)
         topic = Kind.MANAGER, self._who.manager_id

@@ -30,8 +30,10 @@ class Registrar:
         self._managers = managers
         self._holds = holds
 
-    def check(self, register: manager_stream_pb2.Register) -> None:
+    async def check(self, register: manager_stream_pb2.Register) -> None:
         """Refuse a registration with anything wrong in it."""
+        # Nor may names and registrations of a lab that Redis has lost since count against it.
+        await self._freshness.catch_up()
         violations = Violations()
         violations.name("register.manager_id", register.manager_id)
         violations.text("register.version", register.version, MAX_WORD)
