@@ -22,6 +22,7 @@ from hwprovisioner.resourcemanager import (
     parse_config,
     read_config,
 )
+from hwprovisioner.resourcemanager.__main__ import main
 from hwprovisioner.resourcemanager.loading import load_driver
 from support.manager import Hardware
 
@@ -42,7 +43,6 @@ resources:
       driver: exec
       kind: virtual-machine
       limits: {cpu: 64, mem: 256GiB, instances: 10}
-      options: {command: ./vm.sh}
 """
 
 
@@ -87,6 +87,15 @@ def test_the_example_of_the_issue_is_read() -> None:
     assert hypervisor.division == Division(10)
     assert hypervisor.declared == Facts(64, 256 * 1024**3)
     assert config.manager_id == ""
+
+
+def test_the_example_of_the_issue_is_valid_as_it_stands(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "resources.yml"
+    file.write_text(ISSUE_EXAMPLE)
+    assert main(["validate", str(file)]) == 0
+    assert "2 resources, no problems" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -307,9 +316,8 @@ def test_a_wrong_value_is_explained(body: str, said: str) -> None:
             "{driver: ssh, access: {host: a}, options: {ready_up: [{run: ls, timout: 3s}]}}",
             "options.ready_up[0].timout: unknown key; did you mean 'timeout'?",
         ),
-        ("{driver: exec, kind: edge}", "options.command: is needed"),
         ("{driver: exec, options: {command: x}}", "kind: is needed: virtual-machine"),
-        ("{driver: exec, kind: edge, options: {command: }}", "options.command: should be a list"),
+        ("{driver: exec, kind: edge, options: {command: {a: b}}}", "command: should be a list"),
         ("{driver: exec, kind: edge, options: {command: ''}}", "options.command:"),
         ("{driver: exec, kind: edge, options: {command: 'a \"'}}", "No closing quotation"),
         ("{driver: local, options: {a: 1}}", "options.a: unknown key"),

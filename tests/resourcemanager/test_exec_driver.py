@@ -5,7 +5,7 @@ import json
 import os
 import stat
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -19,12 +19,15 @@ from hwprovisioner.resourcemanager import (
     Gpu,
     Hold,
     OperatingSystem,
+    Resource,
     Share,
     calls,
     parse_config,
 )
 from hwprovisioner.resourcemanager.loading import load_driver
 from support.eventually import eventually
+from support.manager import manager
+from support.scripted_lab import scripted_lab
 
 HOLD = Hold("h1", "relay", 7, Share(2, 1024, (0,)), "a1", "edge", "eve", {"cpus": "2"})
 
@@ -156,6 +159,29 @@ async def test_a_program_that_is_not_there_is_named() -> None:
     driver = load_driver("exec")(config("/no/such/program").resources["relay"])
     with pytest.raises(DriverError, match="/no/such/program cannot be started: No such file"):
         await calls.check(driver)
+
+
+async def test_without_a_command_it_is_withdrawn_until_the_file_names_one(tmp_path: Path) -> None:
+    def file(options: str) -> Mapping[str, Resource]:
+        limits = "{cpu: 64, mem: 256GiB, instances: 10}"
+        entry = f"{{driver: exec, kind: vm, limits: {limits}, options: {options}}}"
+        return parse_config(f"resources: {{dynamic: {{hypervisor1: {entry}}}}}").resources
+
+    reason = "options.command is not set: say which script does the work"
+    async with (
+        scripted_lab() as lab,
+        manager(lab.target, tmp_path / "journal", None, file("{}")) as run,
+    ):
+        session = await lab.session()
+        [spec] = session.register.inventory
+        assert (spec.name, spec.cpus, spec.division.instances) == ("hypervisor1", 64, 10)
+        withdraw = await session.hear("withdraw", resource="hypervisor1")
+        assert (withdraw.reason, withdraw.removed) == (reason, False)
+        await session.offer("h1", 1, "hypervisor1")
+        assert (await session.hear("decline", hold_id="h1")).reason == reason
+        assert "volunteer" not in session.events()
+        run.agent.represent(file("{command: /bin/true}"))
+        assert (await session.hear("volunteer")).spec.name == "hypervisor1"
 
 
 async def test_a_script_that_never_reads_its_input_is_no_trouble(tmp_path: Path) -> None:

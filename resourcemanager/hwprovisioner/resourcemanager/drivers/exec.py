@@ -43,8 +43,9 @@ Command = Annotated[
 class ExecOptions(Section):
     """What stands under `options`."""
 
-    #: Program and arguments, as a list or as one line; no shell is involved.
-    command: Command
+    #: Program and arguments, as a list or as one line; no shell is involved. An entry without one
+    #: is represented, so that the lab knows of it, and is not well until the file names it.
+    command: Command | None = None
     #: How long each call may take, unless `time_limits` says otherwise.
     timeout: Span | None = None
     #: Handed to the script as they are.
@@ -137,14 +138,20 @@ class ExecDriver(Driver):
         return self.resource.options
 
     @property
+    def _command(self) -> list[str]:
+        if self._options.command is None:
+            raise DriverError("options.command is not set: say which script does the work")
+        return self._options.command
+
+    @property
     def _name(self) -> str:
-        return self._options.command[0]
+        return self._command[0]
 
     async def _ask(
         self, action: str, hold: Hold | None = None, report: Report = lambda line: None
     ) -> _Answer:
         question = json.dumps(self._question(action, hold)).encode()
-        out = await _script.run(self._options.command, question, report)
+        out = await _script.run(self._command, question, report)
         answer = _parse(self._name, out)
         if answer.error:
             raise DriverError(answer.error)
