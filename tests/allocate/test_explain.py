@@ -26,7 +26,7 @@ def test_each_resource_gets_its_first_reason_never_before_not_now() -> None:
 def test_why_never_counts_reasons_for_hosts_that_nothing_fits() -> None:
     rooms = rooms_of(exclusive("a", "x"), exclusive("b"), exclusive("c")).values()
     assert why_never({"one": X, "two": Y}, rooms) == {
-        "two": "none of 3 resources fits: 3 labels: lacks y"
+        "two": "none of 3 resources fits: labels: lacks y (3)"
     }
     many = rooms_of(*(exclusive(f"r{n}", cpus=n) for n in range(1, 6))).values()
     assert why_never({"one": cpus(9)}, many)["one"].endswith(", and other reasons")
@@ -55,7 +55,7 @@ def test_what_could_be_had_waits_for_its_turn_or_for_all_at_once() -> None:
 def test_a_divisible_resource_says_what_there_is_too_little_of() -> None:
     rooms = rooms_of(divisible("d", cpus=8))
     rooms["d"] = replace(rooms["d"], cpus=3)
-    assert waits_for(rooms, one=cpus(4)) == "one: 1 resource matches: 1 cpus: 3 free, wants 4"
+    assert waits_for(rooms, one=cpus(4)) == "one: 1 resource matches: cpus: 3 free, wants 4"
 
 
 def test_of_many_hosts_only_some_are_explained() -> None:

@@ -52,17 +52,17 @@ def test_what_a_resource_is_satisfies(demand: HostDemand) -> None:
         (HostDemand(cpus=Bounds(16)), BOX, "cpus: has 8, wants at least 16"),
         (HostDemand(cpus=Bounds(None, 4)), BOX, "cpus: has 8, wants at most 4"),
         (HostDemand(cpus=Bounds(1)), BARE, "cpus: has an unknown number, wants at least 1"),
-        (HostDemand(memory=Bounds(32)), BOX, "memory: has 16 bytes, wants at least 32"),
+        (HostDemand(memory=Bounds(32)), BOX, "memory: has 16 B, wants at least 32 B"),
         (
             HostDemand(memory=Bounds(32, 32)),
             BARE,
-            "memory: has an unknown number of bytes, wants exactly 32",
+            "memory: has an unknown amount, wants exactly 32 B",
         ),
         (HostDemand(gpus=(A100,)), BARE, "gpus: has no a100 card"),
         (
             HostDemand(gpus=(GpuDemand("amd", "", Bounds(8)),)),
             BOX,
-            "gpus: has no amd card with at least 8 bytes",
+            "gpus: has no amd card with at least 8 B",
         ),
         (
             HostDemand(gpus=(A100, A100)),

@@ -9,6 +9,7 @@ from hwprovisioner.allocate.notation import (
     Bounds,
     NotationError,
     VersionBounds,
+    amount,
     parse_memory,
     parse_number,
     parse_version,
@@ -177,3 +178,19 @@ def test_what_is_no_version_is_refused(text: str) -> None:
 
 def test_no_bound_admits_what_has_no_version() -> None:
     assert VersionBounds().admit("")
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (0, "0 B"),
+        (1000, "1 KB"),
+        (1536, "1.5 KiB"),
+        (8 * 1024**3, "8 GiB"),
+        (8_000_000_000, "8 GB"),
+        (25_276_502_016, "23.54 GiB"),
+        (2 * 1024**4, "2 TiB"),
+    ],
+)
+def test_an_amount_is_said_exactly_or_rounded_down(number: int, said: str) -> None:
+    assert amount(number) == said

@@ -79,7 +79,7 @@ async def test_what_all_decline_waits_until_one_has_rested(service: Running) -> 
     ) as agent:
         async with asking(service.stub) as asked:
             said = await asked.until("queued", lambda queued: "declined" in queued.reason)
-            assert said.queued.reason == "host: 1 resource matches: 1 declined by its manager: hot"
+            assert said.queued.reason == "host: 1 resource matches: declined by its manager: hot"
             agent.policy = serve_at_once
             await asked.until("ready")
 

@@ -68,8 +68,8 @@ async def test_what_can_never_be_had_is_answered_at_once_for_each_host(service: 
             "UNSATISFIABLE",
         )
         assert answer.preconditions == {
-            "db": "none of 2 resources fits: 2 cpus: has 8, wants at least 64",
-            "edge": "none of 2 resources fits: 2 labels: lacks jetson",
+            "db": "none of 2 resources fits: cpus: has 8, wants at least 64 (2)",
+            "edge": "none of 2 resources fits: labels: lacks jetson (2)",
         }
         assert answer.metadata == answer.preconditions
 

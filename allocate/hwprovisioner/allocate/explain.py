@@ -77,5 +77,12 @@ def waiting_for(
 
 def _counted(reasons: Iterable[str]) -> str:
     counts = Counter(reasons).most_common()
-    shown = ", ".join(f"{count} {reason}" for reason, count in counts[:_REASONS_SHOWN])
+    shown = ", ".join(_times(count, reason) for reason, count in counts[:_REASONS_SHOWN])
     return shown + (", and other reasons" if len(counts) > _REASONS_SHOWN else "")
+
+
+def _times(count: int, reason: str) -> str:
+    # "3 in use" reads well, "3 cpus: has 2" does not.
+    if ":" not in reason:
+        return f"{count} {reason}"
+    return reason if count == 1 else f"{reason} ({count})"

@@ -6,7 +6,7 @@ Pure, and about what a resource is, not about what is free of it: see `room.py`.
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 from hwprovisioner.allocate.demand import ANY, Gpu, GpuDemand, HostDemand, Spec
-from hwprovisioner.allocate.notation import Bounds
+from hwprovisioner.allocate.notation import Bounds, amount
 
 
 def mismatch(demand: HostDemand, spec: Spec) -> str:
@@ -80,7 +80,8 @@ def _cpus(demand: HostDemand, spec: Spec) -> str:
 def _memory(demand: HostDemand, spec: Spec) -> str:
     if _fits(demand.memory, spec.memory, divisible=spec.division is not None):
         return ""
-    return f"memory: has {spec.memory or 'an unknown number of'} bytes, wants {demand.memory}"
+    has = amount(spec.memory) if spec.memory else "an unknown amount"
+    return f"memory: has {has}, wants {demand.memory.said(amount)}"
 
 
 def _fits(wanted: Bounds, number: int, *, divisible: bool) -> bool:
@@ -107,7 +108,7 @@ def _card_words(gpu: GpuDemand) -> Iterator[str]:
     yield from (word for word in (gpu.brand, gpu.model) if word)
     yield "card"
     if gpu.memory.low is not None or gpu.memory.high is not None:
-        yield f"with {gpu.memory} bytes"
+        yield f"with {gpu.memory.said(amount)}"
 
 
 def _os(demand: HostDemand, spec: Spec) -> str:

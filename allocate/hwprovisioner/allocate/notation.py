@@ -18,6 +18,7 @@ MAX_VERSION_LENGTH = 64
 _BOUNDS = re.compile(r"(?P<op>>=|==|<=)?(?P<one>[^.]\S*?)(?:\.\.(?P<two>\S+))?")
 _AMOUNT = re.compile(r"([0-9]{1,16}(?:\.[0-9]{1,6})?)([KMGT]?)(i?)B?", re.IGNORECASE)
 _VERSION = re.compile(r"[0-9A-Za-z]+([._+~-][0-9A-Za-z]+)*")
+_SHORT = 10_000
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
 T = TypeVar("T")
@@ -40,8 +41,13 @@ class Bounds:
             self.high is None or number <= self.high
         )
 
+    def said(self, form: Callable[[int], str] = str) -> str:
+        """Return the bounds in words, their numbers written by `form`."""
+        low, high = (None if n is None else form(n) for n in (self.low, self.high))
+        return _said(low, high)
+
     def __str__(self) -> str:
-        return _said(self.low, self.high)
+        return self.said()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +108,20 @@ def _number_bounds(text: str, value: Callable[[str], int | None], form: str) -> 
     if low is not None and high is not None and low > high:
         raise NotationError(f"{text!r} admits nothing: {low} is above {high}")
     return Bounds(low, high)
+
+
+def amount(number: int) -> str:
+    """Return an amount of memory for people to read: exact if that is short, else rounded down."""
+    units = [(unit, power) for unit, power in reversed(_POWERS.items()) if unit]
+    for base, letters in ((1024, "iB"), (1000, "B")):
+        for unit, power in units:
+            whole, rest = divmod(number, base**power)
+            if rest == 0 and 0 < whole < _SHORT:
+                return f"{whole} {unit}{letters}"
+    for unit, power in units:
+        if number >= 1024**power:
+            return f"{number * 100 // 1024**power / 100:g} {unit}iB"
+    return f"{number} B"
 
 
 def _parse(text: str, value: Callable[[str], T | None], form: str) -> tuple[T | None, T | None]:

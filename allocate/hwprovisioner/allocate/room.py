@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from hwprovisioner.allocate.demand import HostDemand, Spec
 from hwprovisioner.allocate.matching import assign_cards
-from hwprovisioner.allocate.notation import Bounds
+from hwprovisioner.allocate.notation import Bounds, amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Room:
             return f"cpus: {self.cpus} free, wants {cpus}"
         memory = _asked(demand.memory, division.default_memory)
         if memory > self.memory:
-            return f"memory: {self.memory} bytes free, wants {memory}"
+            return f"memory: {amount(self.memory)} free, wants {amount(memory)}"
         return "gpus: too few free"
 
 
