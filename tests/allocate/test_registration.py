@@ -283,6 +283,29 @@ async def test_when_a_manager_is_lost_what_ran_there_ends_and_is_cleaned_when_it
                     await again.until("ready")
 
 
+async def test_a_manager_that_closes_its_side_is_told_what_was_refused_and_is_gone_at_once(
+    redis_url: str,
+) -> None:
+    # More than are committed at once; and silence would be noticed long after the test.
+    names = {f"a.{n}" for n in range(100)}
+    async with allocate(redis_url, silence_ms=600_000) as service:
+        call = service.stub.Subscribe()
+        await call.write(register(inventory=[machine("a")]))
+        for name in names:
+            ref = stream.HoldRef(hold_id=name, fence=1)
+            await call.write(stream.SubscribeRequest(accept=stream.Accept(hold=ref)))
+        await call.done_writing()
+        refusals = []
+        async with asyncio.timeout(LIMIT_S):
+            while (message := await call.read()) is not grpc.aio.EOF:
+                if message.HasField("refused"):
+                    refusals.append((message.refused.hold_id, message.refused.reason))
+            assert await call.code() is grpc.StatusCode.OK
+        assert sorted(refusals) == sorted((name, "NO_SUCH_HOLD") for name in names)
+        await eventually(lambda: is_disconnected(service, "a"))
+        assert await presence(service, "m") == resource_pb2.PRESENCE_DISCONNECTED
+
+
 async def test_a_manager_that_answers_no_pings_is_taken_for_away(redis_url: str) -> None:
     async with allocate(redis_url, silence_ms=150) as service:
         async with manager(service.stub, "chatty", [machine("b")]):
