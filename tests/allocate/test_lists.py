@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import grpc
 import pytest
 
 from hwprovisioner.heartbeat.beats import Alive, Beat, BeatWriter
@@ -131,17 +132,21 @@ async def test_managers_are_listed_with_what_they_represent(service: Running) ->
             pb.ListManagersRequest(presences=[resource_pb2.PRESENCE_UNSPECIFIED]),
             ["presences[0]"],
         ),
+        ("GetResource", pb.GetResourceRequest(), ["name"]),
         ("DrainResource", pb.DrainResourceRequest(name="a", reason="x" * 1025), ["reason"]),
+        ("DrainResource", pb.DrainResourceRequest(reason="x" * 1025), ["name", "reason"]),
+        ("EnableResource", pb.EnableResourceRequest(operator="eve"), ["name"]),
     ],
 )
-async def test_a_wrong_field_of_a_list_is_named(
+async def test_a_wrong_field_is_named(
     service: Running, method: str, request_: Any, fields: list[str]
 ) -> None:
     answer = await refusal(getattr(service.stub, method)(request_))
+    assert answer.code is grpc.StatusCode.INVALID_ARGUMENT
     assert (answer.reason, answer.fields) == ("BAD_REQUEST", fields)
 
 
-@pytest.mark.parametrize("name", ["no-such", "", "x" * 1_000_000, "Ünïcode\n"])
+@pytest.mark.parametrize("name", ["no-such", "x" * 1_000_000, "Ünïcode\n"])
 async def test_a_resource_that_is_not_there_is_not_found(service: Running, name: str) -> None:
     for call in (
         service.stub.GetResource(pb.GetResourceRequest(name=name)),

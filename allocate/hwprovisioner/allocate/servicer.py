@@ -123,6 +123,9 @@ class AllocateServicer(pb_grpc.AllocateServiceServicer):
         self, request: pb.GetResourceRequest, context: Context
     ) -> pb.GetResourceResponse:
         """Show one resource."""
+        violations = Violations()
+        _check_resource(violations, request.name)
+        violations.check()
         await self._parts.freshness.check()
         return pb.GetResourceResponse(resource=self._parts.lists.resource(request.name))
 
@@ -265,6 +268,7 @@ class AllocateServicer(pb_grpc.AllocateServiceServicer):
 
     async def _turn(self, name: str, event: AdminEvent, operator: str, reason: str) -> None:
         violations = Violations()
+        _check_resource(violations, name)
         violations.text("operator", operator)
         violations.text("reason", reason)
         violations.check()
@@ -283,6 +287,11 @@ class AllocateServicer(pb_grpc.AllocateServiceServicer):
         holds = (view.holds[hold] for hold in resource.holds if hold in view.holds)
         live = {hold.allocation for hold in holds if hold.state is not HoldState.CLEANING}
         return await self._parts.managers.turn(resource, "admin", event, why, sorted(live))
+
+
+def _check_resource(violations: Violations, name: str) -> None:
+    if not name:
+        violations.add("name", "is missing: say which resource")
 
 
 def _check_id(allocation_id: str) -> None:
