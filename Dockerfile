@@ -8,7 +8,7 @@ FROM ${BASE} AS build
 ENV PIP_CONSTRAINT=/src/requirements.lock PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
 RUN python3 -m venv /opt/hwp
-COPY pyproject.toml requirements.lock ./
+COPY pyproject.toml requirements.lock README.md ./
 
 # Without the sources first: hatchling then packs nothing, pip installs what it depends on, and
 # that layer stays until the lock changes.
