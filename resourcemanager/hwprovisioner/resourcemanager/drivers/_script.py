@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Sequence
 
 from hwprovisioner.resourcemanager.driver import Report
+from hwprovisioner.resourcemanager.drivers._leash import Leash
 from hwprovisioner.resourcemanager.drivers._lines import LineSplitter
 from hwprovisioner.resourcemanager.errors import DriverError
 
@@ -19,12 +20,15 @@ MOST_BYTES = 1024 * 1024
 #: open.
 _DRAIN_S = 0.2
 
+_LEASH = Leash()
+
 
 async def run(command: Sequence[str], question: bytes, report: Report) -> bytes:
     """Run a program to its end and return its stdout. Each line of its stderr is reported.
 
     It has a process group of its own, which is killed when the caller is cancelled (at the time
-    limit, too). What it leaves running in the background when it ends by itself stays.
+    limit, too), and when this process dies. What it leaves running in the background when it ends
+    by itself stays.
 
     Raises:
         DriverError: It cannot be started, ends with a status other than 0, is killed, or says too
@@ -47,6 +51,8 @@ async def run(command: Sequence[str], question: bytes, report: Report) -> bytes:
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
             raise
+        finally:
+            _LEASH.ended(process.pid)
         await asyncio.wait([out.ended, err.ended], timeout=_DRAIN_S)
     lines.finish()
     if process.returncode != 0:
@@ -61,7 +67,12 @@ async def _start(
 ) -> asyncio.subprocess.Process:
     try:
         return await asyncio.create_subprocess_exec(
-            *command, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True
+            *_LEASH.leashed(command),
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+            pass_fds=(_LEASH.pipe,),
         )
     except (OSError, ValueError) as error:
         words = error.strerror if isinstance(error, OSError) else str(error)
