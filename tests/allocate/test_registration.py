@@ -66,6 +66,10 @@ async def presence(service: Running, manager_id: str) -> int:
         ({"inventory": [machine("a", kind=0)]}, ["register.inventory[0].kind"]),
         ({"inventory": [machine("r")] * 10_001}, ["register.inventory"]),
         (
+            {"holds": [stream.HeldHold(hold=stream.HoldRef(hold_id="r.1"))] * 20_001},
+            ["register.holds"],
+        ),
+        (
             {"holds": [stream.HeldHold(hold=stream.HoldRef(hold_id="../etc"))]},
             ["register.holds[0].hold.hold_id"],
         ),

@@ -108,9 +108,10 @@ class Inbox:
     async def _decline(self, who: Speaker, decline: Decline) -> None:
         hold = self._hold(decline.hold)
         reason = _line("decline.reason", decline.reason) or "no reason given"
-        rest_ms = _DEFAULT_REST_MS
-        if decline.HasField("retry_delay"):
-            rest_ms = min(_MAX_REST_MS, max(0, decline.retry_delay.ToMilliseconds()))
+        delay_ms = decline.retry_delay.ToMilliseconds()
+        # A decline with a delay that makes no sense is still a decline.
+        is_said = decline.HasField("retry_delay") and delay_ms >= 0
+        rest_ms = min(_MAX_REST_MS, delay_ms) if is_said else _DEFAULT_REST_MS
         siblings = self._siblings(hold)
         await self._holds.decline(who, hold, decline.hold.fence, siblings, reason, rest_ms)
 

@@ -17,6 +17,7 @@ from hwprovisioner.v1 import manager_stream_pb2, resource_pb2
 
 HOLD_ID = re.compile(r"[a-z0-9._-]{1,63}\.[0-9]{1,16}")
 _NOT_YET = "its manager has not volunteered it yet"
+_MAX_HOLDS = 20_000
 _REMOVED = "no longer in its manager's inventory"
 
 
@@ -40,6 +41,10 @@ class Registrar:
         if len(register.inventory) > MAX_INSTANCES:
             count = f"has {len(register.inventory):,} resources"
             violations.add("register.inventory", f"{count}, at most {MAX_INSTANCES:,} are allowed")
+            violations.check()
+        if len(register.holds) > _MAX_HOLDS:
+            count = f"has {len(register.holds):,} holds"
+            violations.add("register.holds", f"{count}, at most {_MAX_HOLDS:,} are allowed")
             violations.check()
         names = set[str]()
         for index, spec in enumerate(register.inventory):

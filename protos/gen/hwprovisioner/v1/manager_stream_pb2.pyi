@@ -199,7 +199,7 @@ class Register(_message.Message):
 
     @_builtins.property
     def holds(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeldHold]:
-        """The holds in its journal. Those that it does not name were lost by it."""
+        """The holds in its journal, at most 20,000. Those that it does not name were lost by it."""
 
     def __init__(
         self,
