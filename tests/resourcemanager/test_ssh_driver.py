@@ -23,6 +23,7 @@ from support import sshd
 from support.eventually import eventually
 from support.manager import manager
 from support.scripted_lab import scripted_lab
+from support.tcp_proxy import proxy_to
 
 HOLD = Hold("h1", "refb", 7)
 
@@ -93,7 +94,7 @@ async def test_commands_run_in_order_and_are_reported(server: sshd.Sshd, tmp_pat
     ("command", "words"),
     [
         ("echo disk full >&2; exit 3", "ended with status 3: disk full"),
-        ("kill -9 $$", "ended with signal KILL"),
+        ("kill -9 $$", "ended with status 137: Killed"),
         ({"run": "sleep 1000", "timeout": "200ms"}, "was not done within 0.2 s"),
         ("no-such-command", "no-such-command"),
     ],
@@ -108,19 +109,41 @@ async def test_a_command_that_fails_ends_the_list(
     assert not (tmp_path / "after").exists()
 
 
-async def test_a_cancelled_command_with_a_terminal_ends_on_the_machine(
-    server: sshd.Sshd, tmp_path: Path
+@pytest.mark.parametrize("pty", [False, True])
+async def test_a_cancelled_command_ends_on_the_machine(
+    server: sshd.Sshd, tmp_path: Path, pty: bool
 ) -> None:
-    say_pid = f"echo $$ > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid"
-    command = {"run": f"{say_pid}; exec sleep 99", "pty": "true"}
-    driver = driver_for(server, ready_up=[command])
+    driver = driver_for(server, ready_up=[{"run": says_pid(tmp_path), "pty": str(pty).lower()}])
     task = asyncio.create_task(calls.prepare(driver, HOLD, lambda line: None))
-    await eventually((tmp_path / "pid").exists)
-    pid = int((tmp_path / "pid").read_text())
+    pid = await pid_in(tmp_path)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     await eventually(lambda: not Path(f"/proc/{pid}").exists())
+
+
+async def test_a_command_ends_on_the_machine_when_its_manager_is_cut_off_or_killed(
+    server: sshd.Sshd, tmp_path: Path
+) -> None:
+    # The end of a process looks the same from there: its connection is closed.
+    async with proxy_to(server.port) as proxy:
+        access = replace(reachable(server), port=proxy.port)
+        driver = driver_for(server, access, ready_up=[says_pid(tmp_path)])
+        task = asyncio.create_task(calls.prepare(driver, HOLD, lambda line: None))
+        pid = await pid_in(tmp_path)
+        proxy.cut()
+        with pytest.raises(DriverError, match=r"connection (was )?lost"):
+            await task
+    await eventually(lambda: not Path(f"/proc/{pid}").exists())
+
+
+def says_pid(folder: Path) -> str:
+    return f"sleep 99 & echo $! > {folder}/new; mv {folder}/new {folder}/pid; wait"
+
+
+async def pid_in(folder: Path) -> int:
+    await eventually((folder / "pid").exists)
+    return int((folder / "pid").read_text())
 
 
 async def test_a_command_that_prints_without_end_is_read_away(server: sshd.Sshd) -> None:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from hwprovisioner.resourcemanager.driver import Driver, Report
 from hwprovisioner.resourcemanager.drivers._lines import LineSplitter
+from hwprovisioner.resourcemanager.drivers._remote_leash import leashed
 from hwprovisioner.resourcemanager.errors import DriverError
 from hwprovisioner.resourcemanager.model import Access, Connection, Hold, Kind, Resource
 from hwprovisioner.resourcemanager.problems import Path
@@ -162,8 +163,7 @@ async def _run(
     report(f"$ {_shown(command.run)}")
     lines = LineSplitter(report)
     process: asyncssh.SSHClientProcess[bytes] = await connection.create_process(
-        command.run,
-        stdin=asyncssh.DEVNULL,
+        command.run if command.pty else leashed(command.run),
         stderr=asyncssh.STDOUT,
         encoding=None,
         term_type="dumb" if command.pty else None,
@@ -172,10 +172,8 @@ async def _run(
         while data := await process.stdout.read(65_536):
             lines.feed(data)
         await process.wait_closed()
-    except asyncio.CancelledError:
-        process.kill()
-        raise
     finally:
+        # Ends what still runs: its terminal is gone, or its input, see `leashed`.
         process.close()
     lines.finish()
     if process.exit_status != 0:
