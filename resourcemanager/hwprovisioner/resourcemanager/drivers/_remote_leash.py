@@ -1,7 +1,7 @@
 """Commands on other machines that do not outlive the connection they run on.
 
-Whoever waits for a command may be gone: cancelled, killed, cut off. Then it must not go on, since the
-machine may be lent to somebody else by then. sshd only closes its input, so something on the
+Whoever waits for a command may be gone: cancelled, killed, cut off. Then it must not go on, since
+the machine may be lent to somebody else by then. sshd only closes its input, so something on the
 machine has to wait for that, and end the command with what it started.
 """
 
