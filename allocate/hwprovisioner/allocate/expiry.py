@@ -18,7 +18,7 @@ from hwprovisioner.state.errors import StateUnavailable
 from hwprovisioner.state.holds import Holds
 from hwprovisioner.state.keys import Due
 from hwprovisioner.state.managers import Managers
-from hwprovisioner.state.tables import EndReason, Presence
+from hwprovisioner.state.tables import EndReason, HoldState, Presence
 from hwprovisioner.state.view import View
 
 _log = logging.getLogger(__name__)
@@ -78,9 +78,7 @@ class Expiry:
 
     async def expire(self, allocation_id: str) -> None:
         """End an allocation if its lease is over: what a notification asks for."""
-        allocation = self._view.allocations.get(allocation_id)
-        holds = allocation.holds if allocation else ()
-        await self._allocations.expire(allocation_id, holds)
+        await self._allocations.expire(allocation_id, self._view.holds_of(allocation_id))
 
     async def _sleep(self, seconds: float) -> None:
         try:
@@ -127,8 +125,7 @@ class Expiry:
         )
 
     async def _end(self, allocation_id: str, reason: EndReason, detail: str, due: Due) -> None:
-        allocation = self._view.allocations.get(allocation_id)
-        holds = allocation.holds if allocation else ()
+        holds = self._view.holds_of(allocation_id)
         await self._allocations.end(allocation_id, holds, reason, detail, due=due)
 
     async def _forget(self, allocation_id: str) -> None:
@@ -158,15 +155,12 @@ class Expiry:
 
     async def _end_lost(self, manager_id: str) -> None:
         """End every allocation on the resources of a lost manager."""
-        allocations = {h.allocation for h in self._view.holds.values() if h.manager == manager_id}
+        detail = f"its resource's manager {manager_id} has been away for too long"
+        allocations = {
+            hold.allocation
+            for hold in self._view.holds.values()
+            if hold.manager == manager_id and hold.state is not HoldState.CLEANING
+        }
         for allocation_id in allocations:
-            allocation = self._view.allocations.get(allocation_id)
-            if allocation and any(
-                self._view.holds[hold].manager == manager_id
-                for hold in allocation.holds
-                if hold in self._view.holds
-            ):
-                detail = f"its resource's manager {manager_id} has been away for too long"
-                await self._allocations.end(
-                    allocation_id, allocation.holds, EndReason.RESOURCE_LOST, detail
-                )
+            holds = self._view.holds_of(allocation_id)
+            await self._allocations.end(allocation_id, holds, EndReason.RESOURCE_LOST, detail)

@@ -112,13 +112,14 @@ class Inbox:
         # A decline with a delay that makes no sense is still a decline.
         is_said = decline.HasField("retry_delay") and delay_ms >= 0
         rest_ms = min(_MAX_REST_MS, delay_ms) if is_said else _DEFAULT_REST_MS
-        siblings = self._siblings(hold)
+        siblings = self._view.holds_of(hold.allocation)
         await self._holds.decline(who, hold, decline.hold.fence, siblings, reason, rest_ms)
 
     async def _failed(self, who: Speaker, failed: Failed) -> None:
         hold = self._hold(failed.hold)
         reason = _line("failed.reason", failed.reason) or "no reason given"
-        await self._holds.fail(who, hold, failed.hold.fence, self._siblings(hold), reason)
+        siblings = self._view.holds_of(hold.allocation)
+        await self._holds.fail(who, hold, failed.hold.fence, siblings, reason)
 
     async def _volunteer(self, who: Speaker, volunteer: Volunteer) -> None:
         violations = Violations()
@@ -132,11 +133,6 @@ class Inbox:
         reason = violations.text("withdraw.reason", withdraw.reason)
         violations.check()
         await self._managers.withdraw(who, withdraw.resource, reason, removed=withdraw.removed)
-
-    def _siblings(self, hold: Hold) -> tuple[str, ...]:
-        """Return all holds of a hold's allocation."""
-        allocation = self._view.allocations.get(hold.allocation)
-        return allocation.holds if allocation else ()
 
     def _hold(self, ref: HoldRef) -> Hold:
         hold = self._view.holds.get(_checked(ref).hold_id)

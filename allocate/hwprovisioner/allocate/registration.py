@@ -112,8 +112,7 @@ class Registrar:
         return sorted(named - theirs.keys())
 
     async def _fail_lost(self, who: Speaker, hold: Hold) -> None:
-        allocation = self._view.allocations.get(hold.allocation)
-        siblings = allocation.holds if allocation else ()
+        siblings = self._view.holds_of(hold.allocation)
         why = f"its manager {who.manager_id} came back without it"
         # What has ended meanwhile is released as any other.
         with contextlib.suppress(StaleFence, WrongState, NoSuchHold):

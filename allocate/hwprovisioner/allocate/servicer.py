@@ -95,8 +95,7 @@ class AllocateServicer(pb_grpc.AllocateServiceServicer):
         if not request.token:
             raise bad_request([("token", "is missing: it came with the first update")])
         await self._parts.freshness.check()
-        allocation = self._parts.view.allocations.get(request.allocation_id)
-        holds = allocation.holds if allocation else ()
+        holds = self._parts.view.holds_of(request.allocation_id)
         revision = await self._parts.allocations.release(
             request.allocation_id, holds, token=request.token
         )

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from hwprovisioner.serving import EnvReader, ServingSettings, redis_url
+from hwprovisioner.state.keys import LAB_PATTERN
 from hwprovisioner.state.transitions import Limits
 
 
@@ -29,7 +30,7 @@ class Settings:
                 "HWP_LAB",
                 "the lab that is served",
                 default="default",
-                pattern="[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?",
+                pattern=LAB_PATTERN,
             ),
             limits=Limits(
                 retention_ms=env.duration_ms(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from hwprovisioner.serving import EnvReader, ServingSettings, from_env, redis_url
+from hwprovisioner.state.keys import LAB_PATTERN
 
 DEFAULT_PORT = 7080
 
@@ -35,7 +36,7 @@ class Settings:
                 "HWP_LAB",
                 "the lab it is for, as in allocate",
                 default="default",
-                pattern="[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?",
+                pattern=LAB_PATTERN,
             ),
             redis_url=redis_url(env),
         )

@@ -27,7 +27,8 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-_LAB = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+LAB_PATTERN = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+"""What the name of a lab is made of: it stands in every key."""
 
 
 class Kind(StrEnum):
@@ -74,7 +75,7 @@ class Keys:
     lab: str = "default"
 
     def __post_init__(self) -> None:
-        if not _LAB.fullmatch(self.lab):
+        if not re.fullmatch(LAB_PATTERN, self.lab):
             raise ValueError(
                 f"lab name {self.lab!r}: use 1 to 63 lower-case letters, digits and inner hyphens"
             )

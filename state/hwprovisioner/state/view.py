@@ -96,6 +96,11 @@ class View:
             self._apply(next_commit)
         self._wake()
 
+    def holds_of(self, allocation_id: str) -> tuple[str, ...]:
+        """Return the holds of an allocation that are not over; none if it is not known."""
+        allocation = self.allocations.get(allocation_id)
+        return allocation.holds if allocation else ()
+
     async def reached(self, revision: int) -> None:
         """Wait until the view has a revision, so that an answer shows what a call has written.
 
