@@ -142,10 +142,12 @@ class Expiry:
 
     async def _move_manager(self, manager_id: str) -> None:
         manager = self._view.managers.get(manager_id)
-        if manager and manager.presence is Presence.ONLINE:
+        if manager is None:
+            return  # the view lags: it stays due until it is known what the manager had
+        if manager.presence is Presence.ONLINE:
             if await self._managers.disconnect(manager_id):
                 _log.warning("manager %s is silent: taken for away", manager_id)
-        elif manager and manager.presence is Presence.DISCONNECTED:
+        elif manager.presence is Presence.DISCONNECTED:
             if await self._managers.lose(manager_id):
                 _log.warning("manager %s is lost: what ran on its resources ends", manager_id)
         else:
