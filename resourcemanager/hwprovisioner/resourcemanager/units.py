@@ -36,14 +36,6 @@ def parse_size(text: str) -> int:
     return size
 
 
-def format_size(size_bytes: int) -> str:
-    """Return bytes in the largest unit that says them exactly, such as `8Gi` or `1000`."""
-    for power, unit in ((4, "Ti"), (3, "Gi"), (2, "Mi"), (1, "Ki")):
-        if size_bytes and size_bytes % 1024**power == 0:
-            return f"{size_bytes // 1024**power}{unit}"
-    return str(size_bytes)
-
-
 def parse_span(text: str) -> float:
     """Return the seconds in `90s`, `10m`, `1.5h`, `500ms` or `30`.
 
