@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path as FilePath
@@ -177,14 +179,19 @@ async def _run(
         process.close()
     lines.finish()
     if process.exit_status != 0:
-        signalled = process.exit_signal
-        how = f"status {process.exit_status}"
-        if signalled is not None:
-            how = f"signal {signalled[0]}"
-        elif process.exit_status is None:
-            how = "no status: the connection was lost"
-        words = f"`{_shown(command.run)}` ended with {how}"
+        words = f"`{_shown(command.run)}` ended with {_ending(process)}"
         raise DriverError(f"{words}: {lines.last}" if lines.last else words)
+
+
+def _ending(process: asyncssh.SSHClientProcess[bytes]) -> str:
+    if process.exit_signal is not None:
+        return f"signal {process.exit_signal[0]}"
+    if process.exit_status is None:
+        return "no status: the connection was lost"
+    # So the shell that leashes a command says that a signal ended it.
+    with contextlib.suppress(ValueError):
+        return f"signal {signal.Signals(process.exit_status - 128).name.removeprefix('SIG')}"
+    return f"status {process.exit_status}"
 
 
 @asynccontextmanager
