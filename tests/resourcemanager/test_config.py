@@ -349,7 +349,7 @@ def test_a_driver_that_cannot_be_imported_says_what_to_install() -> None:
 
 
 def test_aliases_of_aliases_are_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hwprovisioner.resourcemanager.located.MOST_NODES", 10_000)
+    monkeypatch.setattr("hwprovisioner.serving.located.MOST_NODES", 10_000)
     lines = ["a0: &a0 [x, x]"] + [f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 30)]
     assert "larger than 10,000 values" in problems("\n".join(lines))[0]
 

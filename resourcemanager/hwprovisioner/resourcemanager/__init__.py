@@ -27,7 +27,7 @@ from hwprovisioner.resourcemanager.model import (
     Share,
     TimeLimits,
 )
-from hwprovisioner.resourcemanager.problems import Problem
+from hwprovisioner.serving.problems import Problem
 
 __all__ = [
     "Access",

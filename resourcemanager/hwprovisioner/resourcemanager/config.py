@@ -8,17 +8,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path as FilePath
 
 from hwprovisioner.resourcemanager.driver import Driver
 from hwprovisioner.resourcemanager.entry import read_entry
 from hwprovisioner.resourcemanager.errors import ConfigError
 from hwprovisioner.resourcemanager.loading import load_driver
-from hwprovisioner.resourcemanager.located import Data, Located, read_located
 from hwprovisioner.resourcemanager.model import NAME, NAME_RULE, Resource
-from hwprovisioner.resourcemanager.problems import Path, Problem, quote
 from hwprovisioner.resourcemanager.schema import FileSection
 from hwprovisioner.resourcemanager.verify import verify
+from hwprovisioner.serving.located import Data, Located, file_text, read_located
+from hwprovisioner.serving.problems import Path, Problem, quote
 
 #: Finds the class of a driver; raises DriverNotUsable.
 LoadDriver = Callable[[str], type[Driver]]
@@ -46,7 +45,10 @@ def read_config(file: str | os.PathLike[str], load: LoadDriver = load_driver) ->
         ConfigError: It cannot be used; carries every problem found.
     """
     name = os.fspath(file)
-    return parse_config(_text(name), name, load)
+    text = file_text(name, _MOST_BYTES)
+    if isinstance(text, Problem):
+        raise ConfigError(name, [text])
+    return parse_config(text, name, load)
 
 
 def parse_config(text: str, file: str = "resources.yml", load: LoadDriver = load_driver) -> Config:
@@ -128,20 +130,3 @@ def _entries(data: Data) -> Iterator[tuple[Path, Data]]:
         if isinstance(entries, dict):
             for name, entry in entries.items():
                 yield ("resources", section, name), entry
-
-
-def _text(file: str) -> str:
-    try:
-        data = FilePath(file).read_bytes()
-    except OSError as error:
-        message = f"cannot be read: {error.strerror or error}"
-        raise ConfigError(file, [Problem(0, 0, "", message)]) from error
-    if len(data) > _MOST_BYTES:
-        raise ConfigError(file, [Problem(0, 0, "", "is larger than 64 MiB")])
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        column = error.start - data.rfind(b"\n", 0, error.start)
-        message = f"is not UTF-8: byte 0x{data[error.start]:02x}"
-        raise ConfigError(file, [Problem(line, column, "", message)]) from error

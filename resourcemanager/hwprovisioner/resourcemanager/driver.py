@@ -22,7 +22,7 @@ from hwprovisioner.resourcemanager.model import (
     Resource,
     TimeLimits,
 )
-from hwprovisioner.resourcemanager.problems import Path
+from hwprovisioner.serving.problems import Path
 
 #: Takes one line about how things go, for whoever waits. Never blocks, never fails.
 Report = Callable[[str], None]

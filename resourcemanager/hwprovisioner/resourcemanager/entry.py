@@ -8,7 +8,6 @@ from pydantic import BaseModel
 
 from hwprovisioner.resourcemanager.driver import Driver
 from hwprovisioner.resourcemanager.errors import DriverNotUsable
-from hwprovisioner.resourcemanager.located import Data, Located
 from hwprovisioner.resourcemanager.model import (
     Access,
     Division,
@@ -19,7 +18,6 @@ from hwprovisioner.resourcemanager.model import (
     Resource,
     TimeLimits,
 )
-from hwprovisioner.resourcemanager.problems import Path, Problem
 from hwprovisioner.resourcemanager.schema import (
     MOST_GPUS,
     AccessSection,
@@ -31,6 +29,8 @@ from hwprovisioner.resourcemanager.schema import (
     StaticSection,
 )
 from hwprovisioner.resourcemanager.verify import verify
+from hwprovisioner.serving.located import Data, Located
+from hwprovisioner.serving.problems import Path, Problem
 
 
 def read_entry(

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hwprovisioner.resourcemanager.problems import Problem
+    from hwprovisioner.serving.problems import Problem
 
 
 class ManagerError(Exception):

@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from hwprovisioner.resourcemanager.driver import Driver
 from hwprovisioner.resourcemanager.errors import DriverNotUsable
-from hwprovisioner.resourcemanager.problems import suggest
+from hwprovisioner.serving.problems import suggest
 
 #: Where packages say which drivers they have.
 GROUP = "hwprovisioner.drivers"

@@ -19,8 +19,8 @@ from pydantic import (
 )
 
 from hwprovisioner.resourcemanager.model import Kind
-from hwprovisioner.resourcemanager.problems import suggest
 from hwprovisioner.resourcemanager.units import parse_size, parse_span
+from hwprovisioner.serving.problems import suggest
 
 #: More cards than any machine has.
 MOST_GPUS = 64

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from hwprovisioner.resourcemanager.located import Data, Located
-from hwprovisioner.resourcemanager.problems import Path, Problem, quote, show_path, suggest
+from hwprovisioner.serving.located import Data, Located
+from hwprovisioner.serving.problems import Path, Problem, quote, show_path, suggest
 
 Model = TypeVar("Model", bound=BaseModel)
 

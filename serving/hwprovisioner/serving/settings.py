@@ -27,7 +27,7 @@ from hwprovisioner.serving.known_names import KNOWN_NAMES, KNOWN_PREFIXES
 
 _PREFIX = "HWP_"
 _UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(ms|s|m|h|d)")
 _FLAGS = {"1": True, "true": True, "yes": True, "on": True}
 _FLAGS |= {"0": False, "false": False, "no": False, "off": False}
 
@@ -95,16 +95,16 @@ class EnvReader:
         """Read a duration such as ``500ms``, ``10s`` or ``5m`` from `low` to `high`, in ms."""
         value = self._declared(name, meaning, default)
         if value is None:
-            return _milliseconds(default)
+            return parse_duration_ms(default)
         try:
-            duration_ms = _milliseconds(value)
+            duration_ms = parse_duration_ms(value)
         except ValueError:
             self.fault(f"{name}={value}: is not a duration such as 500ms, 10s, 5m, 2h or 1d")
-            return _milliseconds(default)
-        if _milliseconds(low) <= duration_ms <= _milliseconds(high):
+            return parse_duration_ms(default)
+        if parse_duration_ms(low) <= duration_ms <= parse_duration_ms(high):
             return duration_ms
         self.fault(f"{name}={value}: is not from {low} to {high}")
-        return _milliseconds(default)
+        return parse_duration_ms(default)
 
     def choice(self, name: str, meaning: str, *, default: str, choices: Sequence[str]) -> str:
         """Read one of `choices`, in upper or lower case."""
@@ -210,7 +210,12 @@ def help_text(settings: type[Readable]) -> str:
     return f"settings, from the environment:\n{env.help_text()}"
 
 
-def _milliseconds(text: str) -> int:
+def parse_duration_ms(text: str) -> int:
+    """Return the milliseconds in ``500ms``, ``10s``, ``5m``, ``2h`` or ``1.5d``.
+
+    Raises:
+        ValueError: it is not written so.
+    """
     match = _DURATION.fullmatch(text)
     if match is None:
         raise ValueError(text)

@@ -18,8 +18,8 @@ from hwprovisioner.resourcemanager.drivers._lines import LineSplitter
 from hwprovisioner.resourcemanager.drivers._remote_leash import leashed
 from hwprovisioner.resourcemanager.errors import DriverError
 from hwprovisioner.resourcemanager.model import Access, Connection, Hold, Kind, Resource
-from hwprovisioner.resourcemanager.problems import Path
 from hwprovisioner.resourcemanager.schema import Section, Span
+from hwprovisioner.serving.problems import Path
 
 #: Without an answer to so many keepalives in a row, so many seconds apart, the machine is gone.
 _KEEPALIVES = 3

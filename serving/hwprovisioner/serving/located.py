@@ -1,18 +1,19 @@
 """Reads YAML into plain data and keeps where each part of it stands.
 
-Scalars are kept as the text in the file; the schema decides what they are. So nothing is guessed,
-and YAML 1.1's traps do not exist: `1.10` is not 1.1, `22:22` is not 1342, `no` is not False. Only
-an empty value, `~` and `null` (unquoted) are `None`.
+Scalars are kept as the text in the file; whoever asks for one decides what it is. So nothing is
+guessed, and YAML 1.1's traps do not exist: `1.10` is not 1.1, `22:22` is not 1342, `no` is not
+False. Only an empty value, `~` and `null` (unquoted) are `None`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path as FilePath
 
 import yaml
 
-from hwprovisioner.resourcemanager.problems import Path, Problem, show_path
+from hwprovisioner.serving.problems import Path, Problem, show_path
 
 #: What one value of the file may be.
 Data = str | None | list["Data"] | dict[str, "Data"]
@@ -20,7 +21,7 @@ Data = str | None | list["Data"] | dict[str, "Data"]
 #: A file of 10,000 resources has some 500,000 nodes. More is an accident, or aliases of aliases.
 MOST_NODES = 2_000_000
 
-#: A resources file needs 7 levels; drivers' options may need a few more.
+#: A resources file needs 7 levels; drivers' options may need a few more. Others need fewer.
 DEEPEST = 50
 
 _MERGE = "tag:yaml.org,2002:merge"
@@ -62,6 +63,23 @@ def _nearest(places: Mapping[Path, Position], path: Path) -> Position:
     while path and path not in places:
         path = path[:-1]
     return places.get(path, Position(1, 1))
+
+
+def file_text(file: str, most_bytes: int) -> str | Problem:
+    """Return the text of a file, or why it is none."""
+    try:
+        with FilePath(file).open("rb") as opened:
+            data = opened.read(most_bytes + 1)
+    except OSError as error:
+        return Problem(0, 0, "", f"cannot be read: {error.strerror or error}")
+    if len(data) > most_bytes:
+        return Problem(0, 0, "", f"is larger than {most_bytes >> 20} MiB")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - data.rfind(b"\n", 0, error.start)
+        return Problem(line, column, "", f"is not UTF-8: byte 0x{data[error.start]:02x}")
 
 
 def read_located(text: str) -> Located:
