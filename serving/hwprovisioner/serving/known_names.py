@@ -25,6 +25,7 @@ KNOWN_NAMES = frozenset(
         "HWP_STATE_DIR",
         "HWP_LOST_LIMIT",
         "HWP_OFFER_LIMIT",
+        "HWP_POLICY_FILE",
         "HWP_PREPARE_TRIES",
         "HWP_RETENTION",
         "HWP_SILENCE_LIMIT",
