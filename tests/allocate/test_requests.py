@@ -1,98 +1,26 @@
 """What is refused, and that every wrong field is named once."""
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 
-from hwprovisioner.allocate.demand import GpuDemand, HostDemand, OsDemand
-from hwprovisioner.allocate.notation import Bounds, VersionBounds
-from hwprovisioner.allocate.requests import Asked, read_request
-from hwprovisioner.allocate.specs import check_connection, check_spec, stored_spec, to_json
-from hwprovisioner.allocate.violations import Violations
-from hwprovisioner.serving import Refused
-from hwprovisioner.v1 import demand_pb2, resource_pb2
+from hwprovisioner.allocate.demand import HostDemand, SetDemand
+from hwprovisioner.allocate.requests import Asked, AskedBooking, read_booking, read_request
+from hwprovisioner.v1.allocate_service_pb2 import BookRequest
 from hwprovisioner.v1.allocation_pb2 import Requestor
 from support.asking import new_request, seconds, wanting
-
-HUGE = "x" * 10_000_000
-
-
-def refused(read: Callable[[], object]) -> list[str]:
-    """The fields that are named; the message stays short whatever was sent."""
-    with pytest.raises(Refused) as refusal:
-        read()
-    assert refusal.value.reason == "BAD_REQUEST"
-    assert all(len(description) < 500 for _, description in refusal.value.violations)
-    return [field for field, _ in refusal.value.violations]
+from support.refused import HUGE, refused
 
 
 def refused_request(**fields: Any) -> list[str]:
     return refused(lambda: read_request(new_request(**fields)))
 
 
-def refused_host(**demand: Any) -> list[str]:
-    fields = refused_request(demands=wanting(db=demand))
-    return [field.removeprefix("demands.hosts['db'].") for field in fields]
-
-
-def test_all_fields_of_a_demand_are_read() -> None:
-    host = demand_pb2.HostDemand(
-        kinds=[resource_pb2.RESOURCE_KIND_EDGE_DEVICE],
-        cpus="4..8",
-        memory=">=1GiB",
-        gpus=[demand_pb2.GpuDemand(brand="NVIDIA", count=2), demand_pb2.GpuDemand(model="A100")],
-        os=demand_pb2.OsDemand(family="Linux", version="==22.04"),
-        labels=["rack=7", "fast", "rack=7"],
-        resource="box-1",
-    )
-    demands = demand_pb2.Demands(hosts={"edge": host})
-    assert read_request(new_request(demands)).demands == {
-        "edge": HostDemand(
-            kinds=frozenset({"edge-device"}),
-            cpus=Bounds(4, 8),
-            memory=Bounds(2**30),
-            gpus=(GpuDemand("nvidia"), GpuDemand("nvidia"), GpuDemand("", "a100")),
-            os=OsDemand("linux", "", VersionBounds("22.04", "22.04")),
-            labels=(("fast", None), ("rack", "7")),
-            resource="box-1",
-        )
-    }
-
-
 def test_what_is_left_out_has_its_default() -> None:
     asked = read_request(new_request(request_id=""))
-    assert asked == Asked({"host": HostDemand()}, "", 0, 30_000, 0, 0)
-
-
-@pytest.mark.parametrize(
-    ("demand", "fields"),
-    [
-        ({"cpus": "-1"}, ["cpus"]),
-        ({"cpus": "NaN"}, ["cpus"]),
-        ({"cpus": HUGE}, ["cpus"]),
-        ({"cpus": "9" * 200}, ["cpus"]),
-        ({"memory": "lots"}, ["memory"]),
-        ({"kinds": [1, 99, 0]}, ["kinds[1]", "kinds[2]"]),
-        ({"kinds": [99] * 1_000_000}, ["kinds"]),
-        ({"gpus": [{"count": -1}]}, ["gpus[0].count"]),
-        ({"gpus": [{"count": 65}]}, ["gpus[0].count"]),
-        ({"gpus": [{"count": 2**31 - 1}]}, ["gpus[0].count"]),
-        ({"gpus": [{"count": 40}, {"count": 40}]}, ["gpus"]),
-        ({"gpus": [{}] * 10_000}, ["gpus"]),
-        ({"gpus": [{"brand": HUGE, "memory": "8 bananas"}]}, ["gpus[0].brand", "gpus[0].memory"]),
-        ({"os": {"distro": HUGE, "version": "new!"}}, ["os.distro", "os.version"]),
-        ({"labels": [HUGE]}, ["labels[0]"]),
-        ({"labels": ["ok", "", "=v", "a b", "k=" + HUGE]}, [f"labels[{n}]" for n in (1, 2, 3, 4)]),
-        ({"labels": [HUGE + "=" + HUGE]}, ["labels[0]"]),
-        ({"labels": ["a"] * 65}, ["labels"]),
-        ({"resource": "Not A Name"}, ["resource"]),
-        ({"resource": HUGE}, ["resource"]),
-    ],
-)
-def test_a_wrong_field_of_a_host_is_named_once(demand: dict[str, Any], fields: list[str]) -> None:
-    assert refused_host(**demand) == fields
+    assert asked == Asked(SetDemand({"host": HostDemand()}), "", 0, 30_000, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -145,64 +73,50 @@ def test_limits_of_the_lease_are_allowed(value: int) -> None:
     assert (asked.ttl_ms, asked.wait_ms, asked.priority) == (value * 1000, 1, -100)
 
 
-def wrong_spec(**facts: Any) -> Sequence[str]:
-    violations = Violations()
-    described: dict[str, Any] = {"name": "box", "kind": 1} | facts
-    spec = resource_pb2.ResourceSpec(**described)
-    check_spec("spec", spec, violations)
-    return refused(violations.check)
+ID = "0123456789abcdef"
+START = Timestamp(seconds=1_700_000_000, nanos=1_500_000)
+MINUTE = 60
+MONTH = 30 * 86_400
+
+
+def booking(**fields: Any) -> BookRequest:
+    said: dict[str, Any] = {"demands": wanting(host={}), "request_id": ID, "start_time": START}
+    return BookRequest(**said | {"end_time": after(MINUTE)} | fields)
+
+
+def after(span_s: int) -> Timestamp:
+    """So long after START."""
+    return Timestamp(seconds=START.seconds + span_s, nanos=START.nanos)
+
+
+@pytest.mark.parametrize("span_s", [MINUTE, MONTH])
+def test_a_booking_is_read(span_s: int) -> None:
+    asked = read_booking(booking(end_time=after(span_s), lease_ttl=seconds(5)))
+    begin = 1_700_000_000_001
+    demands = SetDemand({"host": HostDemand()})
+    assert asked == AskedBooking(demands, ID, 5_000, begin, begin + span_s * 1000)
+
+
+def test_a_booking_whose_lease_is_not_said_has_the_usual_one() -> None:
+    assert read_booking(booking()).ttl_ms == 30_000
 
 
 @pytest.mark.parametrize(
-    ("facts", "fields"),
+    ("fields", "wrong"),
     [
-        ({"name": "Box"}, ["spec.name"]),
-        ({"name": "box-"}, ["spec.name"]),
-        ({"kind": 0}, ["spec.kind"]),
-        ({"kind": 77}, ["spec.kind"]),
-        ({"cpus": -1, "memory_bytes": -1}, ["spec.cpus", "spec.memory_bytes"]),
-        ({"cpus": 2**60}, ["spec.cpus"]),
-        ({"driver": HUGE}, ["spec.driver"]),
-        (
-            {"gpus": [{"brand": HUGE, "memory_bytes": -1}]},
-            ["spec.gpus[0].brand", "spec.gpus[0].memory_bytes"],
-        ),
-        ({"gpus": [{}] * 65}, ["spec.gpus"]),
-        ({"os": {"version": HUGE}}, ["spec.os.version"]),
-        ({"labels": {"a b": ""}}, ["spec.labels['a b']"]),
-        ({"labels": {str(n): "" for n in range(65)}}, ["spec.labels"]),
-        ({"division": {"instances": 0}}, ["spec.division.instances"]),
-        ({"division": {"instances": 1, "default_cpus": -1}}, ["spec.division.default_cpus"]),
+        ({"end_time": after(MINUTE - 1)}, ["end_time"]),
+        ({"end_time": after(MONTH + 1)}, ["end_time"]),
+        ({"end_time": after(-MINUTE)}, ["end_time"]),
+        ({"end_time": None}, ["end_time"]),
+        ({"start_time": None}, ["start_time"]),
+        ({"start_time": None, "end_time": None}, ["start_time", "end_time"]),
+        ({"start_time": Timestamp(seconds=-1)}, ["start_time"]),
+        ({"start_time": Timestamp(seconds=2**60)}, ["start_time"]),
+        ({"start_time": Timestamp(seconds=START.seconds, nanos=-1)}, ["start_time.nanos"]),
+        ({"request_id": "short", "lease_ttl": seconds(0)}, ["request_id", "lease_ttl"]),
+        ({"requestor": Requestor(user=HUGE)}, ["requestor.user"]),
+        ({"demands": wanting(db={"cpus": "x"})}, ["demands.hosts['db'].cpus"]),
     ],
 )
-def test_a_wrong_fact_of_a_resource_is_named_once(facts: dict[str, Any], fields: list[str]) -> None:
-    assert wrong_spec(**facts) == fields
-
-
-def test_a_description_is_the_same_after_it_was_stored() -> None:
-    message = resource_pb2.ResourceSpec(
-        name="box",
-        kind=resource_pb2.RESOURCE_KIND_CONTAINER,
-        cpus=2**53,
-        gpus=[resource_pb2.Gpu(brand="NVIDIA", memory_bytes=8)],
-        os=resource_pb2.Os(distro="Ubuntu", version="22.04"),
-        labels={"rack": "7"},
-    )
-    spec = stored_spec(to_json(message))
-    assert (spec.name, spec.kind, spec.cpus, spec.distro) == ("box", "container", 2**53, "ubuntu")
-    assert (spec.gpus[0].brand, spec.labels, spec.slots) == (
-        "nvidia",
-        frozenset({("rack", "7")}),
-        1,
-    )
-
-
-def test_a_wrong_connection_names_its_fields() -> None:
-    connection = resource_pb2.Connection(port=70_000, address=HUGE, properties={"key": HUGE})
-    violations = Violations()
-    check_connection("connection", connection, violations)
-    assert refused(violations.check) == [
-        "connection.address",
-        "connection.port",
-        "connection.properties['key']",
-    ]
+def test_a_wrong_field_of_a_booking_is_named_once(fields: dict[str, Any], wrong: list[str]) -> None:
+    assert refused(lambda: read_booking(booking(**fields))) == wrong

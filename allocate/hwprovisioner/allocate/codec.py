@@ -9,7 +9,10 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from hwprovisioner.allocate.lab import closure
-from hwprovisioner.allocate.specs import demands_message, spec_message
+from hwprovisioner.allocate.matching import why_not
+from hwprovisioner.allocate.room import Room, Share
+from hwprovisioner.allocate.set_demands import demands_message, host_message, stored_set
+from hwprovisioner.allocate.specs import spec_message, stored_spec
 from hwprovisioner.state.model import Allocation, Hold, Manager, Resource
 from hwprovisioner.state.tables import AllocationState, HoldState, Presence
 from hwprovisioner.state.view import View
@@ -105,7 +108,7 @@ class Codec:
         manager = self._view.managers.get(record.manager)
         reason, _ = closure(record, manager)
         return resource_pb2.Resource(
-            spec=spec_message(record.spec),
+            spec=spec_message(record.spec, record.name),
             manager=record.manager,
             presence=_resource_presence(record, manager),
             health=resource_pb2.Health.Value(f"HEALTH_{record.health}"),
@@ -139,7 +142,7 @@ class Codec:
             share=share(record),
             allocation_id=record.allocation,
             host=record.host,
-            demand=demands_message(allocation.demands).hosts[record.host],
+            demand=host_message(allocation.demands, record.host, self._option(record, allocation)),
             user=allocation.user,
         )
 
@@ -153,6 +156,23 @@ class Codec:
             hold=hold_ref(record), resource=record.resource, reason=reason
         )
 
+    def _option(self, record: Hold, allocation: Allocation) -> int:
+        """Return which option of its host's demand a hold was granted for."""
+        options = stored_set(allocation.demands).hosts[record.host].options
+        resource = self._view.resources.get(record.resource)
+        if len(options) == 1 or resource is None:
+            return 0
+        spec = stored_spec(resource.spec)
+        share = Share(record.cpus, record.memory, record.gpus)
+        # The first one that fits was granted: an earlier one with this very share would have been.
+        room = Room(spec, 1, share.cpus, share.memory, frozenset(share.gpus))
+        fitting = (
+            index
+            for index, option in enumerate(options)
+            if not why_not(option, spec, resource.name) and room.share_for(option) == share
+        )
+        return next(fitting, 0)
+
     def _held(self, hold_ids: Iterable[str]) -> list[Hold]:
         return [held for i in hold_ids if (held := self._view.holds.get(i)) is not None]
 
@@ -163,7 +183,7 @@ class Codec:
         host.hold.CopyFrom(hold(held))
         resource = self._view.resources.get(held.resource)
         if resource:
-            host.spec.CopyFrom(spec_message(resource.spec))
+            host.spec.CopyFrom(spec_message(resource.spec, resource.name))
         if connection:
             json_format.Parse(connection, host.connection, ignore_unknown_fields=True)
 

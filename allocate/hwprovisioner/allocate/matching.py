@@ -1,68 +1,81 @@
 """Whether a resource is what a host demand asks for, and if not, the first reason why.
 
-Pure, and about what a resource is, not about what is free of it: see `room.py`.
+Pure, and about what a resource is, not about what is free of it: see `room.py`. What depends on
+the resource's name is asked separately, so that equal machines are looked at once.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
-from hwprovisioner.allocate.demand import ANY, Gpu, GpuDemand, HostDemand, Spec
+from hwprovisioner.allocate.cards import assign_cards, card_satisfies
+from hwprovisioner.allocate.demand import (
+    ANY,
+    GpuDemand,
+    HostDemand,
+    OsDemand,
+    Provisioning,
+    Spec,
+    System,
+)
 from hwprovisioner.allocate.notation import Bounds, amount
+from hwprovisioner.allocate.where import WhereError, compile_where
+
+_MAX_REASON = 400
+_MAX_NAMES = 5
 
 
-def mismatch(demand: HostDemand, spec: Spec) -> str:
-    """Return the first reason why a resource can never serve a demand, empty if it can."""
-    return next((reason for check in _CHECKS if (reason := check(demand, spec))), "")
+def mismatch(option: HostDemand, spec: Spec) -> str:
+    """Return the first reason why a resource like this can never serve, empty if it can.
 
-
-def assign_cards(
-    demands: Sequence[GpuDemand], cards: Sequence[Gpu], free: Collection[int]
-) -> tuple[int, ...] | None:
-    """Give each demand a card of its own out of those that are free.
-
-    A maximum bipartite matching by augmenting paths (Kuhn): a card that satisfies several demands
-    never stands in the way of one that only it satisfies.
-
-    Returns:
-        The places of the cards, sorted; None if the demands cannot all be satisfied.
+    Args:
+        option: a demand without alternatives.
+        spec: what the resource is; its name is not looked at, see `name_mismatch`.
     """
-    usable = {
-        demand: [card for card in sorted(free) if card_satisfies(demand, cards[card])]
-        for demand in set(demands)
-    }
-    holder: dict[int, int] = {}
-
-    def place(demand: int, seen: set[int]) -> bool:
-        fitting = usable[demands[demand]]
-        for card in fitting:
-            if card not in holder:
-                holder[card] = demand
-                return True
-        for card in fitting:
-            if card not in seen:
-                seen.add(card)
-                if place(holder[card], seen):
-                    holder[card] = demand
-                    return True
-        return False
-
-    if all(place(demand, set()) for demand in range(len(demands))):
-        return tuple(sorted(holder))
-    return None
+    return next((reason for check in _CHECKS if (reason := check(option, spec))), "")
 
 
-def card_satisfies(demand: GpuDemand, card: Gpu) -> bool:
-    """Say whether a card is of the sort that is asked for."""
+def is_by_name(option: HostDemand) -> bool:
+    """Say whether it matters to a demand without alternatives what a resource is called."""
+    return bool(option.resource or option.not_resources or _uses_name(option))
+
+
+def name_mismatch(option: HostDemand, spec: Spec, name: str) -> str:
+    """Return the first reason why a resource of that name cannot serve, empty if there is none.
+
+    Args:
+        option: a demand without alternatives.
+        spec: what the resource is.
+        name: what it is called.
+    """
+    if option.resource not in ("", name):
+        return f"resource: is {name}, wants {option.resource}"
+    if name in option.not_resources:
+        return f"not_resources: {name} is one of them"
+    return _where(option.where, spec, name) if _uses_name(option) else ""
+
+
+def why_not(demand: HostDemand, spec: Spec, name: str) -> str:
+    """Return why a resource can never serve a demand, empty if it can.
+
+    Of several alternatives each has its reason, equal ones being told once.
+    """
+    reasons = dict[str, None]()
+    for option in demand.options:
+        reason = _first_reason(option, spec, name)
+        if not reason:
+            return ""
+        reasons[reason] = None
+    said = "; or ".join(reasons)
+    return said if len(said) <= _MAX_REASON else said[: _MAX_REASON - 1] + "…"
+
+
+def _first_reason(option: HostDemand, spec: Spec, name: str) -> str:
+    # That another one is wanted says more than what this one lacks; an expression says less.
+    plain = HostDemand(resource=option.resource, not_resources=option.not_resources)
     return (
-        demand.brand in ("", card.brand)
-        and demand.model in ("", card.model)
-        and demand.memory.admit(card.memory)
+        name_mismatch(plain, spec, name)
+        or mismatch(option, spec)
+        or name_mismatch(option, spec, name)
     )
-
-
-def _resource(demand: HostDemand, spec: Spec) -> str:
-    if demand.resource in ("", spec.name):
-        return ""
-    return f"resource: is {spec.name}, wants {demand.resource}"
 
 
 def _kind(demand: HostDemand, spec: Spec) -> str:
@@ -112,18 +125,26 @@ def _card_words(gpu: GpuDemand) -> Iterator[str]:
 
 
 def _os(demand: HostDemand, spec: Spec) -> str:
-    wanted = demand.os
-    if wanted.family not in ("", spec.family):
-        return f"os.family: is {spec.family or 'not known'}, wants {wanted.family}"
-    if wanted.distro not in ("", spec.distro):
-        return f"os.distro: is {spec.distro or 'not known'}, wants {wanted.distro}"
-    if not wanted.version.admit(spec.version):
-        return f"os.version: is {spec.version or 'not known'}, wants {wanted.version}"
+    reason = _system(demand.os, spec.system)
+    if not reason or spec.makes is None or not spec.makes.systems:
+        return reason
+    if not all(_system(demand.os, system) for system in spec.makes.systems):
+        return ""
+    return f"{reason}, nor can it be made so"
+
+
+def _system(wanted: OsDemand, system: System) -> str:
+    if wanted.family not in ("", system.family):
+        return f"os.family: is {system.family or 'not known'}, wants {wanted.family}"
+    if wanted.distro not in ("", system.distro):
+        return f"os.distro: is {system.distro or 'not known'}, wants {wanted.distro}"
+    if not wanted.version.admit(system.version):
+        return f"os.version: is {system.version or 'not known'}, wants {wanted.version}"
     return ""
 
 
 def _labels(demand: HostDemand, spec: Spec) -> str:
-    names = {name for name, _ in spec.labels}
+    names = {name for name, _ in spec.labels} if demand.labels else set()
     for name, value in demand.labels:
         if value is None and name not in names:
             return f"labels: lacks {name}"
@@ -132,12 +153,63 @@ def _labels(demand: HostDemand, spec: Spec) -> str:
     return ""
 
 
+def _provisioning(demand: HostDemand, spec: Spec) -> str:
+    wanted, makes = demand.provisioning, spec.makes
+    if wanted is None:
+        return ""
+    if makes is None:
+        return "provisioning: is as it is, cannot be made"
+    if wanted.image and wanted.image not in makes.images:
+        return f"provisioning: cannot make image {wanted.image}"
+    unknown = sorted(wanted.parameters - makes.parameters)
+    if unknown:
+        more = f" and {len(unknown) - _MAX_NAMES} more" if len(unknown) > _MAX_NAMES else ""
+        return f"provisioning: does not know parameter {', '.join(unknown[:_MAX_NAMES])}{more}"
+    return _disk(wanted, makes.disk)
+
+
+def _disk(wanted: Provisioning, largest: int) -> str:
+    if wanted.disk == ANY:
+        return ""
+    if not largest:
+        return "provisioning: a disk cannot be asked for"
+    if _fits(wanted.disk, largest, divisible=True):
+        return ""
+    wants = wanted.disk.said(amount)
+    return f"provisioning: makes disks of up to {amount(largest)}, wants {wants}"
+
+
+def _nameless_where(demand: HostDemand, spec: Spec) -> str:
+    return "" if _uses_name(demand) else _where(demand.where, spec, "")
+
+
+def _uses_name(option: HostDemand) -> bool:
+    try:
+        return bool(option.where) and compile_where(option.where).uses_name
+    except WhereError:
+        return False
+
+
+def _where(text: str, spec: Spec, name: str) -> str:
+    if not text:
+        return ""
+    try:
+        where = compile_where(text)
+    except WhereError as error:
+        # It was stored by a version of this program that could read it.
+        return f"where: {error}"[:_MAX_REASON]
+    if where.admits(spec, name):
+        return ""
+    return f"where: {where.error(spec, name) or 'is not true of it'}"[:_MAX_REASON]
+
+
 _CHECKS: tuple[Callable[[HostDemand, Spec], str], ...] = (
-    _resource,
     _kind,
     _labels,
     _os,
     _cpus,
     _memory,
     _gpus,
+    _provisioning,
+    _nameless_where,
 )

@@ -5,7 +5,7 @@ import contextlib
 import re
 
 from hwprovisioner.allocate.freshness import Freshness
-from hwprovisioner.allocate.specs import MAX_INSTANCES, check_spec, stored_spec, to_json
+from hwprovisioner.allocate.specs import MAX_INSTANCES, check_spec, spec_text, stored_spec
 from hwprovisioner.allocate.violations import MAX_WORD, Violations, shown
 from hwprovisioner.state.errors import NoSuchHold, StaleFence, WrongState
 from hwprovisioner.state.holds import Holds
@@ -38,14 +38,9 @@ class Registrar:
         violations = Violations()
         violations.name("register.manager_id", register.manager_id)
         violations.text("register.version", register.version, MAX_WORD)
-        if len(register.inventory) > MAX_INSTANCES:
-            count = f"has {len(register.inventory):,} resources"
-            violations.add("register.inventory", f"{count}, at most {MAX_INSTANCES:,} are allowed")
-            violations.check()
-        if len(register.holds) > _MAX_HOLDS:
-            count = f"has {len(register.holds):,} holds"
-            violations.add("register.holds", f"{count}, at most {_MAX_HOLDS:,} are allowed")
-            violations.check()
+        violations.few("register.inventory", register.inventory, MAX_INSTANCES, "resources")
+        violations.few("register.holds", register.holds, _MAX_HOLDS, "holds")
+        violations.check()
         names = set[str]()
         for index, spec in enumerate(register.inventory):
             field = f"register.inventory[{index}]"
@@ -81,7 +76,7 @@ class Registrar:
         self, who: Speaker, spec: resource_pb2.ResourceSpec, *, volunteered: bool
     ) -> None:
         """Describe a resource that was checked."""
-        text = to_json(spec)
+        text = spec_text(spec)
         known = self._view.resources.get(spec.name)
         await self._managers.describe(
             who,

@@ -1,10 +1,11 @@
 """Collecting what is wrong with a message from outside: every wrong field is found and named."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import TypeVar
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from hwprovisioner.allocate.notation import NotationError
 from hwprovisioner.serving import bad_request
@@ -13,9 +14,12 @@ MAX_WORD = 128
 MAX_TEXT = 1024
 _SHOWN = 40
 _SECOND_NANOS = 1_000_000_000
-_UNITS_MS = {"d": 86_400_000, "s": 1000}
+_LAST_SECOND = 253_402_300_799
+"""The end of the year 9999, where timestamps end."""
+_UNITS_MS = {"d": 86_400_000, "h": 3_600_000, "min": 60_000, "s": 1000}
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
+LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,62}[A-Za-z0-9])?")
 
 T = TypeVar("T")
 
@@ -31,6 +35,10 @@ class Violations:
         """Note that a field is wrong: what, why and what would be right. The first word counts."""
         self._found.setdefault(field, description)
 
+    def of(self, field: str) -> str:
+        """Return what is wrong with a field itself, empty for nothing."""
+        return self._found.get(field, "")
+
     def check(self) -> None:
         """Refuse the message if anything is wrong with it."""
         if self._found:
@@ -42,6 +50,12 @@ class Violations:
             self.add(field, f"has {len(value):,} characters, at most {limit:,} are allowed")
             return value[:limit]
         return value
+
+    def few(self, field: str, items: Sized, limit: int, what: str) -> bool:
+        """Check that there are at most `limit`, and say whether it is so."""
+        if len(items) > limit:
+            self.add(field, f"has {len(items):,} {what}, at most {limit:,} are allowed")
+        return len(items) <= limit
 
     def name(self, field: str, value: str, form: re.Pattern[str] = NAME) -> str:
         """Check a name."""
@@ -71,13 +85,22 @@ class Violations:
 
     def duration_ms(self, field: str, value: Duration, low_ms: int, high_ms: int) -> int:
         """Check a duration, and return it in ms."""
-        ms = value.seconds * 1000 + value.nanos // 1_000_000
-        if not 0 <= value.nanos < _SECOND_NANOS:
-            self.add(f"{field}.nanos", f"is {value.nanos:,}, must be from 0 to 999,999,999")
+        ms = self._ms(field, value)
         if not low_ms <= ms <= high_ms:
-            low, high = _span(low_ms), _span(high_ms)
+            low, high = span(low_ms), span(high_ms)
             self.add(field, f"is {ms / 1000:g} s, must be from {low} to {high}")
         return ms
+
+    def instant_ms(self, field: str, value: Timestamp) -> int:
+        """Check an instant, and return it in ms since the epoch."""
+        if not 0 <= value.seconds <= _LAST_SECOND:
+            self.add(field, f"is {value.seconds} s after 1970, must be from 1970 to 9999")
+        return self._ms(field, value)
+
+    def _ms(self, field: str, value: Duration | Timestamp) -> int:
+        if not 0 <= value.nanos < _SECOND_NANOS:
+            self.add(f"{field}.nanos", f"is {value.nanos:,}, must be from 0 to 999,999,999")
+        return value.seconds * 1000 + value.nanos // 1_000_000
 
 
 def shown(value: str) -> str:
@@ -85,7 +108,7 @@ def shown(value: str) -> str:
     return repr(value if len(value) <= _SHOWN else value[:_SHOWN] + "…")
 
 
-def _span(ms: int) -> str:
+def span(ms: int) -> str:
     """Return a span in the largest unit that it is a whole number of."""
     return next(
         (f"{ms // size} {unit}" for unit, size in _UNITS_MS.items() if not ms % size), f"{ms} ms"
