@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from hwprovisioner.allocate.policy import (
+    DEFAULT_POLICY,
     HIGHEST_PRIORITY,
     LOWEST_PRIORITY,
     NO_QUOTA,
@@ -23,7 +24,6 @@ MAX_LIMIT = 1_000_000_000
 MAX_WEIGHT = 1000
 
 _MOST_BYTES = 16 * 1024 * 1024
-_DEFAULT = Policy()
 _LONGEST = "30d"
 """As the contract says of maximum durations."""
 
@@ -76,13 +76,13 @@ def _policy(top: Section) -> Policy:
     teams, members = _teams(top.section("teams"))
     return Policy(
         half_life_ms=top.section("fair_share", "half_life").duration_ms(
-            "half_life", _DEFAULT.half_life_ms, "1m", "30d"
+            "half_life", DEFAULT_POLICY.half_life_ms, "1m", "30d"
         ),
         default_max_ms=default_max_ms,
         limit_max_ms=limit_max_ms,
-        backfill=top.flag("backfill", default=_DEFAULT.backfill),
+        backfill=top.flag("backfill", default=DEFAULT_POLICY.backfill),
         preemption=_preemption(top),
-        show_up_ms=top.duration_ms("show_up", _DEFAULT.show_up_ms, "1s", "1d"),
+        show_up_ms=top.duration_ms("show_up", DEFAULT_POLICY.show_up_ms, "1s", "1d"),
         everyone=everyone,
         users={name: _user(users, name, everyone) for name in users},
         teams=teams,
