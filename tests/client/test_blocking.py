@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hwprovisioner.client import Lab, LabError, LeaseLost, Unsatisfiable, Update
+from hwprovisioner.v1 import allocate_service_pb2 as pb
 from support.fake_lab import AWAY, Code, FakeAllocation, LabInThread, Refusal
 
 
@@ -120,7 +121,7 @@ def test_ctrl_c_gives_back_and_is_raised(threaded: LabInThread, lab: Lab, late: 
 
 def test_the_rest_of_the_surface_is_the_same(threaded: LabInThread, lab: Lab) -> None:
     threaded.lab.refuse_unary = [AWAY]
-    assert lab.explain(cpus=1).satisfiable_ever
+    assert lab.explain(cpus=1).availability == pb.Availability.AVAILABILITY_NOW
     assert len(lab.list_resources()) == len(lab.list_managers()) == len(lab.list_allocations()) == 0
     assert lab.drain_resource("r", "repair").reason == "repair"
     assert lab.enable_resource("r").spec.name == "r"

@@ -398,19 +398,27 @@ def test_draining_says_what_became_of_it(hwp: Hwp, thread: CliLabInThread) -> No
     assert hwp("undrain", "alpha").stdout == "alpha: free\n"
 
 
-@pytest.mark.parametrize(("ever", "code"), [(True, 0), (False, 4)])
-def test_explain_tells_never_from_not_now(
-    hwp: Hwp, thread: CliLabInThread, ever: bool, code: int
+@pytest.mark.parametrize(
+    ("availability", "said", "code"),
+    [
+        (pb.Availability.AVAILABILITY_NOW, "now", 0),
+        (pb.Availability.AVAILABILITY_LATER, "later", 0),
+        (pb.Availability.AVAILABILITY_OUT_OF_SERVICE, "out of service", 0),
+        (pb.Availability.AVAILABILITY_NEVER, "never", 4),
+    ],
+)
+def test_explain_tells_now_later_out_of_service_and_never_apart(
+    hwp: Hwp, thread: CliLabInThread, availability: pb.Availability, said: str, code: int
 ) -> None:
-    answer = pb.ExplainResponse(satisfiable_ever=ever, summary="not now")
-    answer.hosts["host"].resources.add(resource="alpha", ever=ever, reason="in use")
+    answer = pb.ExplainResponse(availability=availability, summary="not now")
+    answer.hosts["host"].resources.add(resource="alpha", availability=availability, reason="in use")
     thread.lab.explanation = answer
     result = hwp("explain", "--cpus", "4")
     assert result.exit_code == code
     summary, _, heads, row = result.stdout.splitlines()
     assert summary == "not now"
     assert heads.split() == ["HOST", "RESOURCE", "CAN", "SERVE", "REASON"]
-    assert row.split() == ["host", "alpha", "later" if ever else "never", "in", "use"]
+    assert row.split() == ["host", "alpha", *said.split(), "in", "use"]
     data = json.loads(hwp("explain", "--cpus", "4", "-o", "json").stdout)
     assert data["hosts"]["host"]["resources"][0]["reason"] == "in use"
     assert yaml.safe_load(hwp("explain", "-o", "yaml").stdout) == data

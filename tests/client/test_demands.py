@@ -239,7 +239,7 @@ def test_an_address_that_is_none_is_refused_by_the_name_of_its_setting(address: 
 
 
 def test_enum_values_have_words_both_ways() -> None:
-    assert words(AllocationState) == ["queued", "preparing", "ready", "ended"]
+    assert words(AllocationState) == ["queued", "preparing", "ready", "ended", "booked"]
     for text in words(ResourceKind):
         assert word(ResourceKind, value(ResourceKind, text, "kind")) == text
     assert word(ResourceKind, 0) == ""

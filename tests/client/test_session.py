@@ -450,7 +450,7 @@ async def test_a_unary_call_is_sent_again_while_the_lab_is_away(
     lab: AsyncLab, fake: FakeLab
 ) -> None:
     fake.refuse_unary = [AWAY, AWAY]
-    assert (await lab.explain(cpus=1)).satisfiable_ever
+    assert (await lab.explain(cpus=1)).availability == pb.Availability.AVAILABILITY_NOW
     assert fake.unary_calls == 3
 
 

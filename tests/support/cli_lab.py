@@ -62,7 +62,7 @@ class CliLab(FakeLab):
             Manager(id="m1", presence=Presence.PRESENCE_ONLINE, resource_count=2, version="1.2")
         ]
         self.explanation = pb.ExplainResponse(
-            satisfiable_now=True, satisfiable_ever=True, summary="can be had now"
+            availability=pb.Availability.AVAILABILITY_NOW, summary="can be had now"
         )
         self.asked: list[Any] = []
         self.readiness = Readiness([])

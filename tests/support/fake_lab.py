@@ -15,6 +15,7 @@ import grpc.aio
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo  # type: ignore[import-untyped]
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 from grpc_status import rpc_status  # type: ignore[import-untyped]
@@ -24,6 +25,7 @@ from hwprovisioner.v1 import allocate_service_pb2_grpc as pb_grpc
 from hwprovisioner.v1 import heartbeat_service_pb2 as beats
 from hwprovisioner.v1 import heartbeat_service_pb2_grpc as beats_grpc
 from hwprovisioner.v1.allocation_pb2 import Allocation, AllocationState, EndReason, QueuePlace
+from hwprovisioner.v1.demand_pb2 import Demands, HostDemand
 from hwprovisioner.v1.resource_pb2 import Connection, Resource, ResourceKind, ResourceSpec
 
 Result = TypeVar("Result")
@@ -71,7 +73,7 @@ AWAY = Refusal(Code.UNAVAILABLE, "the lab's Redis is away", "STATE_UNAVAILABLE")
 class FakeAllocation:
     """One allocation, moved by the test."""
 
-    def __init__(self, number: int, request: pb.AllocateRequest) -> None:
+    def __init__(self, number: int, request: pb.AllocateRequest | pb.BookRequest) -> None:
         self.id = f"a-{number}"
         self.token = f"token-{number}"
         self.request = request
@@ -82,15 +84,25 @@ class FakeAllocation:
         self.message = Allocation(id=self.id, demands=request.demands)
         self.newest = pb.AllocationUpdate()
         self.listeners: set[asyncio.Queue[pb.AllocationUpdate | Refusal]] = set()
-        self.queue(1, "just submitted")
+        if isinstance(request, pb.BookRequest):
+            self.book(request)
+        else:
+            self.queue(1, "just submitted")
 
     @property
     def ended(self) -> bool:
         return self.message.state == AllocationState.ALLOCATION_STATE_ENDED
 
-    def queue(self, place: int, reason: str) -> None:
+    def book(self, request: pb.BookRequest) -> None:
+        self.message.state = AllocationState.ALLOCATION_STATE_BOOKED
+        self.message.book_start_time.CopyFrom(request.start_time)
+        self.message.book_end_time.CopyFrom(request.end_time)
+        self._publish(booked=pb.Booking(remaining=seconds(60)))
+
+    def queue(self, place: int, reason: str, **times: Timestamp) -> None:
         self.message.state = AllocationState.ALLOCATION_STATE_QUEUED
-        self._publish(queued=QueuePlace(place=place, reason=reason))
+        self.message.queue_place.CopyFrom(QueuePlace(place=place, reason=reason, **times))
+        self._publish(queued=self.message.queue_place)
 
     def prepare(self, host: str = "", message: str = "") -> None:
         self.message.state = AllocationState.ALLOCATION_STATE_PREPARING
@@ -98,9 +110,9 @@ class FakeAllocation:
 
     def ready(self) -> None:
         self.message.state = AllocationState.ALLOCATION_STATE_READY
-        for number, name in enumerate(sorted(self.request.demands.hosts), start=1):
+        for number, (name, demand) in enumerate(_hosts(self.request.demands), start=1):
             host = self.message.hosts[name]
-            resource = self.request.demands.hosts[name].resource or f"res-{number}"
+            resource = demand.resource or f"res-{number}"
             host.spec.CopyFrom(
                 ResourceSpec(
                     name=resource,
@@ -151,6 +163,14 @@ class FakeAllocation:
             self.listeners.discard(listener)
 
 
+def _hosts(demands: Demands) -> Iterator[tuple[str, HostDemand]]:
+    """Gives the hosts as they are called, each copy with a name of its own."""
+    for name, demand in sorted(demands.hosts.items()):
+        copies = demand.count
+        names = [f"{name}-{n}" for n in range(1, copies + 1)] if copies > 1 else [name]
+        yield from ((each, demand) for each in names)
+
+
 def grant(allocation: FakeAllocation) -> None:
     allocation.ready()
 
@@ -166,6 +186,7 @@ class FakeLab(pb_grpc.AllocateServiceServicer, beats_grpc.HeartbeatServiceServic
         self.on_submit: Callable[[FakeAllocation], None] = grant
         self.refuse_allocate: Refusal | None = None
         self.refuse_watch: Refusal | None = None
+        self.refuse_book: Refusal | None = None
         self.refuse_release: Refusal | None = None
         self.refuse_beat: Refusal | None = None
         self.refuse_unary: list[Refusal] = []
@@ -173,6 +194,7 @@ class FakeLab(pb_grpc.AllocateServiceServicer, beats_grpc.HeartbeatServiceServic
         self.next_beat_s = 10.0
         self.notices: list[beats.Notice] = []
         self.resources: list[Resource] = []
+        self.wait_times: list[pb.WaitTimes] = []
         self.changes: list[pb.WatchLabResponse | Refusal] = []
         self.target = ""
 
@@ -207,6 +229,16 @@ class FakeLab(pb_grpc.AllocateServiceServicer, beats_grpc.HeartbeatServiceServic
                 token = ""
         except Refusal as refusal:
             await refusal.abort(context)
+
+    async def Book(self, request: Any, context: Any) -> Any:
+        await self._maybe_refuse(context)
+        if self.refuse_book:
+            await self.refuse_book.abort(context)
+        allocation = self.allocations.get(request.request_id)
+        if allocation is None:
+            allocation = FakeAllocation(len(self.allocations) + 1, request)
+            self.allocations[request.request_id] = allocation
+        return pb.BookResponse(allocation=allocation.message, token=allocation.token)
 
     async def WatchAllocation(self, request: Any, context: Any) -> Any:
         self.watch_calls += 1
@@ -267,7 +299,17 @@ class FakeLab(pb_grpc.AllocateServiceServicer, beats_grpc.HeartbeatServiceServic
 
     async def Explain(self, request: Any, context: Any) -> Any:
         await self._maybe_refuse(context)
-        return pb.ExplainResponse(satisfiable_ever=True, summary=f"{len(request.demands.hosts)}")
+        return pb.ExplainResponse(
+            availability=pb.Availability.AVAILABILITY_NOW, summary=f"{len(request.demands.hosts)}"
+        )
+
+    async def ListWaitTimes(self, request: Any, context: Any) -> Any:
+        start = int(request.page_token or 0)
+        more = start + 1 < len(self.wait_times)
+        return pb.ListWaitTimesResponse(
+            classes=self.wait_times[start : start + 1],
+            next_page_token=str(start + 1) if more else "",
+        )
 
     async def WatchLab(self, request: Any, context: Any) -> Any:
         while self.changes:

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from hwprovisioner.client.allocating import AsyncAllocating, AsyncHardware, AsyncHost
     from hwprovisioner.client.blocking import Lab
     from hwprovisioner.client.blocking_hardware import Allocating, Hardware, Host
+    from hwprovisioner.client.booking import Booking
     from hwprovisioner.client.errors import (
         BadDemand,
+        BookingConflict,
         CommandFailed,
         CommandTimeout,
         LabError,
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
         LeaseLost,
         NotAllowed,
         NotFound,
+        OverQuota,
         PrepareFailed,
         RevisionForgotten,
         Unsatisfiable,
@@ -42,8 +45,10 @@ _HOME = {
     "allocating": ("AsyncAllocating", "AsyncHardware", "AsyncHost"),
     "blocking": ("Lab",),
     "blocking_hardware": ("Allocating", "Hardware", "Host"),
+    "booking": ("Booking",),
     "errors": (
         "BadDemand",
+        "BookingConflict",
         "CommandFailed",
         "CommandTimeout",
         "LabError",
@@ -51,6 +56,7 @@ _HOME = {
         "LeaseLost",
         "NotAllowed",
         "NotFound",
+        "OverQuota",
         "PrepareFailed",
         "RevisionForgotten",
         "Unsatisfiable",
@@ -74,6 +80,8 @@ __all__ = [
     "AsyncHost",
     "AsyncLab",
     "BadDemand",
+    "Booking",
+    "BookingConflict",
     "CommandFailed",
     "CommandTimeout",
     "Completed",
@@ -89,6 +97,7 @@ __all__ = [
     "NotAllowed",
     "NotFound",
     "Os",
+    "OverQuota",
     "Phase",
     "PrepareFailed",
     "RevisionForgotten",

@@ -10,12 +10,12 @@ from hwprovisioner.client.channel import Channels
 from hwprovisioner.client.clock import Time
 from hwprovisioner.client.durations import Span
 from hwprovisioner.client.facts import HostFacts, read_hosts
+from hwprovisioner.client.follow import Asked
 from hwprovisioner.client.holding import Held, HeldHost
 from hwprovisioner.client.running import Command, Completed, execute
 from hwprovisioner.client.session import Session
 from hwprovisioner.client.settings import Settings
 from hwprovisioner.client.telling import Callbacks
-from hwprovisioner.v1.allocate_service_pb2 import AllocateRequest
 
 
 class AsyncHost(HeldHost):
@@ -73,18 +73,18 @@ class AsyncHardware(Held[AsyncHost]):
 
 
 class AsyncAllocating:
-    """A request that becomes hardware for the length of an `async with` block."""
+    """What is asked for, or booked, and becomes hardware for the length of a block."""
 
     def __init__(
         self,
         channels: Callable[[], Channels],
-        request: AllocateRequest,
+        asked: Asked,
         settings: Settings,
         time: Time,
         callbacks: Callbacks,
     ) -> None:
         self._channels = channels
-        self._request = request
+        self._asked = asked
         self._settings = settings
         self._time = time
         self._callbacks = callbacks
@@ -93,7 +93,8 @@ class AsyncAllocating:
     async def __aenter__(self) -> AsyncHardware:
         """Asks, and waits until all hosts are ready.
 
-        However the wait ends (an error, a cancellation), nothing stays allocated.
+        However the wait ends (an error, a cancellation), nothing stays allocated; a booking whose
+        time has not come stays booked.
 
         Raises:
             Unsatisfiable: Nothing registered could ever satisfy the demands.
@@ -102,10 +103,12 @@ class AsyncAllocating:
             LeaseLost: It was ended by somebody else, or no heartbeat got through.
             LabUnavailable: The lab is away.
             BadDemand: The lab does not understand the demands.
+            OverQuota: They are more than the quota could ever allow.
+            NotFound, NotAllowed: There is no such allocation to attach to, or its token is wrong.
         """
-        assert self._session is None, "one request is one block; call allocate() again"
+        assert self._session is None, "one request is one block; call allocate() or attach() again"
         session = self._session = Session(
-            self._channels(), self._request, self._settings, self._time, self._callbacks
+            self._channels(), self._asked, self._settings, self._time, self._callbacks
         )
         try:
             allocation = await session.granted()

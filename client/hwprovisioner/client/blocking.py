@@ -9,11 +9,13 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from hwprovisioner.client.blocking_hardware import Allocating
-from hwprovisioner.client.demands import Hosts
+from hwprovisioner.client.booking import Booking
+from hwprovisioner.client.demands import DemandMapping
 from hwprovisioner.client.durations import Span
 from hwprovisioner.client.lab import AsyncLab
 from hwprovisioner.client.listing import Listing
 from hwprovisioner.client.loop_thread import Mailbox, leave_behind, loop_thread
+from hwprovisioner.client.moments import Moment
 from hwprovisioner.client.settings import Settings
 from hwprovisioner.client.telling import NoticeCallback, UpdateCallback
 from hwprovisioner.client.updates import Update
@@ -87,7 +89,7 @@ class Lab:
     def allocate(
         self,
         *,
-        demands: Demands | Hosts | None = None,
+        demands: Demands | DemandMapping | None = None,
         priority: int = 0,
         wait: Span | None = None,
         lease_ttl: Span | None = None,
@@ -119,6 +121,51 @@ class Lab:
             on_notice=on_notice,
             **keywords,
         )
+        return Allocating(self, asked, news, on_update)
+
+    def book(
+        self,
+        *,
+        demands: Demands | DemandMapping | None = None,
+        start: Moment,
+        end: Moment | None = None,
+        duration: Span | None = None,
+        lease_ttl: Span | None = None,
+        request_id: str | None = None,
+        requestor: Requestor | None = None,
+        **keywords: object,
+    ) -> Booking:
+        """Books hardware from a time to a time; see `AsyncLab.book`."""
+        work = self._lab().book(
+            demands=demands,
+            start=start,
+            end=end,
+            duration=duration,
+            lease_ttl=lease_ttl,
+            request_id=request_id,
+            requestor=requestor,
+            **keywords,
+        )
+        return self._call(work)
+
+    def attach(
+        self,
+        allocation_id: str,
+        token: str,
+        *,
+        on_update: UpdateCallback | None = None,
+        on_notice: NoticeCallback | None = None,
+    ) -> Allocating:
+        """Takes up what is there already: `with lab.attach(id, token) as hardware`.
+
+        As `AsyncLab.attach`. `on_update` is called in the waiting thread, `on_notice` in the
+        background thread.
+
+        Raises:
+            BadDemand: The id or the token is empty.
+        """
+        news: Mailbox[Update] = Mailbox()
+        asked = self._lab().attach(allocation_id, token, on_update=news.put, on_notice=on_notice)
         return Allocating(self, asked, news, on_update)
 
     def release(self, allocation_id: str, token: str) -> Allocation:
@@ -158,10 +205,14 @@ class Lab:
         return self._call(self._lab().list_managers(presences=presences))
 
     def explain(
-        self, *, demands: Demands | Hosts | None = None, **keywords: object
+        self, *, demands: Demands | DemandMapping | None = None, **keywords: object
     ) -> pb.ExplainResponse:
-        """Tells for each resource why it can or cannot serve the demands now, and whether ever."""
+        """Tells for each resource when it can serve the demands; see `AsyncLab.explain`."""
         return self._call(self._lab().explain(demands=demands, **keywords))
+
+    def wait_times(self) -> tuple[pb.WaitTimes, ...]:
+        """Tells for each class of requests how long they waited and lasted; by class."""
+        return self._call(self._lab().wait_times())
 
     def drain_resource(self, name: str, reason: str = "", operator: str = "") -> Resource:
         """Takes a resource out of service: what holds it may stay, nothing new is granted."""

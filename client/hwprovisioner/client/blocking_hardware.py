@@ -86,7 +86,7 @@ class Hardware(Held[Host]):
 
 
 class Allocating:
-    """A request that becomes hardware for the length of a `with` block."""
+    """What is asked for, or booked, and becomes hardware for the length of a block."""
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ import importlib.metadata
 import click
 
 from hwprovisioner.client.commands.allocate import allocate
+from hwprovisioner.client.commands.book import book
 from hwprovisioner.client.commands.completion import completion
 from hwprovisioner.client.commands.drain import drain, undrain
 from hwprovisioner.client.commands.exit_codes import epilog
@@ -55,7 +56,7 @@ for _option in OPTIONS:
     main = _option(main)
 
 for _command in (
-    *(run_command, allocate, release, get, explain, watch),
+    *(run_command, allocate, book, release, get, explain, watch),
     *(drain, undrain, health, version, completion),
 ):
     main.add_command(_command)

@@ -4,6 +4,8 @@
 
   * BadDemand: the call is wrong whatever the state of the lab; one violation for each wrong field
   * Unsatisfiable: nothing registered could ever satisfy the demands; one reason for each host
+  * OverQuota: the demands are more than the quota of the user or the team could ever allow
+  * BookingConflict: the set cannot be promised for that time; what stands in the way of each host
   * WaitTimeout: the demands can be satisfied, but were not within the wait that was asked for
   * PrepareFailed: resources were granted and could not be readied up, in as many tries as are made
   * LeaseLost: the allocation is over, or cannot be proven to be alive; its hosts must not be used
@@ -81,6 +83,30 @@ class Unsatisfiable(LabError):
         hosts: Mapping[str, str] | None = None,
         code: str = "",
         reason: str = "UNSATISFIABLE",
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message, code=code, reason=reason, metadata=metadata)
+        self.hosts: Mapping[str, str] = dict(hosts or {})
+
+
+class OverQuota(LabError):
+    """The demands are more than the quota of the user or the team could ever allow."""
+
+
+class BookingConflict(LabError):
+    """The set cannot be promised for that time.
+
+    Attributes:
+        hosts: For each host that cannot be had then, what stands in the way.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hosts: Mapping[str, str] | None = None,
+        code: str = "",
+        reason: str = "BOOKING_CONFLICT",
         metadata: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message, code=code, reason=reason, metadata=metadata)

@@ -15,11 +15,13 @@ from google.rpc.error_details_pb2 import (  # type: ignore[import-untyped]
 
 from hwprovisioner.client.errors import (
     BadDemand,
+    BookingConflict,
     LabError,
     LabUnavailable,
     LeaseLost,
     NotAllowed,
     NotFound,
+    OverQuota,
     PrepareFailed,
     RevisionForgotten,
     Unsatisfiable,
@@ -31,6 +33,17 @@ from hwprovisioner.client.words import word
 from hwprovisioner.v1.allocation_pb2 import EndReason
 
 _Code = grpc.StatusCode
+
+_BY_REASON: Mapping[str, type[LabError]] = {
+    "QUOTA_NEVER": OverQuota,
+    "REVISION_FORGOTTEN": RevisionForgotten,
+}
+_BY_CODE: Mapping[str, type[LabError]] = {
+    "INVALID_ARGUMENT": BadDemand,
+    "NOT_FOUND": NotFound,
+    "PERMISSION_DENIED": NotAllowed,
+    "UNAUTHENTICATED": NotAllowed,
+}
 
 # What gRPC itself says of a connection that broke in the middle of a call.
 _BROKEN = ("rst_stream", "stream removed", "goaway", "connection reset", "socket closed")
@@ -87,33 +100,42 @@ def from_rpc(error: grpc.aio.AioRpcError, address: str) -> LabError:
     match report.code, report.reason:
         case _, "UNSATISFIABLE":
             return unsatisfiable(report)
+        case _, "BOOKING_CONFLICT":
+            return conflict(report)
         case "UNAVAILABLE" | "DEADLINE_EXCEEDED", _:
             return unavailable(report, address)
-        case "OUT_OF_RANGE", "REVISION_FORGOTTEN":
-            return _plain(RevisionForgotten, report)
         case "ABORTED", "ALLOCATION_ENDED":
             return ended_lease(report, report.metadata.get("allocation_id", ""))
-        case "INVALID_ARGUMENT", _:
-            return _plain(BadDemand, report)
-        case "NOT_FOUND", _:
-            return _plain(NotFound, report)
-        case "PERMISSION_DENIED" | "UNAUTHENTICATED", _:
-            return _plain(NotAllowed, report)
-    return _plain(LabError, report)
+    kind = _BY_REASON.get(report.reason) or _BY_CODE.get(report.code) or LabError
+    return _plain(kind, report)
 
 
 def unsatisfiable(report: Report) -> Unsatisfiable:
     """Names each host and why it cannot be had."""
-    message = report.message
-    missing = [f"{host}: {why}" for host, why in report.hosts.items() if why not in message]
-    if missing:
-        message = f"{message} ({'; '.join(missing)})"
     return Unsatisfiable(
-        message or "nothing that is registered could ever satisfy the demands",
+        _with_hosts(report) or "nothing that is registered could ever satisfy the demands",
         hosts=report.hosts,
         code=report.code,
         metadata=report.metadata,
     )
+
+
+def conflict(report: Report) -> BookingConflict:
+    """Names each host that cannot be booked and what stands in the way."""
+    return BookingConflict(
+        _with_hosts(report) or "the set cannot be promised for that time",
+        hosts=report.hosts,
+        code=report.code,
+        metadata=report.metadata,
+    )
+
+
+def _with_hosts(report: Report) -> str:
+    """Gives the message, completed by what it does not say of each host."""
+    missing = [f"{host}: {why}" for host, why in report.hosts.items() if why not in report.message]
+    if report.message and missing:
+        return f"{report.message} ({'; '.join(missing)})"
+    return report.message or "; ".join(missing)
 
 
 def unavailable(report: Report, address: str) -> LabUnavailable:
@@ -195,7 +217,7 @@ def is_worth_retrying(error: grpc.aio.AioRpcError) -> bool:
 
 
 def _plain(kind: type[LabError], report: Report) -> LabError:
-    message = report.message or f"the lab answered {report.code}"
+    message = _with_hosts(report) or f"the lab answered {report.code}"
     for violation in report.violations:
         if violation.description not in message:
             message += f"; {violation.field}: {violation.description}"

@@ -37,17 +37,32 @@ class Away:
     trouble: LabUnavailable
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An allocation that is there already, such as a booking."""
+
+    allocation_id: str
+    token: str
+
+
+Asked = pb.AllocateRequest | Claim
+"""What somebody wants to have: something new, or what is theirs already."""
 Event = Met | Away | pb.AllocationUpdate
 
 
+def longest_wait_s(asked: Asked) -> float:
+    """Tells how long it may wait in the queue; 0: as long as it takes."""
+    return 0.0 if isinstance(asked, Claim) else asked.wait_timeout.ToTimedelta().total_seconds()
+
+
 async def follow(
-    channels: Channels, request: pb.AllocateRequest, address: str, time: Time
+    channels: Channels, asked: Asked, address: str, time: Time
 ) -> AsyncIterator[Event]:
     """Asks, and tells what becomes of it until it has ended.
 
-    The request is sent again with the same id until the token is known, so that it stays one
-    allocation. From then on a lost stream is taken up by a watch: an allocation that the lab has
-    forgotten is not asked for anew.
+    A request is sent again with the same id until the token is known, so that it stays one
+    allocation. From then on, and for a claim from the beginning, a lost stream is taken up by a
+    watch: an allocation that the lab has forgotten is not asked for anew.
 
     Raises:
         LabError: The lab refuses.
@@ -56,7 +71,7 @@ async def follow(
     failures = 0
     while True:
         try:
-            async for event in _watch(channels, met) if met else _ask(channels, request, time):
+            async for event in _events(channels, met or asked, time):
                 failures = 0
                 if isinstance(event, Met):
                     met = event
@@ -73,20 +88,45 @@ async def follow(
         await time.sleep(full_jitter(failures, random.random()))  # noqa: S311
 
 
+def _events(
+    channels: Channels, subject: Met | Asked, time: Time
+) -> AsyncIterator[Met | pb.AllocationUpdate]:
+    match subject:
+        case Met():
+            return _watch(channels, subject)
+        case Claim():
+            return _take_up(channels, subject, time)
+    return _ask(channels, subject, time)
+
+
 async def _ask(
     channels: Channels, request: pb.AllocateRequest, time: Time
 ) -> AsyncIterator[Met | pb.AllocationUpdate]:
     sent_s = time.now()
     async for response in stream_of(channels.allocate.Allocate(request)):
         if response.token:
-            allocation = response.update.allocation
-            remaining_s = allocation.remaining_lease.ToTimedelta().total_seconds()
-            yield Met(allocation.id, response.token, sent_s, remaining_s)
+            yield _met(response.update, response.token, sent_s)
         yield response.update
 
 
-async def _watch(channels: Channels, met: Met) -> AsyncIterator[pb.AllocationUpdate]:
-    request = pb.WatchAllocationRequest(allocation_id=met.allocation_id, token=met.token)
+async def _take_up(
+    channels: Channels, claim: Claim, time: Time
+) -> AsyncIterator[Met | pb.AllocationUpdate]:
+    sent_s, is_met = time.now(), False
+    async for update in _watch(channels, claim):
+        if not is_met:
+            yield _met(update, claim.token, sent_s)
+        is_met = True
+        yield update
+
+
+def _met(update: pb.AllocationUpdate, token: str, sent_s: float) -> Met:
+    remaining_s = update.allocation.remaining_lease.ToTimedelta().total_seconds()
+    return Met(update.allocation.id, token, sent_s, remaining_s)
+
+
+async def _watch(channels: Channels, known: Met | Claim) -> AsyncIterator[pb.AllocationUpdate]:
+    request = pb.WatchAllocationRequest(allocation_id=known.allocation_id, token=known.token)
     async for response in stream_of(channels.allocate.WatchAllocation(request)):
         yield response.update
 

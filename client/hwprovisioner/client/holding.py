@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Generic, TypeVar
@@ -190,6 +191,19 @@ class Held(Generic[AnyHost]):
             reason="NO_SUCH_HOST",
             metadata={"host": name},
         )
+
+    def copies(self, name: str) -> tuple[AnyHost, ...]:
+        """Gives the hosts of a demand with a count, in order: `NAME-1`, `NAME-2` and so on.
+
+        Without a count, or with one of 1, it is the one host.
+
+        Raises:
+            WrongHost: There is none.
+            LeaseLost: They must not be used any more.
+        """
+        hosts = self.hosts
+        names = itertools.takewhile(hosts.__contains__, (f"{name}-{n}" for n in itertools.count(1)))
+        return tuple(hosts[each] for each in names) or (self[name],)
 
     def __iter__(self) -> Iterator[AnyHost]:
         return iter(self.hosts.values())

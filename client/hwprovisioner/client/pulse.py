@@ -28,6 +28,11 @@ _log = logging.getLogger(__name__)
 
 # Answers about this lease. Everything else is about the way to it, and is tried again.
 _FINAL = {"PERMISSION_DENIED", "UNAUTHENTICATED", "NOT_FOUND", "INVALID_ARGUMENT", "ABORTED"}
+# Their message says how long is left.
+_COUNTING_DOWN = (
+    NoticeKind.NOTICE_KIND_MAX_DURATION_NEAR,
+    NoticeKind.NOTICE_KIND_PREEMPTION,
+)
 
 SHORTEST_TIMEOUT_S = 0.25
 """Even the last try before the end of a lease gets so long to be answered."""
@@ -109,8 +114,9 @@ class Pulse:
     def _pass_on(self, response: HeartbeatResponse) -> None:
         """Tells each notice once; one that counts down has another message each time."""
         for notice in response.notices:
-            counts_down = notice.kind == NoticeKind.NOTICE_KIND_MAX_DURATION_NEAR
-            name = NoticeKind.Name(notice.kind) if counts_down else notice.message
+            name = notice.message
+            if notice.kind in _COUNTING_DOWN:
+                name = NoticeKind.Name(notice.kind)
             if name not in self._told:
                 self._told.add(name)
                 _log.warning("allocation %s: %s", self._lease.allocation_id, notice.message)

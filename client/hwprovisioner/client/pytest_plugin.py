@@ -44,9 +44,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Makes the marker known, and listens for what hardware was used."""
     config.addinivalue_line(
         "markers",
-        f"{MARKER}(cpus=, memory=, gpus=, os=, labels=, kind=, resource=) or {MARKER}(db={{...}},"
-        " edge={...}): the hosts that the fixture `hardware` gets from the lab; also wait=,"
-        " priority=, lease_ttl=, max_duration=, scope='function'|'class'|'module'|'session'",
+        f"{MARKER}(cpus=, memory=, gpus=, os=, labels=, kind=, resource=, not_resources=, where=,"
+        f" provisioning=, count=, any_of=) or {MARKER}(db={{...}}, edge={{...}}): the hosts that"
+        " the fixture `hardware` gets from the lab; also same=, different=, wait=, priority=,"
+        " lease_ttl=, max_duration=, scope='function'|'class'|'module'|'session'",
     )
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(_Summary(), "hwprovisioner-summary")

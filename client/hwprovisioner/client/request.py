@@ -45,9 +45,9 @@ def build(
         request_id=request_id or str(uuid.uuid4()),
         requestor=requestor,
         priority=priority,
-        lease_ttl=_duration(lease_ttl, "lease_ttl"),
-        wait_timeout=_duration(wait, "wait"),
-        max_duration=_duration(max_duration, "max_duration"),
+        lease_ttl=to_duration(lease_ttl, "lease_ttl"),
+        wait_timeout=to_duration(wait, "wait"),
+        max_duration=to_duration(max_duration, "max_duration"),
     )
 
 
@@ -65,7 +65,12 @@ def _account() -> str:
         return ""  # a container may run as a number without a name
 
 
-def _duration(span: Span | None, name: str) -> Duration | None:
+def to_duration(span: Span | None, name: str) -> Duration | None:
+    """Brings a span of time to the contract's message; None stays None.
+
+    Raises:
+        BadDemand: It is no span of time.
+    """
     if span is None:
         return None
     duration = Duration()

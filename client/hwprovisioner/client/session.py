@@ -1,8 +1,8 @@
 """One allocation from its request to its release: the part that blocking and asyncio share.
 
 Four tasks belong to a session: one follows what becomes of the request; one beats from the first
-update on; one counts the time while the request waits; and once the hosts are ready, one watches
-the lease's deadline. `close` ends them all and gives the allocation back.
+update on (of a booking: once its time has come); one counts the time of the wait; and once the
+hosts are ready, one watches the lease's deadline. `close` ends them and gives the allocation back.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from hwprovisioner.client.channel import Channels
 from hwprovisioner.client.clock import Time
 from hwprovisioner.client.errors import LabError, LabUnavailable, LeaseLost
 from hwprovisioner.client.failures import end_word, from_end
-from hwprovisioner.client.follow import Away, Met, follow
+from hwprovisioner.client.follow import Asked, Away, Met, follow, longest_wait_s
 from hwprovisioner.client.giving_back import give_back
 from hwprovisioner.client.lease import LAPSED, Lease
+from hwprovisioner.client.news import News, end_detail, news_of
 from hwprovisioner.client.patience import given_up
 from hwprovisioner.client.pulse import Pulse
 from hwprovisioner.client.settings import Settings
@@ -42,13 +43,13 @@ class Session:
     def __init__(
         self,
         channels: Channels,
-        request: pb.AllocateRequest,
+        asked: Asked,
         settings: Settings,
         time: Time,
         callbacks: Callbacks,
     ) -> None:
         self._channels = channels
-        self._request = request
+        self._asked = asked
         self._settings = settings
         self._time = time
         self._teller = Teller(callbacks, time, self._end_wait)
@@ -63,6 +64,7 @@ class Session:
         self._closing: asyncio.Task[None] | None = None
         self._heard_s = time.now()
         self._queued = True
+        self._booked = False
         self.token = ""
         """The allocation's secret; empty before the first update."""
 
@@ -106,7 +108,8 @@ class Session:
     async def close(self) -> None:
         """Gives the allocation back and ends everything. Safe to call twice, and when it is lost.
 
-        A lab that cannot be told within the limit finds out when the lease expires.
+        A lab that cannot be told within the limit finds out when the lease expires. A booking whose
+        time has not come stays booked.
         """
         if self._closing is None:
             self._closing = asyncio.create_task(self._close(), name="hwp-close")
@@ -116,7 +119,7 @@ class Session:
     async def _follow(self) -> None:
         address = self._settings.allocate_address
         try:
-            async for event in follow(self._channels, self._request, address, self._time):
+            async for event in follow(self._channels, self._asked, address, self._time):
                 match event:
                     case Met():
                         self._meet(event)
@@ -135,49 +138,46 @@ class Session:
             self._answered.set()
 
     def _meet(self, met: Met) -> None:
-        """Learns id and token, and begins to beat."""
+        """Learns id and token."""
         self.token = met.token
         self._lease = Lease(met.allocation_id, self._time.now)
         self._lease.accepted(met.sent_s, met.remaining_s, is_beat=False)
+        self._answered.set()
+
+    def _begin_to_beat(self) -> None:
+        """From now on the allocation lives by its heartbeats."""
         self._pulse = Pulse(
             self._channels.heartbeat,
-            self._lease,
+            self.lease,
             self.token,
             time=self._time,
             timeout_s=self._settings.beat_timeout_s,
             on_notice=self._teller.notice,
         )
         self._start(self._beat(self._pulse), "beat")
-        self._answered.set()
 
     def _go_on_alone(self, trouble: LabUnavailable) -> None:
         """The lab is away: its silence begins, if it had been heard before."""
         if self._lease is not None and self._trouble is None:
             self._heard_s = self._time.now()
         self._trouble = trouble
-        self._tell(Phase.AWAY, message=trouble.message)
+        self._tell(News(Phase.AWAY, message=trouble.message))
 
     def _take(self, update: pb.AllocationUpdate) -> None:
         """Acts on one update."""
-        self._queued = update.HasField("queued")
-        match update.WhichOneof("event"):
-            case "queued":
-                place = update.queued
-                self._tell(Phase.QUEUED, place=place.place, message=place.reason)
-            case "preparing":
-                line = update.preparing
-                self._tell(Phase.PREPARING, host=line.host, message=line.message)
-            case "ready":
-                self._start(self._hand_over(update.allocation), "hand-over")
-            case "ended":
-                reason, detail = update.ended.reason, update.ended.detail
-                last = self._teller.news
-                if last.phase is Phase.QUEUED and last.message:
-                    detail = f"{detail}; last {last.line}" if detail else last.line
-                if self.lease.trouble:
-                    detail = f"{detail}; heartbeats failed: {self.lease.trouble}"
-                self._end_wait(from_end(reason, detail, update.allocation.id))
-                self._lose(self.lease.end(end_word(reason), detail))
+        event = update.WhichOneof("event")
+        self._queued, self._booked = event == "queued", event == "booked"
+        if self._pulse is None and event not in ("booked", "ended"):
+            self._begin_to_beat()
+        if (news := news_of(update)) is not None:
+            self._tell(news)
+        elif event == "ready":
+            self._start(self._hand_over(update.allocation), "hand-over")
+        elif event == "ended":
+            reason = update.ended.reason
+            detail = end_detail(update.ended.detail, self._teller.news, self.lease.trouble)
+            self._end_wait(from_end(reason, detail, update.allocation.id))
+            self._lose(self.lease.end(end_word(reason), detail))
 
     async def _hand_over(self, allocation: Allocation) -> None:
         """Hands the hosts over, once the lease is proven to live.
@@ -188,7 +188,7 @@ class Session:
             assert self._pulse is not None
             self._pulse.hurry()
             await self._time.sleep(TICK_S / 10)
-        self._tell(Phase.READY)
+        self._tell(News(Phase.READY))
         if self._granted.done():  # Handed over before, or given up: even by the display just now.
             return
         self.lease.guard()
@@ -214,10 +214,10 @@ class Session:
                 return
             error = given_up(
                 self._teller.count_time(),
-                wait_s=self._request.wait_timeout.ToTimedelta().total_seconds(),
+                wait_s=longest_wait_s(self._asked),
                 queued=self._queued,
                 silent_s=self._time.now() - self._heard_s,
-                proven=self._lease is not None and self._lease.left_s > 0,
+                proven=self._booked or (self._lease is not None and self._lease.left_s > 0),
                 trouble=self._trouble,
                 settings=self._settings,
             )
@@ -226,11 +226,10 @@ class Session:
             else:
                 self._teller.repeat()
 
-    def _tell(self, phase: Phase, *, place: int = 0, host: str = "", message: str = "") -> None:
+    def _tell(self, news: News) -> None:
         """Tells what is new, while somebody waits."""
         if not self._granted.done():
-            allocation_id = self._lease.allocation_id if self._lease else ""
-            self._teller.tell(phase, allocation_id, place=place, host=host, message=message)
+            self._teller.tell(news, self._lease.allocation_id if self._lease else "")
 
     def _end_wait(self, error: Exception) -> None:
         """Ends the wait, if there still is one."""
@@ -254,7 +253,7 @@ class Session:
             if why := await self._give_back():
                 _log.warning(
                     "allocation %s was not given back and ends when its lease does: %s",
-                    self._teller.news.allocation_id or self._request.request_id,
+                    self._teller.news.allocation_id or "(no answer yet)",
                     why,
                 )
         finally:
@@ -273,7 +272,7 @@ class Session:
                 await asyncio.wait_for(self._answered.wait(), TOKEN_LIMIT_S)
             except TimeoutError:
                 return "the lab had not answered yet"
-        if self._lease is None:
+        if self._lease is None or self._booked:
             return ""
         loss = self._lease.loss
         if loss is not None and loss.reason != LAPSED:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
 from hwprovisioner.client.clock import Time
+from hwprovisioner.client.news import News
 from hwprovisioner.client.updates import Phase, Update
 from hwprovisioner.v1.heartbeat_service_pb2 import Notice
 
@@ -46,18 +47,11 @@ class Teller:
         self.news = Update(Phase.QUEUED, "", 0.0)
         """The newest update, whether or not it was told."""
 
-    def tell(
-        self,
-        phase: Phase,
-        allocation_id: str,
-        *,
-        place: int = 0,
-        host: str = "",
-        message: str = "",
-    ) -> None:
-        """Takes an update, and tells it if it differs from the one before."""
+    def tell(self, news: News, allocation_id: str) -> None:
+        """Takes news, and tells them if they differ from those before."""
         waited_s = self._time.now() - self._asked_s
-        old, self.news = self.news, Update(phase, allocation_id, waited_s, place, host, message)
+        said = {each.name: getattr(news, each.name) for each in fields(news)}
+        old, self.news = self.news, Update(**said, allocation_id=allocation_id, waited_s=waited_s)
         if self.news != replace(old, waited_s=waited_s, repeated=False):
             self._show()
 

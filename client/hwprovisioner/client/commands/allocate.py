@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from hwprovisioner.client.commands.request_options import with_request
 
 if TYPE_CHECKING:
     from hwprovisioner.client.channel import Channels
+    from hwprovisioner.client.demands import DemandMapping
     from hwprovisioner.v1.allocate_service_pb2 import AllocateRequest
     from hwprovisioner.v1.allocation_pb2 import Allocation
 
@@ -28,7 +30,7 @@ FORMATS = ("text", "json", "yaml")
 @with_lab
 def allocate(
     lab: LabOptions,
-    demands: Mapping[str, Mapping[str, object]],
+    demands: DemandMapping,
     request: Mapping[str, Any],
     detach: bool,
     no_wait: bool,
@@ -56,7 +58,7 @@ def allocate(
 
 async def _hold(
     options: LabOptions,
-    demands: Mapping[str, Mapping[str, object]],
+    demands: DemandMapping,
     request: Mapping[str, Any],
     output: str,
     *,
@@ -67,7 +69,8 @@ async def _hold(
     from hwprovisioner.client.commands.hold_open import hardware
 
     async with options.lab(patient=True) as lab:
-        async with hardware(lab, options, demands, request, detach=detach) as held:
+        ask = functools.partial(lab.allocate, demands=demands, **request)
+        async with hardware(ask, options, detach=detach) as held:
             allocation = await lab.get_allocation(held.allocation_id, held.token)
             show(allocation, held.token, output)
             if detach:
@@ -84,7 +87,7 @@ async def _hold(
 
 async def _submit(
     options: LabOptions,
-    demands: Mapping[str, Mapping[str, object]],
+    demands: DemandMapping,
     request: Mapping[str, Any],
     output: str,
 ) -> int:

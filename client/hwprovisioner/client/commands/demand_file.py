@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import IO
 
 import click
 
+from hwprovisioner.client.known_keys import RELATION_KEYS
 
-def read_file(file: IO[bytes]) -> dict[str, Mapping[str, object]]:
-    """Reads hosts by name, alone or below `hosts:` or `demands:`.
+
+def read_file(file: IO[bytes]) -> dict[str, object]:
+    """Reads hosts by name, alone or below `hosts:` or `demands:`, with `same` and `different`.
 
     Raises:
         click.UsageError: It is something else.
@@ -25,27 +26,41 @@ def read_file(file: IO[bytes]) -> dict[str, Mapping[str, object]]:
     if not isinstance(content, dict) or not content:
         raise click.UsageError(f"--file {name}: should be hosts by name, as in `db: {{cpus: 8}}`")
     # A host that is no mapping is refused by the SDK, which names it.
-    return {str(host): _counted(demand) for host, demand in content.items()}  # type: ignore[misc]
+    return {
+        str(key): value if key in RELATION_KEYS else _counted(value)
+        for key, value in content.items()
+    }
 
 
 def _inner(content: object) -> object:
-    for key in ("demands", "hosts"):
-        if isinstance(content, dict) and list(content) == [key]:
-            content = content[key]
-    return content
+    """Gives what stands below `demands:` and `hosts:`; relations may stand beside the latter."""
+    if isinstance(content, dict) and list(content) == ["demands"]:
+        content = content["demands"]
+    if not isinstance(content, dict) or set(content) - {"hosts", *RELATION_KEYS}:
+        return content
+    hosts = content.get("hosts", {})
+    beside = {key: value for key, value in content.items() if key != "hosts"}
+    return {**hosts, **beside} if isinstance(hosts, dict) else hosts
 
 
 def _counted(demand: object) -> object:
-    """Makes counts of cards numbers again."""
-    if isinstance(demand, list):
-        return [_counted(each) for each in demand]
-    if isinstance(demand, dict):
-        return {
-            key: _number(value) if key in ("count", "gpus") else _counted(value)
-            for key, value in demand.items()
-        }
-    return demand
+    """Makes counts of hosts and cards numbers again."""
+    if not isinstance(demand, dict):
+        return demand
+    found = dict(demand)
+    if "count" in found:
+        found["count"] = _number(found["count"])
+    for key in ("gpus", "any_of"):
+        if key in found:
+            found[key] = _each(found[key])
+    return found
+
+
+def _each(value: object) -> object:
+    if isinstance(value, list):
+        return [_counted(each) for each in value]
+    return _counted(_number(value))
 
 
 def _number(value: object) -> object:
-    return int(value) if isinstance(value, str) and value.isdecimal() else _counted(value)
+    return int(value) if isinstance(value, str) and value.isdecimal() else value

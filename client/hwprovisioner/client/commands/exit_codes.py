@@ -20,6 +20,7 @@ class ExitCode(IntEnum):
     AWAY = 6
     NOT_ALLOWED = 7
     LOST = 8
+    CONFLICT = 9
     CANNOT_RUN = 126
     NO_SUCH_COMMAND = 127
     CTRL_C = 130
@@ -32,11 +33,12 @@ MEANINGS: Mapping[ExitCode, str] = {
     ExitCode.ERROR: "an error that has no code of its own",
     ExitCode.USAGE: "wrong usage: options, addresses, demands",
     ExitCode.NOT_FOUND: "no such allocation, resource or manager",
-    ExitCode.NEVER: "nothing registered could ever satisfy the demands",
+    ExitCode.NEVER: "nothing registered, or no quota, could ever satisfy the demands",
     ExitCode.TIMED_OUT: "the wait in the queue was over (--wait)",
     ExitCode.AWAY: "the server is away, or not serving",
     ExitCode.NOT_ALLOWED: "not allowed: a wrong token",
     ExitCode.LOST: "the lease was lost",
+    ExitCode.CONFLICT: "book: the set cannot be promised for that time",
     ExitCode.CANNOT_RUN: "run: the command cannot be run",
     ExitCode.NO_SUCH_COMMAND: "run: there is no such command",
     ExitCode.CTRL_C: "Ctrl-C: the place in the queue, or the hardware, was given up",
@@ -48,6 +50,8 @@ _BY_ERROR: Mapping[type[errors.LabError], ExitCode] = {
     errors.BadDemand: ExitCode.USAGE,
     errors.NotFound: ExitCode.NOT_FOUND,
     errors.Unsatisfiable: ExitCode.NEVER,
+    errors.OverQuota: ExitCode.NEVER,
+    errors.BookingConflict: ExitCode.CONFLICT,
     errors.WaitTimeout: ExitCode.TIMED_OUT,
     errors.LabUnavailable: ExitCode.AWAY,
     errors.NotAllowed: ExitCode.NOT_ALLOWED,

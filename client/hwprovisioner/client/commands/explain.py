@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import click
 
 from hwprovisioner.client.commands.demand_options import with_demands
 from hwprovisioner.client.commands.exit_codes import ExitCode
 from hwprovisioner.client.commands.lab_options import LabOptions, run, with_lab
+from hwprovisioner.client.printable import printable
+
+if TYPE_CHECKING:
+    from hwprovisioner.client.demands import DemandMapping
 
 FORMATS = ("table", "json", "yaml")
 HEADS = ("HOST", "RESOURCE", "CAN SERVE", "REASON")
@@ -18,11 +22,12 @@ HEADS = ("HOST", "RESOURCE", "CAN SERVE", "REASON")
 @with_demands
 @click.option("--output", "-o", type=click.Choice(FORMATS), default="table", help="[table]")
 @with_lab
-def explain(lab: LabOptions, demands: Mapping[str, Mapping[str, object]], output: str) -> int:
-    r"""Say for each resource whether it can serve the demands: now, later or never, and why not.
+def explain(lab: LabOptions, demands: DemandMapping, output: str) -> int:
+    r"""Say for each resource when it can serve the demands, and why not now.
 
-    Nothing is asked for. The exit code is 4 if they can never be served as things are registered,
-    else 0.
+    `later` is by itself, when what is in use is given back, say; `out of service` is not until a
+    person or a manager acts. Nothing is asked for. The exit code is 4 if the demands can never be
+    served as things are registered, else 0.
 
     \b
     Example:
@@ -31,19 +36,24 @@ def explain(lab: LabOptions, demands: Mapping[str, Mapping[str, object]], output
     return run(lab, _explain(lab, demands, output))
 
 
-async def _explain(
-    options: LabOptions, demands: Mapping[str, Mapping[str, object]], output: str
-) -> int:
+async def _explain(options: LabOptions, demands: DemandMapping, output: str) -> int:
     from hwprovisioner.client.commands import render, table
+    from hwprovisioner.client.words import word
+    from hwprovisioner.v1.allocate_service_pb2 import Availability
 
     async with options.lab() as lab:
         answer = await lab.explain(demands=demands)
     if output in render.MESSAGE_FORMATS:
         render.show(render.as_data(answer), output)
     else:
-        click.echo(answer.summary)
+        click.echo(printable(answer.summary))
         rows = [
-            (name, each.resource, _when(each.now, each.ever), each.reason)
+            (
+                name,
+                each.resource,
+                word(Availability, each.availability).replace("-", " "),
+                each.reason,
+            )
             for name in sorted(answer.hosts)
             for each in answer.hosts[name].resources
         ]
@@ -51,10 +61,5 @@ async def _explain(
             click.echo()
             for line in table.lines(HEADS, rows, table.terminal_width()):
                 click.echo(line)
-    return ExitCode.OK if answer.satisfiable_ever else ExitCode.NEVER
-
-
-def _when(now: bool, ever: bool) -> str:
-    if now:
-        return "now"
-    return "later" if ever else "never"
+    never = answer.availability == Availability.AVAILABILITY_NEVER
+    return ExitCode.NEVER if never else ExitCode.OK

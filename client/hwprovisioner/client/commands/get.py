@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Sequence
 
 import click
 
@@ -13,13 +12,8 @@ from hwprovisioner.client.commands.completing import (
     complete_resources,
 )
 from hwprovisioner.client.commands.lab_options import LabOptions, run, with_lab
+from hwprovisioner.client.commands.listed import show, with_output
 from hwprovisioner.client.errors import NotFound
-
-if TYPE_CHECKING:
-    from google.protobuf.message import Message
-
-FORMATS = ("table", "wide", "json", "yaml", "name")
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 ALIASES = {
     "resource": "resources",
@@ -27,6 +21,8 @@ ALIASES = {
     "allocation": "allocations",
     "alloc": "allocations",
     "manager": "managers",
+    "booking": "bookings",
+    "wait": "waits",
 }
 
 
@@ -37,19 +33,12 @@ class _Kinds(click.Group):
         return super().get_command(context, ALIASES.get(name, name))
 
 
-@click.group(cls=_Kinds, short_help="Show resources, allocations or managers.")
+@click.group(cls=_Kinds, short_help="Show resources, allocations, bookings, managers or waits.")
 def get() -> None:
     """Show what there is: all, or those that are named.
 
     Singular and short names do, too: `hwp get resource local`, `hwp get alloc`.
     """
-
-
-def _with_output(function: Function) -> Function:
-    decorate = click.option(
-        "--output", "-o", type=click.Choice(FORMATS), default="table", help="[table]"
-    )
-    return decorate(function)
 
 
 @get.command("resources")
@@ -60,7 +49,7 @@ def _with_output(function: Function) -> Function:
 @click.option("--kind", "kinds", multiple=True, metavar="KIND", help="Of this kind, such as vm.")
 @click.option("--free", is_flag=True, help="That can be had now.")
 @click.option("--manager", default="", metavar="ID", help="Of this manager.")
-@_with_output
+@with_output
 @with_lab
 def resources(
     lab: LabOptions,
@@ -97,17 +86,21 @@ async def _resources(
             listing = await lab.list_resources(demand=demand, manager=manager, free=free)
             page = ListResourcesResponse(resources=listing.items, revision=listing.revision)
     heads = shown.RESOURCE_WIDE if output == "wide" else shown.RESOURCE_HEADS
-    _show(page, page.resources, names, output, heads, shown.resource_row, lambda r: r.spec.name)
+    show(page, page.resources, names, output, heads, shown.resource_row, lambda r: r.spec.name)
 
 
 @get.command("allocations")
 @click.argument("ids", nargs=-1, metavar="[ID]…", shell_complete=complete_allocations)
 @click.option(
-    "--state", "states", multiple=True, metavar="STATE", help="queued, preparing, ready, ended."
+    "--state",
+    "states",
+    multiple=True,
+    metavar="STATE",
+    help="booked, queued, preparing, ready, ended.",
 )
 @click.option("--user", default="", metavar="USER", help="Of this user.")
 @click.option("--token", envvar="HWP_TOKEN", metavar="TOKEN", help="Shows connections, too.")
-@_with_output
+@with_output
 @with_lab
 def allocations(
     lab: LabOptions,
@@ -142,7 +135,7 @@ async def _allocations(
             listing = await lab.list_allocations(states=states, user=user)
             page = ListAllocationsResponse(allocations=listing.items, revision=listing.revision)
     heads = shown.ALLOCATION_WIDE if output == "wide" else shown.ALLOCATION_HEADS
-    _show(page, page.allocations, ids, output, heads, shown.allocation_row, lambda a: a.id)
+    show(page, page.allocations, ids, output, heads, shown.allocation_row, lambda a: a.id)
 
 
 @get.command("managers")
@@ -150,7 +143,7 @@ async def _allocations(
 @click.option(
     "--state", "presences", multiple=True, metavar="STATE", help="online, disconnected, lost."
 )
-@_with_output
+@with_output
 @with_lab
 def managers(lab: LabOptions, ids: tuple[str, ...], presences: tuple[str, ...], output: str) -> int:
     """Show resource managers."""
@@ -172,7 +165,7 @@ async def _managers(
     found = [by_id[each] for each in ids] if ids else listing.items
     page = ListManagersResponse(managers=found, revision=listing.revision)
     heads = shown.MANAGER_WIDE if output == "wide" else shown.MANAGER_HEADS
-    _show(page, page.managers, ids, output, heads, shown.manager_row, lambda m: m.id)
+    show(page, page.managers, ids, output, heads, shown.manager_row, lambda m: m.id)
 
 
 def _all_or_named(names: Sequence[str], filtered: bool) -> None:
@@ -180,29 +173,41 @@ def _all_or_named(names: Sequence[str], filtered: bool) -> None:
         raise click.UsageError("either name them or filter them, not both")
 
 
-def _show(
-    page: Message,
-    items: Sequence[Any],
-    names: Sequence[str],
-    output: str,
-    heads: Sequence[str],
-    row: Callable[..., Sequence[str]],
-    name_of: Callable[[Any], str],
-) -> None:
-    """Writes a list to stdout. One that was named is, in JSON and YAML, not in a list."""
-    from hwprovisioner.client.commands import render, table
+@get.command("bookings")
+@click.option("--user", default="", metavar="USER", help="Of this user.")
+@with_output
+@with_lab
+def bookings(lab: LabOptions, user: str, output: str) -> int:
+    """Show bookings, by when they begin: those to come and those that go on."""
+    return run(lab, _bookings(lab, user, output))
 
-    if output in render.MESSAGE_FORMATS:
-        if len(names) == 1:
-            return render.show(render.as_data(items[0]), output)
-        data = render.as_data(page)
-        data.pop("nextPageToken", None)
-        return render.show(data, output)
-    if output == "name":
-        return click.echo("".join(f"{name_of(item)}\n" for item in items), nl=False)
-    if not items:
-        return click.echo("nothing found", err=True)
-    rows = [row(item, wide=output == "wide") for item in items]
-    for line in table.lines(heads, rows, table.terminal_width()):
-        click.echo(line)
-    return None
+
+async def _bookings(options: LabOptions, user: str, output: str) -> None:
+    from hwprovisioner.client.commands import shown
+    from hwprovisioner.v1.allocate_service_pb2 import ListAllocationsResponse
+
+    async with options.lab() as lab:
+        listing = await lab.list_allocations(states=shown.NOT_ENDED, user=user)
+    found = [each for each in listing if each.HasField("book_start_time")]
+    found.sort(key=lambda each: (each.book_start_time.seconds, each.id))
+    page = ListAllocationsResponse(allocations=found, revision=listing.revision)
+    heads = shown.BOOKING_WIDE if output == "wide" else shown.BOOKING_HEADS
+    show(page, page.allocations, (), output, heads, shown.booking_row, lambda a: a.id)
+
+
+@get.command("waits")
+@with_output
+@with_lab
+def waits(lab: LabOptions, output: str) -> int:
+    """Show how long requests waited and lasted, by what they asked for."""
+    return run(lab, _waits(lab, output))
+
+
+async def _waits(options: LabOptions, output: str) -> None:
+    from hwprovisioner.client.commands import shown_waits
+    from hwprovisioner.v1.allocate_service_pb2 import ListWaitTimesResponse
+
+    async with options.lab() as lab:
+        page = ListWaitTimesResponse(classes=await lab.wait_times())
+    row = shown_waits.wait_row
+    show(page, page.classes, (), output, shown_waits.HEADS, row, lambda each: each.class_id)

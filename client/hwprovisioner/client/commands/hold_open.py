@@ -1,10 +1,10 @@
-"""Asking for hardware as `allocate` and `run` do: with a waiting line, and remembered."""
+"""Waiting for hardware as `allocate` and `run` do: with a waiting line, and remembered."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Protocol
 
 import click
 
@@ -14,19 +14,22 @@ from hwprovisioner.client.commands.waiting import WaitingLine
 from hwprovisioner.client.printable import printable
 
 if TYPE_CHECKING:
-    from hwprovisioner.client.allocating import AsyncHardware
-    from hwprovisioner.client.lab import AsyncLab
+    from hwprovisioner.client.allocating import AsyncAllocating, AsyncHardware
+    from hwprovisioner.client.telling import NoticeCallback, UpdateCallback
     from hwprovisioner.v1.heartbeat_service_pb2 import Notice
+
+
+class Ask(Protocol):
+    """Asks for something new, or for what is there already: `Lab.allocate`, `Lab.attach`."""
+
+    def __call__(self, *, on_update: UpdateCallback, on_notice: NoticeCallback) -> AsyncAllocating:
+        """Makes the request, which is sent when its block begins."""
+        ...
 
 
 @contextlib.asynccontextmanager
 async def hardware(
-    lab: AsyncLab,
-    options: LabOptions,
-    demands: Mapping[str, Mapping[str, object]],
-    request: Mapping[str, Any],
-    *,
-    detach: bool = False,
+    ask: Ask, options: LabOptions, *, detach: bool = False
 ) -> AsyncIterator[AsyncHardware]:
     """Waits for hardware, and gives it back at the end unless it is to live on.
 
@@ -40,9 +43,7 @@ async def hardware(
             click.echo(f"notice: {printable(said.message)}", err=True)
 
     with WaitingLine(quiet=options.quiet) as line:
-        allocating = lab.allocate(
-            demands=demands, on_update=line.update, on_notice=notice, **request
-        )
+        allocating = ask(on_update=line.update, on_notice=notice)
         held = await allocating.__aenter__()
     own.add(held.allocation_id, held.token)
     done = False

@@ -18,7 +18,7 @@ try:
 except ImportError:  # Windows: two commands at the same moment may lose an entry.
     fcntl = None  # type: ignore[assignment]
 
-#: An allocation that is older has ended; the longest that a lab takes is 30 days.
+#: An allocation that began earlier has ended; the longest that a lab takes is 30 days.
 FORGET_AFTER_S = 31 * 86400
 
 
@@ -40,9 +40,16 @@ class OwnAllocations:
         """Gives all tokens by allocation id, oldest first; nothing if there is no such file."""
         return {name: entry["token"] for name, entry in self._read().items()}
 
-    def add(self, allocation_id: str, token: str) -> None:
-        """Remembers one."""
-        self._change(allocation_id, {"token": token, "time": int(time.time())})
+    def add(self, allocation_id: str, token: str, begins_s: float | None = None) -> None:
+        """Remembers one.
+
+        Args:
+            allocation_id: Which one.
+            token: Its token.
+            begins_s: When it begins, in seconds since the epoch; None: now.
+        """
+        begins_s = time.time() if begins_s is None else begins_s
+        self._change(allocation_id, {"token": token, "time": int(begins_s)})
 
     def remove(self, allocation_id: str) -> None:
         """Forgets one."""

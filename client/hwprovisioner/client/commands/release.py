@@ -33,7 +33,7 @@ def complete_own(
 @click.option("--all", "everything", is_flag=True, help="All that this user made here.")
 @with_lab
 def release(lab: LabOptions, ids: tuple[str, ...], token: str | None, everything: bool) -> int:
-    """Give allocations back; their hosts are cleaned and lent again.
+    """Give allocations back; their hosts are cleaned and lent again. Cancels bookings, too.
 
     The token comes from --token, else HWP_TOKEN, else from what this user allocated on this
     machine. Giving back what has ended changes nothing.

@@ -8,10 +8,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from hwprovisioner.client.durations import show as show_span
-from hwprovisioner.client.words import word
-from hwprovisioner.v1.allocation_pb2 import Allocation, AllocationState, EndReason
+from hwprovisioner.client.moments import from_timestamp, local_now
+from hwprovisioner.client.moments import show as show_moment
+from hwprovisioner.client.updates import booked_line, place_line
+from hwprovisioner.client.words import word, words
+from hwprovisioner.v1.allocation_pb2 import Allocation, AllocationState, EndReason, QueuePlace
 from hwprovisioner.v1.resource_pb2 import (
     AdminState,
+    Booked,
     Health,
     HoldState,
     Manager,
@@ -26,11 +30,16 @@ if TYPE_CHECKING:
     from hwprovisioner.client.words import AnyEnum
 
 RESOURCE_HEADS = ("NAME", "KIND", "CPUS", "MEMORY", "GPUS", "OS", "STATE", "LABELS")
-RESOURCE_WIDE = (*RESOURCE_HEADS, "MANAGER", "DRIVER", "ALLOCATIONS", "FENCE", "REASON")
+RESOURCE_WIDE = (*RESOURCE_HEADS, "MANAGER", "DRIVER", "ALLOCATIONS", "BOOKED", "FENCE", "REASON")
 ALLOCATION_HEADS = ("ID", "STATE", "USER", "HOSTS", "AGE", "LEASE", "DETAIL")
 ALLOCATION_WIDE = (*ALLOCATION_HEADS, "PRIORITY", "FROM", "COMMAND", "JOB")
+BOOKING_HEADS = ("ID", "STATE", "USER", "HOSTS", "FROM", "UNTIL")
+BOOKING_WIDE = (*BOOKING_HEADS, "COMMAND", "JOB")
 MANAGER_HEADS = ("ID", "STATE", "RESOURCES", "VERSION", "REGISTERED")
 MANAGER_WIDE = (*MANAGER_HEADS, "EPOCH")
+
+#: The states of what goes on or is yet to come.
+NOT_ENDED = [each for each in words(AllocationState) if each != "ended"]
 
 
 def resource_row(resource: Resource, *, wide: bool) -> Sequence[str]:
@@ -49,19 +58,26 @@ def resource_row(resource: Resource, *, wide: bool) -> Sequence[str]:
     if not wide:
         return cells
     holders = ",".join(dict.fromkeys(hold.allocation_id for hold in resource.holds))
-    return (*cells, resource.manager, spec.driver, holders, str(resource.fence), resource.reason)
+    booked = ",".join(_booked(each) for each in resource.booked)
+    more = (resource.manager, spec.driver, holders, booked, str(resource.fence), resource.reason)
+    return (*cells, *more)
+
+
+def _booked(booked: Booked) -> str:
+    span = f"{_moment(booked.start_time)} to {_moment(booked.end_time)}"
+    return f"{span} by {booked.user or booked.allocation_id}"
 
 
 def resource_state(resource: Resource) -> str:
     """Says in a few words whether a resource can be had, the worst first."""
-    words = (
+    said = (
         _unless(Presence, resource.presence, Presence.PRESENCE_ONLINE),
         _unless(Health, resource.health, Health.HEALTH_HEALTHY),
         _unless(AdminState, resource.admin_state, AdminState.ADMIN_STATE_ENABLED),
         _holds(resource),
         "declined" if _is_ahead(resource.declined_until_time) else "",
     )
-    return ",".join(filter(None, words)) or "free"
+    return ",".join(filter(None, said)) or "free"
 
 
 def _unless(enum: AnyEnum, value: int, best: int) -> str:
@@ -91,10 +107,26 @@ def allocation_row(allocation: Allocation, *, wide: bool) -> Sequence[str]:
 def hosts_of(allocation: Allocation) -> str:
     """Gives the hosts of an allocation, each with its resource once it has one."""
     granted = allocation.hosts
+    if granted:
+        return ",".join(f"{name}={granted[name].hold.resource}" for name in sorted(granted))
+    demands = allocation.demands.hosts
     return ",".join(
-        f"{name}={granted[name].hold.resource}" if name in granted else name
-        for name in sorted({*allocation.demands.hosts, *granted})
+        f"{demands[name].count}x{name}" if demands[name].count > 1 else name
+        for name in sorted(demands)
     )
+
+
+def booking_row(allocation: Allocation, *, wide: bool) -> Sequence[str]:
+    """Gives the cells of a booking."""
+    cells = (
+        allocation.id,
+        word(AllocationState, allocation.state),
+        allocation.requestor.user,
+        hosts_of(allocation),
+        _moment(allocation.book_start_time),
+        _moment(allocation.book_end_time),
+    )
+    return (*cells, allocation.requestor.command, allocation.requestor.job_link) if wide else cells
 
 
 def manager_row(manager: Manager, *, wide: bool) -> Sequence[str]:
@@ -159,14 +191,36 @@ def _holds(resource: Resource) -> str:
     return "cleaning" if cleaning == len(holds) else "in use"
 
 
+def _moment(time: Timestamp) -> str:
+    found = from_timestamp(time)
+    return show_moment(found, local_now()) if found else ""
+
+
 def _detail(allocation: Allocation) -> str:
     match allocation.state:
+        case AllocationState.ALLOCATION_STATE_BOOKED:
+            return f"{booked_line(from_timestamp(allocation.book_start_time))}{_until(allocation)}"
         case AllocationState.ALLOCATION_STATE_QUEUED:
-            place = allocation.queue_place
-            return f"place {place.place}: {place.reason}"
+            return queue_line(allocation.queue_place)
         case AllocationState.ALLOCATION_STATE_ENDED:
             return f"{word(EndReason, allocation.end_reason)}: {allocation.end_detail}".rstrip(": ")
         case AllocationState.ALLOCATION_STATE_PREPARING:
             lines = (allocation.hosts[name].hold.progress for name in sorted(allocation.hosts))
-            return "; ".join(filter(None, lines))
-    return ""
+            return "; ".join(filter(None, (*lines, _giving_way(allocation))))
+    return _giving_way(allocation) or _until(allocation).strip()
+
+
+def queue_line(place: QueuePlace) -> str:
+    """Says where a request stands and what it waits for."""
+    expected, likely = from_timestamp(place.expected_time), from_timestamp(place.likely_time)
+    return f"{place_line(place.place, expected, likely)}: {place.reason}".removesuffix(": ")
+
+
+def _until(allocation: Allocation) -> str:
+    end = _moment(allocation.book_end_time)
+    return f" until {end}" if end else ""
+
+
+def _giving_way(allocation: Allocation) -> str:
+    at = _moment(allocation.preempt_time)
+    return f"gives way at {at}" if at else ""

@@ -91,14 +91,18 @@ def change_line(change: WatchLabResponse) -> str:
 
 def update_line(update: AllocationUpdate) -> str:
     """Gives news of an allocation as one line."""
-    from hwprovisioner.client.commands.shown import hosts_of
+    from hwprovisioner.client.commands.shown import hosts_of, queue_line
     from hwprovisioner.client.durations import show
+    from hwprovisioner.client.moments import from_timestamp
+    from hwprovisioner.client.updates import booked_line
     from hwprovisioner.client.words import word
     from hwprovisioner.v1.allocation_pb2 import EndReason
 
     match update.WhichOneof("event"):
+        case "booked":
+            return booked_line(from_timestamp(update.allocation.book_start_time))
         case "queued":
-            return f"queued at place {update.queued.place}: {update.queued.reason}"
+            return f"queued at {queue_line(update.queued)}"
         case "preparing":
             host, message = update.preparing.host, update.preparing.message
             return "preparing" + (f" {host}" if host else "") + (f": {message}" if message else "")

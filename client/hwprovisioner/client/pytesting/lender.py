@@ -14,6 +14,7 @@ from hwprovisioner.client.errors import (
     LabError,
     LabUnavailable,
     LeaseLost,
+    OverQuota,
     Unsatisfiable,
     WaitTimeout,
 )
@@ -23,7 +24,7 @@ from hwprovisioner.client.pytesting.waiting import Display
 from hwprovisioner.client.requestor import LONGEST, without_secrets
 from hwprovisioner.v1.allocation_pb2 import Requestor
 
-_MISSING = (Unsatisfiable, WaitTimeout, LabUnavailable)
+_MISSING = (Unsatisfiable, OverQuota, WaitTimeout, LabUnavailable)
 """What `--hw-missing=skip` is about; a demand that is wrong stays a failure."""
 
 KNOWN_AWAY_LIMIT_S = 1.0
@@ -118,7 +119,7 @@ class Lender:
         asked = {"wait": options.wait, "lease_ttl": options.ttl, "priority": options.priority}
         try:
             block = self._lab.allocate(
-                demands=wanted.hosts,
+                demands=wanted.demands,
                 requestor=self._requestor(item),
                 on_update=display.show,
                 **(asked | dict(wanted.options)),

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from hwprovisioner.client.demands import as_hosts, build, unknown_key
+from hwprovisioner.client.demands import as_hosts, build
 from hwprovisioner.client.durations import to_timedelta
 from hwprovisioner.client.errors import BadDemand
-from hwprovisioner.client.known_keys import HOST_KEYS
+from hwprovisioner.client.known_keys import HOST_KEYS, LONE_HOST, RELATION_KEYS
+from hwprovisioner.client.reading import unknown_key
 
 SCOPES = ("function", "class", "module", "session")
 SPANS = ("wait", "lease_ttl", "max_duration")
@@ -39,8 +40,8 @@ class Marker(Protocol):
 class Wanted:
     """What a test wants."""
 
-    hosts: Mapping[str, Mapping[str, object]]
-    """The hosts by name, and what each must be."""
+    demands: Mapping[str, object]
+    """The hosts by name and what each must be, and what they have to do with one another."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """For `allocate`: `wait`, `priority` and the like, where a marker says so."""
     scope: str = "function"
@@ -49,16 +50,14 @@ class Wanted:
     @property
     def key(self) -> str:
         """Equal for tests that can share an allocation."""
-        return repr(
-            (
-                sorted((name, sorted(keys.items())) for name, keys in self.hosts.items()),
-                sorted(self.options.items()),
-            )
-        )
+        message = build(self.demands).SerializeToString(deterministic=True)
+        return repr((message, sorted(self.options.items())))
 
 
 def read(markers: Sequence[Marker]) -> Wanted:
     """Puts the markers of a test together, for each host and key the nearest one.
+
+    So it is for `same` and `different`, each as a whole.
 
     Args:
         markers: Of the function, then the class, then the module.
@@ -68,6 +67,7 @@ def read(markers: Sequence[Marker]) -> Wanted:
     """
     hosts: dict[str, dict[str, object]] = {}
     options: dict[str, Any] = {}
+    relations: dict[str, object] = {}
     for marker in reversed(markers):
         if marker.args:
             raise BadMarker(
@@ -75,33 +75,38 @@ def read(markers: Sequence[Marker]) -> Wanted:
                 " hardware(db={'cpus': 8})"
             )
         said = dict(marker.kwargs)
-        options |= {name: said.pop(name) for name in OPTIONS if name in said}
+        options |= _taken(said, OPTIONS)
+        relations |= _taken(said, RELATION_KEYS)
         for name, keys in _hosts(said).items():
             hosts.setdefault(name, {}).update(keys)
     scope = options.pop("scope", "function")
-    _check(hosts, options, scope)
-    return Wanted(hosts, options, scope)
+    demands: dict[str, object] = {**(hosts or {LONE_HOST: {}}), **relations}
+    _check(demands, options, scope)
+    return Wanted(demands, options, scope)
 
 
-def _hosts(keywords: Mapping[str, object]) -> Mapping[str, Mapping[str, object]]:
+def _taken(said: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: said.pop(name) for name in names if name in said}
+
+
+def _hosts(keywords: Mapping[str, object]) -> dict[str, Mapping[str, object]]:
     for name, value in keywords.items():
         if name not in HOST_KEYS and not isinstance(value, Mapping):
-            known = (*HOST_KEYS, *OPTIONS)
+            known = (*HOST_KEYS, *RELATION_KEYS, *OPTIONS)
             raise BadMarker(f"hardware(...): {unknown_key(name, known, 'key')}")
     # A marker of nothing but options demands no host of its own.
     try:
-        return as_hosts(keywords) if keywords else {}
+        found = as_hosts(keywords) if keywords else {}
     except BadDemand as bad:
         raise BadMarker(f"hardware(...): {bad.message}") from None
+    return {name: keys for name, keys in found.items() if isinstance(keys, Mapping)}
 
 
-def _check(hosts: dict[str, dict[str, object]], options: Mapping[str, Any], scope: object) -> None:
+def _check(demands: Mapping[str, object], options: Mapping[str, Any], scope: object) -> None:
     if scope not in SCOPES:
         raise BadMarker(f"hardware(scope={scope!r}): write one of {', '.join(SCOPES)}")
-    if not hosts:
-        hosts.update({name: dict(keys) for name, keys in as_hosts({}).items()})
     try:
-        build(hosts)
+        build(demands)
         for name in SPANS:
             if options.get(name) is not None:
                 to_timedelta(options[name], name)
