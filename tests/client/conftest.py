@@ -1,10 +1,14 @@
 """A lab of the test's own."""
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
 from hwprovisioner.client import AsyncLab, Settings
+from hwprovisioner.client.cli import main
+from support.cli_lab import CliLabInThread, Hwp
 from support.fake_lab import FakeLab, LabInThread, fake_lab
 from support.fake_time import FakeTime
 
@@ -40,3 +44,26 @@ def threaded() -> Iterator[LabInThread]:
     """For tests that block."""
     with LabInThread() as lab:
         yield lab
+
+
+@pytest.fixture
+def thread() -> Iterator[CliLabInThread]:
+    """What `hwp` talks to."""
+    with CliLabInThread() as lab:
+        yield lab
+
+
+@pytest.fixture
+def hwp(thread: CliLabInThread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hwp:
+    """`hwp` in this process."""
+    monkeypatch.setenv("ALLOCATE_API", thread.lab.target)
+    monkeypatch.setenv("HEARTBEAT_API", thread.lab.target)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.delenv("HWP_TOKEN", raising=False)
+
+    def invoke(*words: str, stdin: str | None = None) -> Result:
+        result = CliRunner().invoke(main, words, input=stdin)
+        assert "Traceback" not in result.output
+        return result
+
+    return invoke

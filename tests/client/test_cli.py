@@ -2,12 +2,11 @@
 
 import json
 import stat
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import yaml
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.error_details_pb2 import BadRequest  # type: ignore[import-untyped]
 
@@ -20,32 +19,8 @@ from hwprovisioner.client.updates import Phase, Update
 from hwprovisioner.v1 import allocate_service_pb2 as pb
 from hwprovisioner.v1.allocation_pb2 import Allocation, AllocationState
 from hwprovisioner.v1.resource_pb2 import AdminState, Connection, Presence
-from support.cli_lab import CliLabInThread, a_resource
+from support.cli_lab import CliLabInThread, Hwp, a_resource
 from support.fake_lab import AWAY, Code, FakeAllocation, Refusal
-
-Hwp = Callable[..., Result]
-
-
-@pytest.fixture
-def thread() -> Iterator[CliLabInThread]:
-    with CliLabInThread() as lab:
-        yield lab
-
-
-@pytest.fixture
-def hwp(thread: CliLabInThread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hwp:
-    monkeypatch.setenv("ALLOCATE_API", thread.lab.target)
-    monkeypatch.setenv("HEARTBEAT_API", thread.lab.target)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.delenv("HWP_TOKEN", raising=False)
-
-    def invoke(*words: str, stdin: str | None = None) -> Result:
-        result = CliRunner().invoke(main, words, input=stdin)
-        assert "Traceback" not in result.output
-        return result
-
-    return invoke
-
 
 # -- get ------------------------------------------------------------------------------------------
 

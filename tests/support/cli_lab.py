@@ -1,10 +1,11 @@
 """The fake lab with what `hwp` needs beside the SDK: resources, managers, explain, health."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Self
 
 import grpc.aio
+from click.testing import Result
 from grpc_health.v1 import health_pb2_grpc  # type: ignore[import-untyped]
 
 from hwprovisioner.serving import Readiness
@@ -25,6 +26,9 @@ from hwprovisioner.v1.resource_pb2 import (
     ResourceSpec,
 )
 from support.fake_lab import Code, FakeAllocation, FakeLab, LabInThread, Refusal
+
+Hwp = Callable[..., Result]
+"""Runs `hwp` with these words in this process; `stdin` may say what it reads."""
 
 
 def a_resource(name: str, **more: Any) -> Resource:
