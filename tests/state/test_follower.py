@@ -1,7 +1,7 @@
 """The follower keeps a view right whatever happens to the log and to Redis."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -34,6 +34,9 @@ class GatedLink:
             self.waiting.set()
             await self.gate.wait()
         return await self._link.call(*args)
+
+    async def call_all(self, commands: Iterable[Sequence[str | int | bytes]]) -> list[Any]:
+        return await self._link.call_all(commands)
 
 
 @pytest.fixture(autouse=True)

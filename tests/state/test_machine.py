@@ -29,7 +29,8 @@ from hwprovisioner.state.link import Link
 from hwprovisioner.state.model import Allocation, Hold
 from hwprovisioner.state.tables import AdminEvent, HealthEvent
 from hwprovisioner.state.transitions import Commit
-from support.lab_machine import MANAGERS, SLOTS, ManagedMachine, check_model, flags, mostly_right
+from support.lab_machine import MANAGERS, SLOTS, check_history, check_model, flags, mostly_right
+from support.lab_machine_bookings import BookingMachine
 from support.lab_promises import check_promises, check_view
 
 NEVER = "hwp:{x}:request:none"
@@ -56,7 +57,7 @@ requests = st.integers(0, 30)
 resources = st.sampled_from(sorted(SLOTS))
 
 
-class LabMachine(ManagedMachine):
+class LabMachine(BookingMachine):
     """Everything that can happen to a lab."""
 
     @initialize(seed=st.integers(0, 9))
@@ -79,9 +80,17 @@ class LabMachine(ManagedMachine):
     )
     def submit(self, request: int, ttl_ms: int, wait_ms: int, max_ms: int) -> None:
         name, request_id = f"a{next(self.ids)}", f"request-{request}"
-        word = self.model.submit(name, request_id, ttl_ms, wait_ms, max_ms)
+        user, class_id = f"u{request % 2}", ["", "c1", "c2"][request % 3]
+        word = self.model.submit(name, request_id, ttl_ms, wait_ms, max_ms, user, class_id)
         known = [i for i, a in self.model.allocations.items() if a.request == request_id]
-        allocation = Allocation(id=name, ttl_ms=ttl_ms, wait_ms=wait_ms, max_ms=max_ms)
+        allocation = Allocation(
+            *(0, name),
+            user=user,
+            ttl_ms=ttl_ms,
+            wait_ms=wait_ms,
+            max_ms=max_ms,
+            class_id=class_id,
+        )
         made, _ = self.expect(
             word,
             self.lab.allocations.submit(
@@ -118,7 +127,7 @@ class LabMachine(ManagedMachine):
                 planned.append(
                     PlannedHold(
                         *(f"h{host}", resource, known.manager, known.generation, fence),
-                        *(cpus, cpus, ()),
+                        *(cpus, cpus, (), known.booked),
                     )
                 )
         epoch = self.model.epoch + epoch_off
@@ -136,7 +145,7 @@ class LabMachine(ManagedMachine):
         self.expect(word, self.lab.allocations.release(name, [], token=token, now_ms=self.now))
 
     @has_allocations
-    @rule(index=which, due=st.sampled_from([None, Due.WAIT, Due.MAX]))
+    @rule(index=which, due=st.sampled_from([None, Due.WAIT, Due.MAX, Due.PREEMPT]))
     def the_lab_ends_one(self, index: int, due: Due | None) -> None:
         self.end(self.pick(self.model.allocations, index), due)
 
@@ -273,6 +282,7 @@ class LabMachine(ManagedMachine):
         assert dump.get("deadlines", {}) == self.model.deadlines
         records = check_promises(dump, self.dump)
         check_model(self.model, records)
+        check_history(self.model, dump)
         self.dump = dump
         for commit in self.shuffled(self.run(self.lab.logged(self.follower.revision))):
             self.follower.offer(commit)

@@ -16,6 +16,8 @@ COMMON_REPLIES = {
     "outdated": {"SUPERSEDED", "FORGOTTEN"},
     "refusal": {"SUPERSEDED", "FORGOTTEN", "NO_SUCH_HOLD", "STALE_FENCE"},
     "stale_holds": {"STALE_HOLDS"},
+    "stale_place": {"STALE"},
+    "known_request": {"KNOWN"},
 }
 """What functions of includes answer for the script that calls them."""
 
@@ -142,6 +144,6 @@ def test_no_script_searches_keys_or_makes_them_up(name: str) -> None:
 def test_headers_are_found() -> None:
     header = header_of("end")
     assert isinstance(header, Header)
-    assert len(header.keys.numbers) == 5
-    assert header.keys.rest_from == 6
+    assert len(header.keys.numbers) == 7
+    assert header.keys.rest_from == 8
     assert header.replies == {"ENDED", "BEFORE", "EARLY", "UNKNOWN", "STALE_HOLDS"}

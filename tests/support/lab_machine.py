@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from hwprovisioner.state import errors
-from hwprovisioner.state.allocations import Deposed, GrantRefused
+from hwprovisioner.state.allocations import BookingStale, Deposed, GrantRefused
 from hwprovisioner.state.care import Paused, Tended
 from hwprovisioner.state.keys import Due, Keys
 from hwprovisioner.state.link import Link
@@ -19,13 +19,14 @@ from hwprovisioner.state.model import Hold
 from hwprovisioner.state.tables import AdminEvent, EndReason, HealthEvent
 from hwprovisioner.state.transitions import Limits
 from hwprovisioner.state.view import View
-from support.lab_model import REST_MS, ModelResource
+from support.lab_model import REST_MS
 from support.lab_model_managers import BACK_MS, WholeLabModel
+from support.lab_model_records import ModelResource
 from support.lab_promises import Records
 from support.state_lab import NOW, Dump, StateLab
 
 LIMITS = Limits(retention_ms=20_000, offer_ms=4_000, silence_ms=6_000, lost_ms=9_000, tries=2)
-
+SHOW_UP_MS = 4_000
 
 SLOTS = {"alone": 1, "shared": 3, "1e5.2": 1}
 CPUS = 4
@@ -64,8 +65,8 @@ class ManagedMachine(RuleBasedStateMachine):
         result = None
         try:
             result = self.run(doing)
-        except (errors.StateError, GrantRefused, Deposed):
-            assert word not in ("GRANTED", "SAME")
+        except (errors.StateError, GrantRefused, BookingStale, Deposed):
+            assert word not in ("GRANTED", "SAME", "BOOKED", "REBOOKED", "WARNED")
         assert self.lab.reply[0] == word, (word, self.lab.reply)
         return result
 
@@ -121,8 +122,10 @@ class ManagedMachine(RuleBasedStateMachine):
         model, lab = self.model, self.lab
         if due is Due.LEASE:
             self.expect(model.expire(name), lab.allocations.expire(name, [], now_ms=self.now))
-        elif due in (Due.WAIT, Due.MAX):
+        elif due in (Due.WAIT, Due.MAX, Due.PREEMPT):
             self.end(name, due)
+        elif due is Due.BEGIN:
+            self.begin_booking(name)
         elif due is Due.FORGET:
             allocation = lab.view.allocations[name]
             self.expect(model.forget(name), lab.allocations.forget(allocation, now_ms=self.now))
@@ -134,6 +137,11 @@ class ManagedMachine(RuleBasedStateMachine):
             self.expect(model.rested(name), lab.managers.rested(name, now_ms=self.now))
         else:
             self.manager_is_due(name)
+
+    def begin_booking(self, name: str) -> None:
+        word = self.model.begin(name, SHOW_UP_MS)
+        beginning = self.lab.allocations.begin(name, show_up_ms=SHOW_UP_MS, now_ms=self.now)
+        self.expect(word, beginning)
 
     def end(self, name: str, due: Due | None) -> None:
         reason = EndReason.REVOKED
@@ -252,19 +260,31 @@ class ManagedMachine(RuleBasedStateMachine):
 
 def check_model(model: WholeLabModel, records: Records) -> None:
     """Fail if the records are not as the model has them."""
-    assert {i: (a.state, list(a.holds), a.tries) for i, a in records.allocations.items()} == {
-        i: (a.state, a.holds, a.tries) for i, a in model.allocations.items()
+    assert {
+        i: (a.state, list(a.holds), a.tries, a.reservation, a.preempted_for)
+        for i, a in records.allocations.items()
+    } == {
+        i: (a.state, a.holds, a.tries, a.reservation, a.preempted_for)
+        for i, a in model.allocations.items()
     }
     assert {i: (h.state, h.fence, h.allocation) for i, h in records.holds.items()} == {
         i: (h.state, h.fence, h.allocation) for i, h in model.holds.items()
     }
     assert {
-        i: (r.manager, r.fence, r.generation, r.health, r.admin, r.volunteered, r.removed)
+        i: (r.manager, r.fence, r.generation, r.health, r.admin, r.volunteered, r.removed, r.booked)
         for i, r in records.resources.items()
     } == {
-        i: (r.manager, r.fence, r.generation, r.health, r.admin, r.volunteered, r.removed)
+        i: (r.manager, r.fence, r.generation, r.health, r.admin, r.volunteered, r.removed, r.booked)
         for i, r in model.resources.items()
     }
     assert {i: (m.presence, m.epoch) for i, m in records.managers.items()} == {
         i: (m.presence, m.epoch) for i, m in model.managers.items()
     }
+
+
+def check_history(model: WholeLabModel, dump: Dump) -> None:
+    """Fail if the lab remembers its past otherwise than the model."""
+    assert {name: int(ms) for name, ms in dump.get("use", {}).items()} == model.use
+    for key, times in (("waits", model.waits), ("spans", model.spans)):
+        found = dump.get(key, {})
+        assert {i: [int(ms) for ms in text.split(",")] for i, text in found.items()} == times

@@ -4,60 +4,18 @@ Written from the design, not from the scripts: only the state tables are shared 
 method does what one script does and returns the first word of its reply.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from hwprovisioner.state.allocations import PlannedHold
 from hwprovisioner.state.tables import TABLES, HoldEvent
 from hwprovisioner.state.transitions import Limits
+from support.lab_model_records import ModelAllocation, ModelHold, ModelManager, ModelResource
 
 PAUSED_AFTER_MS = 2000
 REST_MS = 5_000
-
-
-@dataclass
-class ModelAllocation:
-    ttl: int
-    wait: int
-    max: int
-    submitted: int
-    request: str
-    state: str = "QUEUED"
-    holds: list[str] = field(default_factory=list)
-    tries: int = 0
-    reason: str = ""
-
-
-@dataclass
-class ModelHold:
-    allocation: str
-    resource: str
-    manager: str
-    fence: int
-    cpus: int
-    state: str = "OFFERED"
-
-
-@dataclass
-class ModelResource:
-    manager: str
-    spec: str
-    volunteered: bool
-    slots: int
-    cpus: int
-    fence: int = 0
-    generation: int = 1
-    removed: bool = False
-    health: str = "HEALTHY"
-    admin: str = "ENABLED"
-    rest: int = 0
-    why: str = ""
-
-
-@dataclass
-class ModelManager:
-    presence: str = "ONLINE"
-    epoch: int = 0
+HOUR_MS = 3_600_000
+NEWEST = 64
 
 
 class LabModel:
@@ -74,6 +32,9 @@ class LabModel:
         self.fences: dict[str, int] = {}
         self.tended: int | None = None
         self.epoch = 0
+        self.use: dict[str, int] = defaultdict(int)
+        self.waits: dict[str, list[int]] = defaultdict(list)
+        self.spans: dict[str, list[int]] = defaultdict(list)
 
     @property
     def paused(self) -> bool:
@@ -87,10 +48,17 @@ class LabModel:
 
     # Allocations.
 
-    def submit(self, name: str, request: str, ttl: int, wait: int, longest: int) -> str:
-        if any(known.request == request for known in self.allocations.values()):
+    def is_known(self, request: str) -> bool:
+        return any(known.request == request for known in self.allocations.values())
+
+    def submit(
+        self, name: str, request: str, ttl: int, wait: int, longest: int, user: str, class_id: str
+    ) -> str:
+        if self.is_known(request):
             return "KNOWN"
-        self.allocations[name] = ModelAllocation(ttl, wait, longest, self.now, request)
+        self.allocations[name] = ModelAllocation(
+            *(ttl, wait, longest, self.now, request, user, class_id)
+        )
         self.deadlines[f"lease:{name}"] = self.now + ttl
         if wait:
             self.deadlines[f"wait:{name}"] = self.now + wait
@@ -117,7 +85,8 @@ class LabModel:
             self.resources[plan.resource].fence = plan.fence
             self.deadlines[f"offer:{hold_id}"] = self.now + self.limits.offer_ms
             allocation.holds.append(hold_id)
-        allocation.state = "PREPARING"
+        self._note_wait(allocation)
+        allocation.state, allocation.granted = "PREPARING", self.now
         self.deadlines.pop(f"wait:{name}", None)
         if allocation.max:
             self.deadlines[f"max:{name}"] = self.now + allocation.max
@@ -137,6 +106,7 @@ class LabModel:
             and in_service
             and known.rest <= self.now
             and (known.manager, known.generation) == (plan.manager, plan.generation)
+            and known.booked == plan.booked
             and known.fence + len(before) + 1 == plan.fence
             and len(holds) + len(before) < known.slots
             and used + plan.cpus <= known.cpus
@@ -185,6 +155,8 @@ class LabModel:
             return "WRONG_TOKEN"
         if allocation.state == "ENDED" or (self.is_due(f"lease:{name}") and not self.paused):
             return "ENDED"
+        if allocation.state == "BOOKED":
+            return "BEAT"
         self.deadlines[f"lease:{name}"] = self.now + allocation.ttl
         return "BEAT"
 
@@ -198,11 +170,18 @@ class LabModel:
         allocation = self.allocations[name]
         self._clean(allocation)
         allocation.state, allocation.reason = "ENDED", reason
-        for due in ("lease", "wait", "max"):
+        for due in ("begin", "lease", "wait", "max", "preempt"):
             self.deadlines.pop(f"{due}:{name}", None)
         self.deadlines[f"forget:{name}"] = self.now + self.limits.retention_ms
 
     def _clean(self, allocation: ModelAllocation, but: str = "") -> None:
+        if allocation.holds:
+            assert allocation.granted is not None
+            span = max(0, self.now - allocation.granted)
+            hour_and_user = f"{self.now // HOUR_MS}:{allocation.user}"
+            self.use[hour_and_user] += span * len(allocation.holds)
+            if allocation.state == "READY":
+                self._remember(self.spans, allocation.class_id, span)
         for hold_id in allocation.holds:
             if hold_id == but:
                 continue
@@ -216,10 +195,20 @@ class LabModel:
     def _send_back(self, name: str, but: str = "") -> None:
         allocation = self.allocations[name]
         self._clean(allocation, but)
-        allocation.state = "QUEUED"
-        self.deadlines.pop(f"max:{name}", None)
+        allocation.state, allocation.preempted_for = "QUEUED", ""
+        self.deadlines.pop(f"preempt:{name}", None)
+        if not allocation.book_until:
+            self.deadlines.pop(f"max:{name}", None)
         if allocation.wait:
             self.deadlines[f"wait:{name}"] = allocation.submitted + allocation.wait
+
+    def _note_wait(self, allocation: ModelAllocation) -> None:
+        if allocation.granted is None and not allocation.book_until:
+            self._remember(self.waits, allocation.class_id, self.now - allocation.submitted)
+
+    def _remember(self, times: dict[str, list[int]], class_id: str, ms: int) -> None:
+        if class_id:
+            times[class_id] = [*times[class_id], max(0, ms)][-NEWEST:]
 
     # What managers say about holds.
 

@@ -1,12 +1,13 @@
 """The rest of the model: managers, their resources, and who looks after the lab."""
 
 from hwprovisioner.state.tables import TABLES
-from support.lab_model import LabModel, ModelManager, ModelResource
+from support.lab_model_bookings import BookingModel
+from support.lab_model_records import ModelManager, ModelResource
 
 BACK_MS = 60_000
 
 
-class WholeLabModel(LabModel):
+class WholeLabModel(BookingModel):
     """A lab with managers."""
 
     def register(self, name: str) -> str:
@@ -113,10 +114,10 @@ class WholeLabModel(LabModel):
 
     def restore(self) -> str:
         for name, allocation in self.allocations.items():
-            if allocation.state != "ENDED":
+            if allocation.state not in ("ENDED", "BOOKED"):
                 self.deadlines[f"lease:{name}"] = self.now + allocation.ttl
         for member, deadline in self.deadlines.items():
-            if member.partition(":")[0] in ("manager", "offer", "wait", "max"):
+            if member.partition(":")[0] in ("manager", "offer", "wait", "max", "preempt"):
                 self.deadlines[member] = max(deadline, self.now + BACK_MS)
         self.tended = self.now
         return "RESTORED"

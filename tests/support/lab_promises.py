@@ -9,7 +9,8 @@ from hwprovisioner.state.tables import AllocationState, HoldState, Presence
 from hwprovisioner.state.view import View
 from support.state_lab import Dump
 
-SINGLE = {"revision", "log", "deadlines", "fences", "scheduler", "tended"}
+HISTORY = {"use", "waits", "spans"}
+SINGLE = {"revision", "log", "deadlines", "fences", "scheduler", "tended", *HISTORY}
 NOT_READY = (HoldState.OFFERED, HoldState.PREPARING)
 
 
@@ -123,13 +124,23 @@ def _expected_deadlines(records: Records, dump: Dump) -> Iterator[str]:
 def _deadlines_of(allocation: Allocation) -> Iterator[str]:
     if allocation.state is AllocationState.ENDED:
         yield f"forget:{allocation.id}"
-        return
-    yield f"lease:{allocation.id}"
-    if allocation.state is AllocationState.QUEUED:
-        if allocation.wait_ms:
-            yield f"wait:{allocation.id}"
-    elif allocation.max_ms:
+    elif allocation.state is AllocationState.BOOKED:
+        yield f"begin:{allocation.id}"
+    else:
+        yield f"lease:{allocation.id}"
+        yield from _ends_of(allocation)
+
+
+def _ends_of(allocation: Allocation) -> Iterator[str]:
+    """Name what else may end one that has a lease."""
+    is_queued = allocation.state is AllocationState.QUEUED
+    if is_queued and allocation.wait_ms:
+        yield f"wait:{allocation.id}"
+    if allocation.book_until_ms or (allocation.max_ms and not is_queued):
         yield f"max:{allocation.id}"
+    if allocation.preempt_ms:
+        assert not is_queued, f"{allocation.id} has nothing to give way with"
+        yield f"preempt:{allocation.id}"
 
 
 def _check_keys(dump: Dump, records: Records) -> None:
@@ -138,7 +149,7 @@ def _check_keys(dump: Dump, records: Records) -> None:
     expected = set()
     for allocation in records.allocations.values():
         expected.add(allocation.request_key.partition("}:")[2])
-        if allocation.state is not AllocationState.ENDED:
+        if allocation.state not in (AllocationState.ENDED, AllocationState.BOOKED):
             expected.add(f"alarm:{allocation.id}")
     rest = {key for key in dump if key not in SINGLE and key.partition(":")[0] not in kinds}
     assert {key for key in rest if not key.startswith("index:")} == expected
@@ -146,6 +157,16 @@ def _check_keys(dump: Dump, records: Records) -> None:
         if key.startswith("alarm:"):
             lease = dump["deadlines"]["lease:" + key.removeprefix("alarm:")]
             assert abs(dump[key] - lease / 1000) <= 1, key
+
+
+def _check_bookings(dump: Dump, records: Records) -> None:
+    for allocation in records.allocations.values():
+        is_booking = allocation.book_until_ms > 0
+        assert is_booking or allocation.state is not AllocationState.BOOKED, allocation.id
+        assert is_booking or not allocation.reservation, allocation.id
+        assert bool(allocation.preempt_ms) is bool(allocation.preempted_for), allocation.id
+    for name, resource in records.resources.items():
+        assert len(resource.booked) == len(set(resource.booked)), f"{name} is booked twice"
 
 
 def _check_log(dump: Dump, records: Records) -> None:
@@ -176,5 +197,6 @@ _CHECKS: tuple[Callable[[Dump, Records], None], ...] = (
     _check_holds,
     _check_deadlines,
     _check_keys,
+    _check_bookings,
     _check_log,
 )

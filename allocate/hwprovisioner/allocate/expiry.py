@@ -1,4 +1,4 @@
-"""Ending what is due: leases that ran out, waits, offers, managers that were not heard.
+"""Doing what is due: ending leases that ran out, waits and offers, beginning what is booked.
 
 Leases are driven by Redis' ``expired`` notifications of their alarm keys. Those come late by
 themselves, so the sweeper sleeps until the next deadline and touches the alarm keys that are due:
@@ -29,6 +29,8 @@ SAFETY_NET_S = 0.1
 """An alarm that was touched and not announced within this time is acted upon anyway."""
 _BACK_MS = 60_000
 """Managers have so long to come back after an outage."""
+_SHOW_UP_MS = 600_000
+"""Holders of bookings have so long to show up, if no policy says otherwise."""
 
 
 class Expiry:
@@ -41,13 +43,18 @@ class Expiry:
         allocations: Allocations,
         holds: Holds,
         managers: Managers,
+        show_up_ms: Callable[[], int] = lambda: _SHOW_UP_MS,
     ) -> None:
-        """Look records up in `view`, which must follow the lab."""
+        """Look records up in `view`, which must follow the lab.
+
+        `show_up_ms` says how long holders of bookings have at present to show up.
+        """
         self._view = view
         self._care = care
         self._allocations = allocations
         self._holds = holds
         self._managers = managers
+        self._show_up_ms = show_up_ms
         self._touched: set[str] = set()
         self._soon = asyncio.Event()
         self._actions: dict[Due, Callable[[str], Awaitable[object]]] = {
@@ -58,6 +65,8 @@ class Expiry:
             Due.OFFER: self._end_offer,
             Due.REST: managers.rested,
             Due.MANAGER: self._move_manager,
+            Due.BEGIN: self._begin,
+            Due.PREEMPT: self._end_preempted,
         }
 
     async def sweep(self) -> None:
@@ -120,9 +129,20 @@ class Expiry:
         )
 
     async def _end_max(self, allocation_id: str) -> None:
-        await self._end(
-            allocation_id, EndReason.MAX_DURATION, "it lasted as long as it said", Due.MAX
-        )
+        allocation = self._view.allocations.get(allocation_id)
+        is_booking = allocation is not None and allocation.book_until_ms > 0
+        said = "was booked for" if is_booking else "said"
+        detail = f"it lasted as long as it {said}"
+        await self._end(allocation_id, EndReason.MAX_DURATION, detail, Due.MAX)
+
+    async def _begin(self, allocation_id: str) -> None:
+        await self._allocations.begin(allocation_id, show_up_ms=self._show_up_ms())
+
+    async def _end_preempted(self, allocation_id: str) -> None:
+        allocation = self._view.allocations.get(allocation_id)
+        other = f"allocation {allocation.preempted_for}" if allocation else "another"
+        detail = f"it gave way to {other}, which goes before it"
+        await self._end(allocation_id, EndReason.PREEMPTED, detail, Due.PREEMPT)
 
     async def _end(self, allocation_id: str, reason: EndReason, detail: str, due: Due) -> None:
         holds = self._view.holds_of(allocation_id)

@@ -19,16 +19,19 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class Alive:
-    """The lease was extended."""
+    """The lease was extended, or has not begun: what is booked has none before its time."""
 
     remaining_ms: int
+    """What is left of the lease; of what is booked, until it begins."""
     ttl_ms: int
     state: str
-    """QUEUED, PREPARING or READY."""
+    """BOOKED, QUEUED, PREPARING or READY."""
     max_left_ms: int | None
-    """What is left of the maximum duration; None if it has none, or none yet."""
+    """What is left of the maximum duration, or of the booked time; None if there is none yet."""
     draining: tuple[str, ...] = ()
     """Those of its resources that are being drained."""
+    preempt_left_ms: int | None = None
+    """What is left until it gives way to another; None if it does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +88,9 @@ class BeatWriter:
 
 def _outcome(reply: object) -> Outcome:
     match reply:
-        case ["BEAT", int(remaining_ms), int(ttl_ms), str(state), int(max_left_ms), str(names)]:
-            left_ms = None if max_left_ms < 0 else max_left_ms
+        case ["BEAT", int(left_ms), int(ttl_ms), str(state), int(most_ms), str(names), int(grace)]:
             draining = tuple(names.split(",")) if names else ()
-            return Alive(remaining_ms, ttl_ms, state, left_ms, draining)
+            return Alive(left_ms, ttl_ms, state, _known(most_ms), draining, _known(grace))
         case ["ENDED", str(reason), str(detail)]:
             return Over(reason, detail)
         case ["WRONG_TOKEN"]:
@@ -96,3 +98,7 @@ def _outcome(reply: object) -> Outcome:
         case ["UNKNOWN"]:
             return Unknown()
     raise AssertionError(f"heartbeat.lua answered {reply!r} for a beat")
+
+
+def _known(left_ms: int) -> int | None:
+    return None if left_ms < 0 else left_ms

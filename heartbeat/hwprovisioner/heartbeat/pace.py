@@ -29,10 +29,21 @@ def notices_for(alive: Alive) -> list[heartbeat_service_pb2.Notice]:
     ]
     left_ms = alive.max_left_ms
     if left_ms is not None and left_ms < max(2 * alive.ttl_ms, NEAR_MS):
-        near = heartbeat_service_pb2.Notice(
-            kind=heartbeat_service_pb2.NOTICE_KIND_MAX_DURATION_NEAR,
-            message=f"the maximum duration is over in {left_ms / 1000:.0f} s: finish by then",
-        )
-        near.remaining.FromMilliseconds(left_ms)
-        notices.append(near)
+        kind = heartbeat_service_pb2.NOTICE_KIND_MAX_DURATION_NEAR
+        notices.append(_end(kind, left_ms, "the maximum duration is over"))
+    if alive.preempt_left_ms is not None:
+        kind = heartbeat_service_pb2.NOTICE_KIND_PREEMPTION
+        what = "it gives way to an allocation of higher priority, and ends"
+        notices.append(_end(kind, alive.preempt_left_ms, what))
     return notices
+
+
+def _end(
+    kind: heartbeat_service_pb2.NoticeKind.ValueType, left_ms: int, what: str
+) -> heartbeat_service_pb2.Notice:
+    """Return the notice of an end that is known beforehand."""
+    notice = heartbeat_service_pb2.Notice(
+        kind=kind, message=f"{what} in {left_ms / 1000:.0f} s: finish by then"
+    )
+    notice.remaining.FromMilliseconds(left_ms)
+    return notice

@@ -1,40 +1,30 @@
-"""What happens to allocations."""
+"""What happens to allocations.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+What has to do with bookings stands in `bookings.py`, what the elected scheduler gives and takes in
+`grants.py`; here is the rest, and all of it under one name.
+"""
+
+from collections.abc import Sequence
 
 from hwprovisioner.state import errors
+from hwprovisioner.state.bookings import BookedPlace, Bookings, BookingStale, flat, known
+from hwprovisioner.state.grants import GrantRefused, Grants, PlannedHold
 from hwprovisioner.state.keys import Due, Kind, sha256
 from hwprovisioner.state.model import Allocation
 from hwprovisioner.state.tables import EndReason
-from hwprovisioner.state.transitions import Core, Reply, unexpected
+from hwprovisioner.state.transitions import Deposed, Reply, unexpected
+
+__all__ = [
+    "Allocations",
+    "BookedPlace",
+    "BookingStale",
+    "Deposed",
+    "GrantRefused",
+    "PlannedHold",
+]
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedHold:
-    """What a grant gives to one host."""
-
-    host: str
-    resource: str
-    manager: str
-    generation: int
-    """Of the resource's description that this was planned with."""
-    fence: int
-    """Of the new hold: one more than the resource's."""
-    cpus: int
-    memory: int
-    gpus: tuple[int, ...]
-
-
-class GrantRefused(Exception):
-    """A grant does not fit the state any longer: plan again."""
-
-
-class Deposed(Exception):
-    """Another scheduler has been elected."""
-
-
-class Allocations(Core):
+class Allocations(Bookings, Grants):
     """What happens to allocations."""
 
     async def submit(
@@ -60,6 +50,7 @@ class Allocations(Core):
             "requestor": allocation.requestor,
             "user": allocation.user,
             "priority": allocation.priority,
+            "class_id": allocation.class_id,
             "max_ms": allocation.max_ms,
         }
         reply = await self.change(
@@ -76,55 +67,14 @@ class Allocations(Core):
                 digest,
                 allocation.ttl_ms,
                 allocation.wait_ms,
-                *_flat(fields),
+                *flat(fields),
             ),
             now_ms,
         )
         match reply:
             case ["SUBMITTED", int(revision), *_]:
                 return allocation.id, revision
-            case ["KNOWN", str(known_id), str(known_digest)]:
-                if known_digest != digest:
-                    raise errors.RequestIdReused
-                return known_id, None
-        raise unexpected("submit", reply)
-
-    async def grant(
-        self,
-        allocation_id: str,
-        holds: Sequence[PlannedHold],
-        *,
-        epoch: int,
-        now_ms: int | None = None,
-    ) -> int:
-        """Grant a queued allocation all its hosts, or nothing. Returns the revision.
-
-        Raises:
-            GrantRefused: the state has changed since it was planned.
-            Deposed: another scheduler has been elected since `epoch`.
-        """
-        keys = self.keys
-        args: list[object] = [epoch, allocation_id, self.limits.offer_ms]
-        record_keys = [keys.scheduler, keys.index(Kind.HOLD), keys.allocation(allocation_id)]
-        for hold in holds:
-            record_keys += [
-                keys.resource(hold.resource),
-                keys.manager(hold.manager),
-                keys.hold(f"{hold.resource}.{hold.fence}"),
-            ]
-            args += [hold.host, hold.resource, hold.generation, hold.fence]
-            args += [hold.cpus, hold.memory, ",".join(map(str, hold.gpus))]
-        reply = await self.change("grant", record_keys, args, now_ms)
-        match reply:
-            case ["GRANTED", int(revision), *_]:
-                return revision
-            case ["DEPOSED"]:
-                raise Deposed
-            case ["NOT_QUEUED", *state]:
-                raise GrantRefused(f"{allocation_id} is {state or 'gone'}")
-            case ["REFUSED", str(resource), str(why)]:
-                raise GrantRefused(f"{resource}: {why}")
-        raise unexpected("grant", reply)
+        return known(reply, "submit", digest)
 
     async def release(
         self, allocation_id: str, holds: Sequence[str], *, token: str, now_ms: int | None = None
@@ -139,7 +89,7 @@ class Allocations(Core):
         async def attempt(holds: Sequence[str]) -> Reply:
             return await self.change(
                 "release",
-                (*self._allocation_keys(allocation_id), *self.hold_keys(holds)),
+                (*self._ending_keys(allocation_id), *self.hold_keys(holds)),
                 (allocation_id, sha256(token), self.limits.retention_ms, *holds),
                 now_ms,
             )
@@ -175,7 +125,7 @@ class Allocations(Core):
         async def attempt(holds: Sequence[str]) -> Reply:
             return await self.change(
                 "end",
-                (*self._allocation_keys(allocation_id), *self.hold_keys(holds)),
+                (*self._ending_keys(allocation_id), *self.hold_keys(holds)),
                 (allocation_id, reason, detail, self.limits.retention_ms, due or "", *holds),
                 now_ms,
             )
@@ -198,7 +148,7 @@ class Allocations(Core):
         """
 
         async def attempt(holds: Sequence[str]) -> Reply:
-            keys = (*self._allocation_keys(allocation_id), self.keys.tended, *self.hold_keys(holds))
+            keys = (*self._ending_keys(allocation_id), self.keys.tended, *self.hold_keys(holds))
             args = (allocation_id, self.limits.retention_ms, *holds)
             return await self.change("expire", keys, args, now_ms)
 
@@ -222,9 +172,6 @@ class Allocations(Core):
         if reply[0] not in ("FORGOTTEN", "EARLY"):
             raise unexpected("forget", reply)
 
-    def _allocation_keys(self, allocation_id: str) -> tuple[str, str]:
-        return self.keys.allocation(allocation_id), self.keys.alarm(allocation_id)
-
-
-def _flat(fields: Mapping[str, object]) -> list[object]:
-    return [word for pair in fields.items() for word in pair]
+    def _ending_keys(self, allocation_id: str) -> tuple[str, ...]:
+        keys = self.keys
+        return (*keys.endings, keys.allocation(allocation_id), keys.alarm(allocation_id))

@@ -56,7 +56,7 @@ class Care(Core):
     ) -> int:
         """Give leases their full length again, and managers `back_ms` to come back.
 
-        Offers, waits and maximum durations end no earlier than that either.
+        Offers, waits, maximum durations and graces end no earlier than that either.
 
         With the last chunk the pause is over. The ids are read from Redis, since the view may be
         behind after what happened.
@@ -98,6 +98,24 @@ class Care(Core):
         keys = [self.keys.alarm(allocation_id) for allocation_id in allocation_ids]
         if keys:
             await self._link.call("EXISTS", *keys)
+
+    async def prune_use(
+        self, before_hour: int, *, step: int = 1000, now_ms: int | None = None
+    ) -> int:
+        """Forget what was used in hours (since the epoch) before one; returns how many entries.
+
+        It goes through all entries, about `step` at a time, so that Redis is not kept from others.
+        """
+        cursor, gone = "0", 0
+        while True:
+            reply = await self.run("prune", (self.keys.use,), (before_hour, cursor, step), now_ms)
+            match reply:
+                case ["PRUNED", str(cursor), int(count)]:
+                    gone += count
+                case _:
+                    raise unexpected("prune", reply)
+            if cursor == "0":
+                return gone
 
     async def elect(self, replica: str, span_ms: int, *, now_ms: int | None = None) -> Election:
         """Stand for election as scheduler, or prolong it; `span_ms` 0 resigns."""

@@ -80,9 +80,9 @@ class Follower:
             # The revision is read before the records, the log after them: whatever has changed
             # meanwhile is in the log.
             revision = await self._lab_revision()
-            records: list[Record] = []
-            for kind in Kind:
-                records += await self._load_kind(kind)
+            # All kinds at once: while one is parsed, Redis looks up the next.
+            kinds = await asyncio.gather(*(self._load_kind(kind) for kind in Kind))
+            records = [record for found in kinds for record in found]
             entries = await self._link.call("XRANGE", self._keys.log, f"({revision}-0", "+")
             commits = [_commit(entry) for entry in entries]
             if not commits or commits[0].revision == revision + 1:
@@ -95,16 +95,14 @@ class Follower:
         ids = [str(i) for i in await self._link.call("SMEMBERS", self._keys.index(kind))]
         record_type = RECORDS[kind]
         names = record_type.field_names()
+        identity = names.index(record_type.identity)
         records = []
         for start in range(0, len(ids), _BATCH):
-            calls = (
-                self._link.call("HMGET", self._keys.record(kind, i), *names)
-                for i in ids[start : start + _BATCH]
+            some = ids[start : start + _BATCH]
+            rows = await self._link.call_all(
+                ("HMGET", self._keys.record(kind, i), *names) for i in some
             )
-            for values in await asyncio.gather(*calls):
-                known = {n: v for n, v in zip(names, values, strict=True) if v is not None}
-                if known:
-                    records.append(record_type.parse(known))
+            records += [record_type.from_row(row) for row in rows if row[identity] is not None]
         return records
 
     async def _follow_log(self) -> None:

@@ -61,6 +61,7 @@ class Holds(Core):
             return await self.change(
                 "decline",
                 (
+                    *keys.endings,
                     keys.fences,
                     keys.index(Kind.HOLD),
                     keys.index(Kind.RESOURCE),
@@ -95,6 +96,7 @@ class Holds(Core):
             return await self.change(
                 "fail",
                 (
+                    *self.keys.endings,
                     self.keys.manager(who.manager_id if who else hold.manager),
                     self.keys.hold(hold.id),
                     self.keys.allocation(hold.allocation),

@@ -19,7 +19,13 @@ index:KIND    set     the ids of all allocations, holds, resources or managers  
 fences        hash    the highest fence of each resource that was removed               for ever
 scheduler     hash    who is elected: replica, epoch, until_ms                          for ever
 tended        string  when leases were last looked after, in ms since the epoch         for ever
+use           hash    ``HOUR:USER`` (hours since the epoch): host-ms that ended then    to pruning
+waits         hash    of a class of requests: the last 64 waits, ms between commas      for ever
+spans         hash    of a class: the last 64 times from grant to end, likewise         for ever
 ============  ======  ================================================================  =========
+
+The last three are the lab's memory of its past (`history.History`): the scripts that end and grant
+write them along. ``waits`` and ``spans`` take in no new class beyond 20,000.
 """
 
 import hashlib
@@ -48,7 +54,7 @@ class Due(StrEnum):
     WAIT = "wait"
     """A queued allocation has waited for as long as it said."""
     MAX = "max"
-    """An allocation has lasted for as long as it said."""
+    """An allocation has lasted for as long as it said, or was booked for."""
     FORGET = "forget"
     """An ended allocation need not be remembered any longer."""
     OFFER = "offer"
@@ -57,6 +63,10 @@ class Due(StrEnum):
     """A declined resource may be offered again."""
     MANAGER = "manager"
     """A manager should have been heard: first it is disconnected, then lost."""
+    BEGIN = "begin"
+    """The time that an allocation is booked for has come."""
+    PREEMPT = "preempt"
+    """An allocation gives way to another: the grace of its holder is over."""
 
 
 def sha256(secret: str) -> str:
@@ -114,6 +124,26 @@ class Keys:
     def tended(self) -> str:
         """When leases were last looked after."""
         return self.prefix + "tended"
+
+    @property
+    def use(self) -> str:
+        """What each user has used in each hour."""
+        return self.prefix + "use"
+
+    @property
+    def waits(self) -> str:
+        """How long requests of each class have waited."""
+        return self.prefix + "waits"
+
+    @property
+    def spans(self) -> str:
+        """How long allocations of each class have lasted."""
+        return self.prefix + "spans"
+
+    @property
+    def endings(self) -> tuple[str, str]:
+        """What every script needs that may end an allocation: use and spans."""
+        return self.use, self.spans
 
     def index(self, kind: Kind) -> str:
         """The ids of all records of a kind."""

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -107,6 +107,26 @@ class Link:
         except StateUnavailable as error:
             error.retry_after_ms = self._retry_after_ms
             raise
+
+    async def call_all(self, commands: Iterable[Sequence[str | int | bytes]]) -> list[Any]:
+        """Run commands and return their replies in order; raises what `call` does.
+
+        It costs half of as many calls, which counts when there are 100,000.
+        """
+        connection = self._connection or await self._wait_for_connection()
+        sent = [connection.send(packed(*command)) for command in commands]
+        try:
+            if sent:
+                await asyncio.wait(sent[-1:])  # Replies come in the order of their commands.
+            errors = [error for future in sent if (error := future.exception())]
+        finally:
+            for future in sent:
+                future.cancel()
+        if errors:
+            if isinstance(errors[0], StateUnavailable):
+                errors[0].retry_after_ms = self._retry_after_ms
+            raise errors[0]
+        return [future.result() for future in sent]
 
     async def call_script(
         self, script: Script, keys: Sequence[str], args: Sequence[str | int | bytes]

@@ -7,11 +7,15 @@ but in no class here, so nothing that reads records can show them.
 What is asked for (`Allocation.demands`) and what a resource is (`Resource.spec`) are JSON of the
 protocol's messages and opaque here. All times are ms since the epoch by the clock of Redis, 0 for
 none.
+
+A view has 100,000 of them, so texts that many records have in common are one object each.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, Self, cast
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Self, TypeAlias, cast
 
 from hwprovisioner.state.keys import Kind
 from hwprovisioner.state.tables import (
@@ -22,6 +26,34 @@ from hwprovisioner.state.tables import (
     HoldState,
     Presence,
 )
+
+Repeated: TypeAlias = Annotated[str, "repeated"]
+"""A text that many records have."""
+
+_MOST_SHARED = 2**24
+"""So many characters of texts at most are kept to be shared."""
+
+
+class _Shared:
+    """Gives one object for texts that are equal, as long as they are not too many.
+
+    Not `sys.intern`: Python 3.12 keeps what that was given for ever, and texts come from outside.
+    """
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str] = {}
+        self._size = 0
+
+    def __call__(self, text: str) -> str:
+        known = self._texts.get(text)
+        if known is not None:
+            return known
+        self._size += len(text)
+        if self._size > _MOST_SHARED:
+            self._texts.clear()
+            self._size = len(text)
+        self._texts[text] = text
+        return text
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -50,28 +82,54 @@ class Record:
     rev: int = 0
     """The revision that changed it last."""
 
-    _parsers: ClassVar[Mapping[str, Callable[[str], Any]]]
+    _layout: ClassVar["_Layout"]
 
     @classmethod
     def field_names(cls) -> tuple[str, ...]:
         """Return the names of the fields, which are those of the hash."""
-        return tuple(cls._parsers)
+        return cls._layout.names
 
     @classmethod
     def parse(cls, values: Mapping[str, object]) -> Self:
         """Read a record from the fields of its hash; those not there keep their defaults."""
-        return cls(**cls._parsed(values))
+        return cls(*cls._layout.parsed(cls._layout.defaults, values))
+
+    @classmethod
+    def from_row(cls, row: Iterable[str | None]) -> Self:
+        """Read a record from all of its `field_names`, None for those not in its hash."""
+        return cls(
+            *[
+                default if text is None else parser(text)
+                for text, parser, default in zip(
+                    row, cls._layout.parsers, cls._layout.defaults, strict=True
+                )
+            ]
+        )
 
     def updated(self, values: Mapping[str, object]) -> Self:
         """Return the record with some fields changed."""
-        return replace(self, **self._parsed(values))
+        return type(self)(*self._layout.parsed(self._layout.read(self), values))
 
-    @classmethod
-    def _parsed(cls, values: Mapping[str, object]) -> dict[str, Any]:
-        parsers = cls._parsers
-        return {
-            name: parsers[name](str(value)) for name, value in values.items() if name in parsers
-        }
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """The fields of one kind of record, in the order that its constructor takes them."""
+
+    names: tuple[str, ...]
+    parsers: tuple[Callable[[str], Any], ...]
+    defaults: tuple[Any, ...]
+    places: Mapping[str, int]
+    """Where each name stands."""
+    read: Callable[[Record], tuple[Any, ...]]
+
+    def parsed(self, present: Iterable[Any], values: Mapping[str, object]) -> list[Any]:
+        """Return all fields: those that are present, and instead of some what was read."""
+        found = list(present)
+        for name, value in values.items():
+            place = self.places.get(name)
+            if place is not None:
+                found[place] = self.parsers[place](str(value))
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +140,9 @@ class Allocation(Record):
 
     id: str = ""
     state: AllocationState = AllocationState.QUEUED
-    demands: str = ""
-    requestor: str = ""
-    user: str = ""
+    demands: Repeated = ""
+    requestor: Repeated = ""
+    user: Repeated = ""
     priority: int = 0
     turn: int = 0
     """The revision that queued it: among equal priorities, the lower goes first."""
@@ -113,6 +171,19 @@ class Allocation(Record):
     """How often its preparation failed."""
     last_failure: str = ""
     request_key: str = ""
+    class_id: Repeated = ""
+    """What it asks for, as a short digest: those that ask for the same have the same."""
+    book_from_ms: int = 0
+    """From when it is booked, 0 if it is no booking."""
+    book_until_ms: int = 0
+    """Until when it is booked: then it ends, 0 if it is no booking."""
+    reservation: str = ""
+    """What a booking reserves, as JSON, opaque here:
+    ``{HOST: {"resource": NAME, "cpus": n, "memory": n, "gpus": [...]}}``."""
+    preempt_ms: int = 0
+    """When it gives way to another, 0 if it does not; an outage may put that off."""
+    preempted_for: str = ""
+    """The allocation that it gives way to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +194,9 @@ class Hold(Record):
 
     id: str = ""
     allocation: str = ""
-    host: str = ""
+    host: Repeated = ""
     resource: str = ""
-    manager: str = ""
+    manager: Repeated = ""
     state: HoldState = HoldState.OFFERED
     fence: int = 0
     cpus: int = 0
@@ -144,8 +215,8 @@ class Resource(Record):
     identity: ClassVar[str] = "name"
 
     name: str = ""
-    manager: str = ""
-    spec: str = ""
+    manager: Repeated = ""
+    spec: Repeated = ""
     generation: int = 0
     """One more each time the description changes."""
     volunteered: bool = False
@@ -167,6 +238,8 @@ class Resource(Record):
     used_gpus: tuple[int, ...] = ()
     holds: tuple[str, ...] = ()
     """All its holds, those being cleaned too."""
+    booked: tuple[str, ...] = ()
+    """The bookings that have it; some may have ended, or been given another resource."""
     rest_until: int = 0
     """Declined: not to be offered before that time."""
     rest_reason: str = ""
@@ -187,6 +260,7 @@ class Manager(Record):
 
 _BY_TYPE: Mapping[object, Callable[[str], Any]] = {
     str: str,
+    Repeated: _Shared(),
     int: int,
     bool: _flag,
     tuple[str, ...]: _words,
@@ -198,8 +272,23 @@ RECORDS: Mapping[Kind, type[Record]] = {
     record.kind: record for record in (Allocation, Hold, Resource, Manager)
 }
 
+
+def _parser(of: object) -> Callable[[str], Any]:
+    """Return what reads the text of a field; the types not listed are the enums of tables.py."""
+    if found := _BY_TYPE.get(of):
+        return found
+    states: Mapping[str, StrEnum] = {str(state): state for state in cast("type[StrEnum]", of)}
+    # Several times as fast as calling the enum.
+    return states.__getitem__
+
+
 for _record in RECORDS.values():
-    # The remaining types are the StrEnums of tables.py, which parse their own names.
-    _record._parsers = {
-        f.name: _BY_TYPE.get(f.type, cast("Callable[[str], Any]", f.type)) for f in fields(_record)
-    }
+    _fields = fields(_record)
+    _names = tuple(f.name for f in _fields)
+    _record._layout = _Layout(
+        _names,
+        tuple(_parser(f.type) for f in _fields),
+        tuple(f.default for f in _fields),
+        {name: place for place, name in enumerate(_names)},
+        operator.attrgetter(*_names),
+    )

@@ -1,9 +1,10 @@
-"""What is read from Redis directly, because the view does not have it: leases and secrets."""
+"""What is read from Redis directly, as the view does not have it: leases, secrets, the past."""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
 from hwprovisioner.state.errors import NoSuchAllocation, WrongToken
+from hwprovisioner.state.history import History, pairs
 from hwprovisioner.state.keys import Due, Keys, sha256
 from hwprovisioner.state.transitions import Caller
 
@@ -12,7 +13,7 @@ _REMEMBERED = 1000
 
 
 class Reader:
-    """Reads leases and secrets."""
+    """Reads leases, secrets and the past."""
 
     def __init__(self, link: Caller, keys: Keys) -> None:
         """Read over `link`."""
@@ -38,6 +39,12 @@ class Reader:
             for allocation_id, score in zip(allocation_ids, scores, strict=True)
             if score is not None
         }
+
+    async def history(self) -> History:
+        """Return what the lab remembers of its past."""
+        hashes = (self._keys.use, self._keys.waits, self._keys.spans)
+        replies = await asyncio.gather(*(self._link.call("HGETALL", key) for key in hashes))
+        return History.of(*map(pairs, replies))
 
     async def submitted(self, request_id: str) -> str | None:
         """Return the allocation that a request id has made, None if it is new."""

@@ -16,6 +16,8 @@ from typing import Any
 class AllocationState(StrEnum):
     """Where an allocation is in its life."""
 
+    BOOKED = "BOOKED"
+    """It waits for the time it is booked for, without a lease."""
     QUEUED = "QUEUED"
     PREPARING = "PREPARING"
     READY = "READY"
@@ -25,12 +27,18 @@ class AllocationState(StrEnum):
 class AllocationEvent(StrEnum):
     """What moves an allocation."""
 
+    REBOOK = "rebook"
+    """A booking gets other resources; one that has begun and is not granted yet, too."""
+    BEGIN = "begin"
+    """The time it is booked for has come."""
     GRANT = "grant"
     """All its holds were created."""
     HOSTS_READY = "hosts_ready"
     """The last of its hosts is ready."""
     SEND_BACK = "send_back"
     """A hold was declined or failed, and there are tries left."""
+    PREEMPT = "preempt"
+    """Its holder is told that it gives way to another when its grace is over."""
     END = "end"
 
 
@@ -121,16 +129,26 @@ class AdminEvent(StrEnum):
 
 
 ALLOCATION: Mapping[AllocationState, Mapping[AllocationEvent, AllocationState]] = {
+    AllocationState.BOOKED: {
+        AllocationEvent.REBOOK: AllocationState.BOOKED,
+        AllocationEvent.BEGIN: AllocationState.QUEUED,
+        AllocationEvent.END: AllocationState.ENDED,
+    },
     AllocationState.QUEUED: {
+        AllocationEvent.REBOOK: AllocationState.QUEUED,
         AllocationEvent.GRANT: AllocationState.PREPARING,
         AllocationEvent.END: AllocationState.ENDED,
     },
     AllocationState.PREPARING: {
         AllocationEvent.HOSTS_READY: AllocationState.READY,
         AllocationEvent.SEND_BACK: AllocationState.QUEUED,
+        AllocationEvent.PREEMPT: AllocationState.PREPARING,
         AllocationEvent.END: AllocationState.ENDED,
     },
-    AllocationState.READY: {AllocationEvent.END: AllocationState.ENDED},
+    AllocationState.READY: {
+        AllocationEvent.PREEMPT: AllocationState.READY,
+        AllocationEvent.END: AllocationState.ENDED,
+    },
     AllocationState.ENDED: {},
 }
 

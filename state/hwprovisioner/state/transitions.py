@@ -61,6 +61,10 @@ class Limits:
     """How often a preparation may fail before the allocation ends."""
 
 
+class Deposed(Exception):
+    """Another scheduler has been elected."""
+
+
 class Core:
     """What all transitions share: running a script, and telling of what it changed."""
 

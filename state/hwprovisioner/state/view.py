@@ -57,6 +57,13 @@ class View:
         self.holds: dict[str, Hold] = {}
         self.resources: dict[str, Resource] = {}
         self.managers: dict[str, Manager] = {}
+        tables: dict[Kind, object] = {
+            Kind.ALLOCATION: self.allocations,
+            Kind.HOLD: self.holds,
+            Kind.RESOURCE: self.resources,
+            Kind.MANAGER: self.managers,
+        }
+        self._tables = cast("dict[Kind, dict[str, Record]]", tables)
         self._early: dict[int, Commit] = {}
         self._history: deque[Change] = deque(maxlen=HISTORY)
         self._listeners: list[Listener] = []
@@ -75,10 +82,10 @@ class View:
         Until they have come, records may not fit together, so those made while the records were
         read are given as `commits`, in order, and nobody sees the view before they are applied.
         """
-        for table in (self.allocations, self.holds, self.resources, self.managers):
+        for table in self._tables.values():
             table.clear()
         for record in records:
-            self._table(record.kind)[_identity(record)] = record
+            self._tables[record.kind][getattr(record, record.identity)] = record
         self.revision = revision
         for commit in commits:
             self._move_by(commit)
@@ -145,7 +152,7 @@ class View:
     def _change_record(
         self, kind: Kind, record_id: str, fields: list[list[object]], revision: int
     ) -> Changed | None:
-        table = self._table(kind)
+        table = self._tables[kind]
         before = table.get(record_id)
         if before is not None and before.rev > revision:
             return None  # loaded after this change had been made
@@ -165,15 +172,6 @@ class View:
         table[record_id] = after
         return Changed(before, after)
 
-    def _table(self, kind: Kind) -> dict[str, Record]:
-        tables: dict[Kind, object] = {
-            Kind.ALLOCATION: self.allocations,
-            Kind.HOLD: self.holds,
-            Kind.RESOURCE: self.resources,
-            Kind.MANAGER: self.managers,
-        }
-        return cast("dict[str, Record]", tables[kind])
-
     def _tell(self, change: Change | None) -> None:
         for listener in self._listeners:
             listener(change)
@@ -181,7 +179,3 @@ class View:
     def _wake(self) -> None:
         self._moved.set()
         self._moved = asyncio.Event()
-
-
-def _identity(record: Record) -> str:
-    return str(getattr(record, record.identity))

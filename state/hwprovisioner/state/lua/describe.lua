@@ -39,7 +39,7 @@ if not known[1] then
     'name', name, 'manager', ARGV[2], 'spec', ARGV[7], 'generation', 1, 'volunteered', ARGV[5],
     'withdrawn_reason', ARGV[6], 'removed', 0, 'health', 'HEALTHY', 'admin', 'ENABLED', 'axis_reason', '',
     'fence', redis.call('HGET', KEYS[4], name) or 0, 'slots', ARGV[8], 'cpus', ARGV[9], 'memory', ARGV[10],
-    'used_slots', 0, 'used_cpus', 0, 'used_memory', 0, 'used_gpus', '', 'holds', '',
+    'used_slots', 0, 'used_cpus', 0, 'used_memory', 0, 'used_gpus', '', 'holds', '', 'booked', '',
     'rest_until', 0, 'rest_reason', '',
   })
   return commit('DESCRIBED', 'describe')

@@ -3,15 +3,17 @@
 -- KEYS[1]  string  revision
 -- KEYS[2]  stream  log
 -- KEYS[3]  zset    deadlines
--- KEYS[4]  hash    the allocation
--- KEYS[5]  string  its alarm
--- KEYS[6...]  for each of its holds: hash the hold, hash its resource
+-- KEYS[4]  hash    what each user has used in each hour
+-- KEYS[5]  hash    times from grant to end, by class
+-- KEYS[6]  hash    the allocation
+-- KEYS[7]  string  its alarm
+-- KEYS[8...]  for each of its holds: hash the hold, hash its resource
 -- ARGV[1]  now, ms since the epoch; "" reads the server's clock
 -- ARGV[2]  id of the allocation
 -- ARGV[3]  reason
 -- ARGV[4]  detail, for people to read
 -- ARGV[5]  time to remember it, ms
--- ARGV[6]  only if this is due: wait or max; "" whatever is due
+-- ARGV[6]  only if this is due: wait, max or preempt; "" whatever is due
 -- ARGV[7...]  ids of its holds
 --
 -- Returns  {"ENDED", revision, now, event, changes}
@@ -20,7 +22,7 @@
 --          {"UNKNOWN"} | {"STALE_HOLDS", ids}
 --
 --@include endings
-local allocation = redis.call('HMGET', KEYS[4], 'state', 'end_reason')
+local allocation = redis.call('HMGET', KEYS[6], 'state', 'end_reason')
 if not allocation[1] then
   return {'UNKNOWN'}
 end
@@ -33,9 +35,9 @@ if ARGV[6] ~= '' then
     return {'EARLY'}
   end
 end
-local stale = stale_holds(KEYS[4], {unpack(ARGV, 7)})
+local stale = stale_holds(KEYS[6], {unpack(ARGV, 7)})
 if stale then
   return stale
 end
-end_allocation(ARGV[2], KEYS[4], KEYS[5], 6, ARGV[3], ARGV[4], tonumber(ARGV[5]))
+end_allocation(ARGV[2], KEYS[6], KEYS[7], 8, ARGV[3], ARGV[4], tonumber(ARGV[5]))
 return commit('ENDED', 'end')

@@ -4,10 +4,12 @@
 -- KEYS[1]  string  revision
 -- KEYS[2]  stream  log
 -- KEYS[3]  zset    deadlines
--- KEYS[4]  hash    the allocation
--- KEYS[5]  string  its alarm
--- KEYS[6]  string  when leases were last looked after
--- KEYS[7...]  for each of its holds: hash the hold, hash its resource
+-- KEYS[4]  hash    what each user has used in each hour
+-- KEYS[5]  hash    times from grant to end, by class
+-- KEYS[6]  hash    the allocation
+-- KEYS[7]  string  its alarm
+-- KEYS[8]  string  when leases were last looked after
+-- KEYS[9...]  for each of its holds: hash the hold, hash its resource
 -- ARGV[1]  now, ms since the epoch; "" reads the server's clock
 -- ARGV[2]  id of the allocation
 -- ARGV[3]  time to remember it, ms
@@ -21,7 +23,7 @@
 --
 --@include endings
 --@include care
-local state = redis.call('HGET', KEYS[4], 'state')
+local state = redis.call('HGET', KEYS[6], 'state')
 if not state then
   return {'UNKNOWN'}
 end
@@ -32,12 +34,12 @@ local due = redis.call('ZSCORE', DEADLINES, 'lease:' .. ARGV[2])
 if not due or tonumber(due) > now then
   return {'EARLY'}
 end
-if is_paused(KEYS[6]) then
+if is_paused(KEYS[8]) then
   return {'PAUSED'}
 end
-local stale = stale_holds(KEYS[4], {unpack(ARGV, 4)})
+local stale = stale_holds(KEYS[6], {unpack(ARGV, 4)})
 if stale then
   return stale
 end
-end_allocation(ARGV[2], KEYS[4], KEYS[5], 7, 'EXPIRED', 'no heartbeat came in time', tonumber(ARGV[3]))
+end_allocation(ARGV[2], KEYS[6], KEYS[7], 9, 'EXPIRED', 'no heartbeat came in time', tonumber(ARGV[3]))
 return commit('EXPIRED', 'expire')

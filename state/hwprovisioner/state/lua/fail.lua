@@ -5,11 +5,13 @@
 -- KEYS[1]  string  revision
 -- KEYS[2]  stream  log
 -- KEYS[3]  zset    deadlines
--- KEYS[4]  hash    the manager
--- KEYS[5]  hash    the hold
--- KEYS[6]  hash    its allocation
--- KEYS[7]  string  the allocation's alarm
--- KEYS[8...]  for each hold of the allocation, this one too: hash the hold, hash its resource
+-- KEYS[4]  hash    what each user has used in each hour
+-- KEYS[5]  hash    times from grant to end, by class
+-- KEYS[6]  hash    the manager
+-- KEYS[7]  hash    the hold
+-- KEYS[8]  hash    its allocation
+-- KEYS[9]  string  the allocation's alarm
+-- KEYS[10...]  for each hold of the allocation, this one too: hash the hold, hash its resource
 -- ARGV[1]  now, ms since the epoch; "" reads the server's clock
 -- ARGV[2]  epoch of the manager's registration; "" when the lab itself says so
 -- ARGV[3]  id of the hold
@@ -29,11 +31,11 @@
 --
 --@include endings
 --@include guard
-local refused = refusal(KEYS[4], ARGV[2], KEYS[5], ARGV[4])
+local refused = refusal(KEYS[6], ARGV[2], KEYS[7], ARGV[4])
 if refused then
   return refused
 end
-local before = redis.call('HGET', KEYS[5], 'state')
+local before = redis.call('HGET', KEYS[7], 'state')
 if not step('hold', before, 'fail') then
   return {'WRONG_STATE', before}
 end
@@ -43,19 +45,19 @@ if ARGV[10] == '1' then
     return {'EARLY'}
   end
 end
-local stale = stale_holds(KEYS[6], {unpack(ARGV, 11)})
+local stale = stale_holds(KEYS[8], {unpack(ARGV, 11)})
 if stale then
   return stale
 end
-local allocation = redis.call('HMGET', KEYS[6], 'state', 'tries', 'excluded')
+local allocation = redis.call('HMGET', KEYS[8], 'state', 'tries', 'excluded')
 local tries = tonumber(allocation[2]) + 1
 local detail = ARGV[6] .. ': ' .. ARGV[7]
 if allocation[1] == 'READY' then
-  end_allocation(ARGV[5], KEYS[6], KEYS[7], 8, 'RESOURCE_LOST', detail, tonumber(ARGV[9]))
+  end_allocation(ARGV[5], KEYS[8], KEYS[9], 10, 'RESOURCE_LOST', detail, tonumber(ARGV[9]))
 elseif tries >= tonumber(ARGV[8]) then
-  end_allocation(ARGV[5], KEYS[6], KEYS[7], 8, 'PREPARE_FAILED', detail, tonumber(ARGV[9]))
+  end_allocation(ARGV[5], KEYS[8], KEYS[9], 10, 'PREPARE_FAILED', detail, tonumber(ARGV[9]))
 else
-  send_back(ARGV[5], KEYS[6], 8, nil, {
+  send_back(ARGV[5], KEYS[8], 10, nil, {
     'tries', tries, 'excluded', with(allocation[3], ARGV[6]), 'last_failure', detail,
   })
 end

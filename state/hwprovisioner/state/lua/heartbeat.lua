@@ -1,6 +1,6 @@
 -- Extends leases to their full length from now, each on its own. No change of the lab: nothing is logged. A lease that is over
 -- is not extended, though its allocation may not have been ended yet; but while leases were not looked after (see care.lua)
--- none is over, as it gets its full length again.
+-- none is over, as it gets its full length again. What is booked has no lease yet: its holder is told how long until it begins.
 --
 -- KEYS[1]  zset    deadlines
 -- KEYS[2]  string  when leases were last looked after
@@ -10,14 +10,26 @@
 --
 -- Returns  {"BEATS", one of the following for each beat...}
 --          {"BEAT", left of the lease in ms, its full length in ms, state, left of the maximum duration in ms or -1,
---           those of its resources that are being drained, between commas}
+--           those of its resources that are being drained, between commas, left until it gives way to another in ms or -1}
 --          {"ENDED", reason, detail}
 --          {"WRONG_TOKEN"}
 --          {"UNKNOWN"}
 --
 --@include care
+-- What is left until a deadline, in ms; -1 if there is none.
+local function left(member)
+  local due = redis.call('ZSCORE', KEYS[1], member)
+  return due and math.max(tonumber(due) - now, 0) or -1
+end
+
+local function has(amount)
+  return amount and amount ~= '0'
+end
+
 local function beat(id, token_sha, key, alarm)
-  local allocation = redis.call('HMGET', key, 'state', 'token_sha', 'ttl_ms', 'max_ms', 'draining')
+  local allocation = redis.call(
+    'HMGET', key, 'state', 'token_sha', 'ttl_ms', 'draining', 'max_ms', 'book_until_ms', 'preempt_ms'
+  )
   local state = allocation[1]
   if not state then
     return {'UNKNOWN'}
@@ -29,19 +41,19 @@ local function beat(id, token_sha, key, alarm)
     local why = redis.call('HMGET', key, 'end_reason', 'end_detail')
     return {'ENDED', why[1] or '', why[2] or ''}
   end
+  local ttl = tonumber(allocation[3])
+  if state == 'BOOKED' then
+    return {'BEAT', left('begin:' .. id), ttl, state, -1, '', -1}
+  end
   local due = redis.call('ZSCORE', KEYS[1], 'lease:' .. id)
   if due and tonumber(due) <= now and not is_paused(KEYS[2]) then
     return {'ENDED', 'EXPIRED', 'no heartbeat came in time'}
   end
-  local ttl = tonumber(allocation[3])
   redis.call('ZADD', KEYS[1], now + ttl, 'lease:' .. id)
   redis.call('SET', alarm, '', 'PXAT', now + ttl)
-  local left = -1
-  if allocation[4] and allocation[4] ~= '0' then
-    local ends = redis.call('ZSCORE', KEYS[1], 'max:' .. id)
-    left = ends and math.max(tonumber(ends) - now, 0) or -1
-  end
-  return {'BEAT', ttl, ttl, state, left, allocation[5] or ''}
+  local longest = (has(allocation[5]) or has(allocation[6])) and left('max:' .. id) or -1
+  local grace = has(allocation[7]) and left('preempt:' .. id) or -1
+  return {'BEAT', ttl, ttl, state, longest, allocation[4] or '', grace}
 end
 
 local replies = {'BEATS'}

@@ -3,9 +3,11 @@
 -- KEYS[1]  string  revision
 -- KEYS[2]  stream  log
 -- KEYS[3]  zset    deadlines
--- KEYS[4]  hash    the allocation
--- KEYS[5]  string  its alarm
--- KEYS[6...]  for each of its holds: hash the hold, hash its resource
+-- KEYS[4]  hash    what each user has used in each hour
+-- KEYS[5]  hash    times from grant to end, by class
+-- KEYS[6]  hash    the allocation
+-- KEYS[7]  string  its alarm
+-- KEYS[8...]  for each of its holds: hash the hold, hash its resource
 -- ARGV[1]  now, ms since the epoch; "" reads the server's clock
 -- ARGV[2]  id of the allocation
 -- ARGV[3]  SHA-256 of the token
@@ -17,7 +19,7 @@
 --          {"UNKNOWN"} | {"WRONG_TOKEN"} | {"STALE_HOLDS", ids}
 --
 --@include endings
-local allocation = redis.call('HMGET', KEYS[4], 'state', 'token_sha', 'end_reason')
+local allocation = redis.call('HMGET', KEYS[6], 'state', 'token_sha', 'end_reason')
 if not allocation[1] then
   return {'UNKNOWN'}
 end
@@ -27,10 +29,10 @@ end
 if not step('allocation', allocation[1], 'end') then
   return {'ENDED', allocation[3]}
 end
-local stale = stale_holds(KEYS[4], {unpack(ARGV, 5)})
+local stale = stale_holds(KEYS[6], {unpack(ARGV, 5)})
 if stale then
   return stale
 end
 local reason = allocation[1] == 'READY' and 'RELEASED' or 'CANCELLED'
-end_allocation(ARGV[2], KEYS[4], KEYS[5], 6, reason, 'by its holder', tonumber(ARGV[4]))
+end_allocation(ARGV[2], KEYS[6], KEYS[7], 8, reason, 'by its holder', tonumber(ARGV[4]))
 return commit('RELEASED', 'release')

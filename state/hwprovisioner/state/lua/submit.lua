@@ -18,23 +18,15 @@
 -- Returns  {"SUBMITTED", revision, now, event, changes}
 --          {"KNOWN", allocation id, digest}  the request id came before
 --
---@include change
-local known = redis.call('GET', KEYS[6])
+--@include requests
+local known = known_request(KEYS[6])
 if known then
-  return {'KNOWN', string.match(known, '^(%S+) (%S+)$')}
+  return known
 end
 local id, ttl, wait = ARGV[2], tonumber(ARGV[5]), tonumber(ARGV[6])
-local fields = {
-  'id', id, 'state', 'QUEUED', 'ttl_ms', ttl, 'wait_ms', wait, 'submit_ms', now, 'left_ms', ttl, 'tries', 0, 'pending', 0,
-  'holds', '', 'excluded', '', 'request_key', KEYS[6], 'turn', next_revision(),
-}
-for i = 7, #ARGV do
-  fields[#fields + 1] = ARGV[i]
-end
-create('allocation', id, KEYS[4], KEYS[7], fields)
--- Not through put: secrets stay out of the change log.
-redis.call('HSET', KEYS[4], 'token_sha', ARGV[3])
-redis.call('SET', KEYS[6], id .. ' ' .. ARGV[4])
+create_allocation(id, KEYS[4], KEYS[7], KEYS[6], ARGV[3], ARGV[4], {
+  'state', 'QUEUED', 'ttl_ms', ttl, 'wait_ms', wait, 'left_ms', ttl, 'turn', next_revision(),
+}, 7)
 redis.call('SET', KEYS[5], '', 'PXAT', now + ttl)
 redis.call('ZADD', DEADLINES, now + ttl, 'lease:' .. id)
 if wait > 0 then

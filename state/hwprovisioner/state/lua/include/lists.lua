@@ -1,4 +1,4 @@
--- Lists of ids and cards as they stand in records: words between commas, '' for none.
+-- Lists of ids and cards as they stand in records: words between commas, '' for none; and Lua's own.
 
 local function split(list)
   local words = {}
@@ -8,11 +8,20 @@ local function split(list)
   return words
 end
 
-local function with(list, word)
-  if not list or list == '' then
-    return word
+-- Appends a list to another, and returns that.
+local function extend(list, more)
+  for _, word in ipairs(more) do
+    list[#list + 1] = word
   end
-  return list .. ',' .. word
+  return list
+end
+
+-- The list and another, or one more word.
+local function with(list, more)
+  if not list or list == '' then
+    return more
+  end
+  return more == '' and list or list .. ',' .. more
 end
 
 -- The list without each of some words.

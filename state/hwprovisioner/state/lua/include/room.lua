@@ -3,7 +3,7 @@
 --@include holds
 local ROOM = {
   'manager', 'generation', 'fence', 'volunteered', 'removed', 'health', 'admin', 'slots', 'cpus', 'memory',
-  'used_slots', 'used_cpus', 'used_memory', 'used_gpus', 'holds', 'rest_until',
+  'used_slots', 'used_cpus', 'used_memory', 'used_gpus', 'holds', 'rest_until', 'booked',
 }
 
 local resources = {}
@@ -17,7 +17,7 @@ local function load(key)
       resource[name] = tonumber(values[i]) or values[i]
     end
     -- Words stay words, even those that look like numbers.
-    resource.manager, resource.used_gpus, resource.holds = values[1], values[14], values[15]
+    resource.manager, resource.used_gpus, resource.holds, resource.booked = values[1], values[14], values[15], values[17] or ''
     resources[key] = resource
   end
   return resources[key]
@@ -41,6 +41,9 @@ local function obstacle(resource, manager_key, want)
   if resource.generation ~= want.generation or resource.fence + 1 ~= want.fence then
     return 'changed'
   end
+  if resource.booked ~= want.booked then
+    return 'booked meanwhile'
+  end
   if resource.used_slots + 1 > resource.slots
     -- Differences of amounts are exact, sums of the largest are not.
     or want.cpus > resource.cpus - resource.used_cpus
@@ -58,7 +61,5 @@ local function take(resource, want)
   resource.used_slots = resource.used_slots + 1
   resource.used_cpus = resource.used_cpus + want.cpus
   resource.used_memory = resource.used_memory + want.memory
-  if want.gpus ~= '' then
-    resource.used_gpus = with(resource.used_gpus, want.gpus)
-  end
+  resource.used_gpus = with(resource.used_gpus, want.gpus)
 end

@@ -1,0 +1,56 @@
+"""What the model of a lab has instead of records."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class ModelAllocation:
+    ttl: int
+    wait: int
+    max: int
+    submitted: int
+    request: str
+    user: str = ""
+    class_id: str = ""
+    state: str = "QUEUED"
+    holds: list[str] = field(default_factory=list)
+    tries: int = 0
+    reason: str = ""
+    granted: int | None = None
+    book_from: int = 0
+    book_until: int = 0
+    reservation: str = ""
+    preempted_for: str = ""
+
+
+@dataclass
+class ModelHold:
+    allocation: str
+    resource: str
+    manager: str
+    fence: int
+    cpus: int
+    state: str = "OFFERED"
+
+
+@dataclass
+class ModelResource:
+    manager: str
+    spec: str
+    volunteered: bool
+    slots: int
+    cpus: int
+    fence: int = 0
+    generation: int = 1
+    removed: bool = False
+    health: str = "HEALTHY"
+    admin: str = "ENABLED"
+    rest: int = 0
+    why: str = ""
+    booked: tuple[str, ...] = ()
+
+
+@dataclass
+class ModelManager:
+    presence: str = "ONLINE"
+    epoch: int = 0
