@@ -125,6 +125,7 @@ def test_the_rest_of_the_surface_is_the_same(threaded: LabInThread, lab: Lab) ->
     assert len(lab.list_resources()) == len(lab.list_managers()) == len(lab.list_allocations()) == 0
     assert lab.drain_resource("r", "repair").reason == "repair"
     assert lab.enable_resource("r").spec.name == "r"
+    assert lab.wait_times() == ()
     with pytest.raises(LabError):
         lab.get_resource("r")
     with lab.allocate(cpus=1) as hardware:

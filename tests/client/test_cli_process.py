@@ -256,6 +256,36 @@ async def test_notices_are_shown(lab: CliLab, start: Starter) -> None:
         beats.Notice(kind=beats.NoticeKind.NOTICE_KIND_DRAINING, message="alpha is being drained")
     ]
     await run.says("notice: alpha is being drained")
+    lab.notices = [
+        beats.Notice(kind=beats.NoticeKind.NOTICE_KIND_PREEMPTION, message="gives way in 60 s")
+    ]
+    await run.says("notice: gives way in 60 s")
+
+
+# -- bookings -------------------------------------------------------------------------------------
+
+
+async def test_a_command_runs_on_a_booking_once_it_begins(lab: CliLab, start: Starter) -> None:
+    code, out, _ = await (await start("book", "--from", "+1h", "--for", "2h")).ends()
+    assert code == 0
+    assert out.startswith("id      a-1\ntoken   token-1\n")
+    run = await start("run", "--allocation", "a-1", *shell('echo "$HWP_ALLOCATION_ID $HWP_TOKEN"'))
+    await run.says("booked from ")
+    assert lab.only.beats == 0
+    lab.only.ready()
+    assert (await run.ends())[:2] == (0, "a-1 token-1\n")
+    assert lab.only.released.is_set()
+
+
+async def test_ctrl_c_before_its_time_leaves_a_booking(lab: CliLab, start: Starter) -> None:
+    await (await start("book", "--from", "+1h", "--for", "2h")).ends()
+    run = await start("run", "--allocation", "a-1", "--token", "token-1", "--", "true")
+    await run.says("booked from ")
+    run.process.send_signal(signal.SIGINT)
+    assert (await run.ends())[0] == ExitCode.CTRL_C
+    assert not lab.only.ended
+    assert (await (await start("release", "a-1")).ends())[:2] == (0, "a-1 released\n")
+    assert lab.only.ended
 
 
 # -- streams --------------------------------------------------------------------------------------

@@ -89,6 +89,27 @@ class TestIt:
     assert (asked.wait_timeout.seconds, asked.lease_ttl.seconds, asked.priority) == (300, 9, 3)
 
 
+def test_a_set_with_copies_and_relations_is_had_as_it_is_marked(
+    pytester: pytest.Pytester, threaded: LabInThread
+) -> None:
+    result = run(
+        pytester,
+        threaded,
+        """
+@pytest.mark.hardware(cpus=8, count=2, not_resources=["refb"], where="resource.cpus > 8",
+                      any_of=[{"gpus": "h100"}, {}], different="rack")
+def test_it(hardware):
+    assert [host.name for host in hardware.copies("host")] == ["host-1", "host-2"]
+""",
+    )
+    result.assert_outcomes(passed=1)
+    demands = threaded.lab.only.request.demands
+    host = demands.hosts["host"]
+    assert (host.count, list(host.not_resources), host.where) == (2, ["refb"], "resource.cpus > 8")
+    assert host.any_of[0].gpus[0].model == "h100"
+    assert demands.relations[0].label == "rack"
+
+
 @pytest.mark.parametrize(
     "body", ["assert False", "raise KeyboardInterrupt", "pytest.exit('enough')", "raise SystemExit"]
 )
@@ -132,6 +153,9 @@ def test_it(broken):
         ("hardware('db')", "*give demands by name*"),
         ("hardware(scope='galaxy')", "*write one of function, class, module, session*"),
         ("hardware(wait='soon')", "*no span of time*"),
+        ("hardware(db={'count': 0})", "*db.count: 0 is no count of hosts; write 1 to 64*"),
+        ("hardware(db={}, same={'rack': ['web']})", "*there is no host 'web'*"),
+        ("hardware(db={}, different={'cpus': 4})", "*call no host 'different'*"),
     ],
 )
 def test_a_typo_in_a_marker_is_a_usage_error_before_anything_runs(
@@ -177,10 +201,11 @@ def test_hardware_that_cannot_be_had_fails_in_one_line(
     assert result.stdout.str().count("nothing has 512") == 2, "once above, once in the summary"
 
 
+@pytest.mark.parametrize("reason", ["UNSATISFIABLE", "QUOTA_NEVER"])
 def test_hardware_that_cannot_be_had_may_skip_instead(
-    pytester: pytest.Pytester, threaded: LabInThread
+    pytester: pytest.Pytester, threaded: LabInThread, reason: str
 ) -> None:
-    threaded.lab.refuse_allocate = UNSATISFIABLE
+    threaded.lab.refuse_allocate = Refusal(Code.FAILED_PRECONDITION, "never", reason)
     run(pytester, threaded, ONE, "--hw-missing=skip").assert_outcomes(skipped=1)
     pytester.makeini("[pytest]\nhw_missing = skip\n")
     run(pytester, threaded, ONE).assert_outcomes(skipped=1)
@@ -348,6 +373,16 @@ def test_equal_wants_share_and_different_ones_do_not() -> None:
     assert one.key == same.key != other.key
     with pytest.raises(BadMarker):
         read([Mark(4)])
+
+
+def test_relations_are_put_together_each_as_a_whole() -> None:
+    hosts: dict[str, object] = {"db": {"count": 2}, "edge": {}}
+    nearer = Mark(**hosts, same={"switch": "db"})
+    found = read([nearer, Mark(same="switch", different="rack", wait="5m")])
+    assert found.demands == {**hosts, "same": {"switch": "db"}, "different": "rack"}
+    assert found.options == {"wait": "5m"}
+    assert found.key != read([Mark(**hosts)]).key
+    assert read([Mark(different="rack")]).demands == {"host": {}, "different": "rack"}
 
 
 class Mark:

@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from datetime import UTC
 from typing import Any
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.error_details_pb2 import (  # type: ignore[import-untyped]
     BadRequest,
     PreconditionFailure,
@@ -89,6 +91,31 @@ async def test_what_happens_while_it_waits_is_told_in_order(lab: AsyncLab, fake:
         (Phase.PREPARING, 0, "boots"),
         (Phase.READY, 0, ""),
     ]
+
+
+async def test_it_is_told_when_the_wait_is_expected_to_end(lab: AsyncLab, fake: FakeLab) -> None:
+    told: list[Update] = []
+    expected, likely = (Timestamp(seconds=4_900_000_000 + n) for n in (0, 600))
+    async with waiting(lab, fake, cpus=4, on_update=told.append) as (_, allocation):
+        allocation.queue(2, "in use", expected_time=expected)
+        allocation.queue(2, "in use", expected_time=expected, likely_time=likely)
+        await eventually(lambda: told[-1].likely)
+    news = [(u.expected, u.likely) for u in told if not u.repeated]
+    assert news[-2:] == [
+        (expected.ToDatetime(UTC), None),
+        (expected.ToDatetime(UTC), likely.ToDatetime(UTC)),
+    ]
+
+
+async def test_copies_of_a_host_are_found_by_its_name(lab: AsyncLab) -> None:
+    async with lab.allocate(db={"count": 11}, edge={}) as hardware:
+        assert [host.name for host in hardware.copies("db")] == [f"db-{n}" for n in range(1, 12)]
+        assert hardware.copies("edge") == (hardware["edge"],)
+        assert hardware["db-2"].name == "db-2"
+        with pytest.raises(WrongHost, match="did you mean 'edge'"):
+            hardware.copies("edgee")
+        with pytest.raises(WrongHost, match="did you mean 'db-"):
+            hardware["db"]
 
 
 async def test_options_reach_the_lab(lab: AsyncLab, fake: FakeLab) -> None:
@@ -258,15 +285,19 @@ async def test_a_running_command_is_stopped_when_the_lease_is_lost(
 async def test_notices_are_passed_on_once(lab: AsyncLab, fake: FakeLab) -> None:
     told: list[Notice] = []
     near = NoticeKind.NOTICE_KIND_MAX_DURATION_NEAR
+    preemption = NoticeKind.NOTICE_KIND_PREEMPTION
     fake.notices = [
         Notice(kind=NoticeKind.NOTICE_KIND_DRAINING, message="finish soon"),
         Notice(kind=near, message="ends in 2 s"),
         Notice(kind=near, message="ends in 1 s"),
+        Notice(kind=preemption, message="gives way in 2 s"),
+        Notice(kind=preemption, message="gives way in 1 s"),
     ]
     fake.next_beat_s = 0.01
     async with lab.allocate(cpus=1, on_notice=told.append) as hardware:
         await eventually(lambda: hardware.beats > 3)
-    assert [notice.message for notice in told] == ["finish soon", "ends in 2 s"]
+    messages = [notice.message for notice in told]
+    assert messages == ["finish soon", "ends in 2 s", "gives way in 2 s"]
 
 
 async def test_hosts_are_handed_over_only_once_the_lease_is_proven_to_live(

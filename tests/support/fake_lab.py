@@ -195,6 +195,7 @@ class FakeLab(pb_grpc.AllocateServiceServicer, beats_grpc.HeartbeatServiceServic
         self.notices: list[beats.Notice] = []
         self.resources: list[Resource] = []
         self.wait_times: list[pb.WaitTimes] = []
+        self.when_watched: list[Callable[[], None]] = []
         self.changes: list[pb.WatchLabResponse | Refusal] = []
         self.target = ""
 
@@ -247,6 +248,8 @@ class FakeLab(pb_grpc.AllocateServiceServicer, beats_grpc.HeartbeatServiceServic
                 raise self.refuse_watch
             async for update in self._find(request.allocation_id, request.token).updates():
                 yield pb.WatchAllocationResponse(update=update)
+                if self.when_watched:
+                    self.when_watched.pop(0)()
         except Refusal as refusal:
             await refusal.abort(context)
 
