@@ -383,7 +383,7 @@ def test_draining_says_what_became_of_it(hwp: Hwp, thread: CliLabInThread) -> No
     ],
 )
 def test_explain_tells_now_later_out_of_service_and_never_apart(
-    hwp: Hwp, thread: CliLabInThread, availability: pb.Availability, said: str, code: int
+    hwp: Hwp, thread: CliLabInThread, availability: pb.Availability.ValueType, said: str, code: int
 ) -> None:
     answer = pb.ExplainResponse(availability=availability, summary="not now")
     answer.hosts["host"].resources.add(resource="alpha", availability=availability, reason="in use")

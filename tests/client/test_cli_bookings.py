@@ -10,7 +10,6 @@ import yaml
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.error_details_pb2 import PreconditionFailure  # type: ignore[import-untyped]
 
-from hwprovisioner.client.commands import own_allocations
 from hwprovisioner.client.commands.exit_codes import ExitCode
 from hwprovisioner.client.commands.own_allocations import OwnAllocations
 from hwprovisioner.client.commands.shown_waits import demands_line
@@ -77,9 +76,9 @@ def test_the_token_of_a_booking_is_kept_for_longer_than_it_lasts(
     now = time.time()
     own.add("booked", "b", begins_s=now + 300 * 86400)
     own.add("allocated", "a")
-    monkeypatch.setattr(own_allocations.time, "time", lambda: now + 320 * 86400)
+    monkeypatch.setattr(time, "time", lambda: now + 320 * 86400)
     assert own.tokens() == {"booked": "b"}
-    monkeypatch.setattr(own_allocations.time, "time", lambda: now + 332 * 86400)
+    monkeypatch.setattr(time, "time", lambda: now + 332 * 86400)
     assert own.tokens() == {}
 
 

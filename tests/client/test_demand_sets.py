@@ -126,7 +126,7 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
 )
 @pytest.mark.parametrize(("key", "kind"), [("same", SAME), ("different", DIFFERENT)])
 def test_relations_are_written_in_several_ways(
-    key: str, kind: RelationKind, written: Any, groups: list[tuple[str, list[str]]]
+    key: str, kind: RelationKind.ValueType, written: Any, groups: list[tuple[str, list[str]]]
 ) -> None:
     found = read(db={"count": 2}, edge={}, app={}, **{key: written})
     assert list(found.relations) == [

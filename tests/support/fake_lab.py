@@ -76,7 +76,7 @@ class FakeAllocation:
     def __init__(self, number: int, request: pb.AllocateRequest | pb.BookRequest) -> None:
         self.id = f"a-{number}"
         self.token = f"token-{number}"
-        self.request = request
+        self.request: Any = request
         self.remaining_s = request.lease_ttl.ToTimedelta().total_seconds() or 30.0
         self.connection = Connection(protocol="local")
         self.beats = 0

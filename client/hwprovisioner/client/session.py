@@ -130,9 +130,8 @@ class Session:
                         self._take(event)
         except LabError as error:
             # Once the hosts are in use this alone ends nothing: heartbeats tell what is so.
-            _log.info(
-                "allocation %s is no longer followed: %s", self._teller.news.allocation_id, error
-            )
+            name = self._teller.news.allocation_id
+            _log.info("allocation %s is no longer followed: %s", name, error)
             self._end_wait(error)
         finally:
             self._answered.set()
