@@ -1,9 +1,9 @@
 """What is free of a resource, and what a host would get of it. Pure and immutable."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from hwprovisioner.allocate.demand import HostDemand, Spec
-from hwprovisioner.allocate.matching import assign_cards
+from hwprovisioner.allocate.cards import assign_cards
 from hwprovisioner.allocate.notation import Bounds, amount
 
 
@@ -18,70 +18,66 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """A resource with what is free of it."""
+    """What is free of a resource."""
 
     spec: Spec
     slots: int
     cpus: int
     memory: int
     cards: frozenset[int]
-    closed: str = ""
-    """Why nothing of it can be granted now, whatever is free; empty if something can."""
-    can_open: bool = True
-    """Whether it can be granted again by itself, without a person or a manager that comes back."""
 
     @classmethod
     def whole(cls, spec: Spec) -> "Room":
-        """Return a resource as it would be with nothing in the way and nothing taken."""
+        """Return the room of a resource of which nothing is taken."""
         cards = frozenset(range(len(spec.gpus)))
         return cls(spec, spec.slots, spec.cpus, spec.memory, cards)
 
-    def share_for(self, demand: HostDemand) -> Share | None:
-        """Return what a host would get, None if there is not enough; the demand must match."""
+    def share_for(self, option: HostDemand) -> Share | None:
+        """Return what a host would get, None if there is not enough; the spec must match."""
         spec = self.spec
         if self.slots < 1:
             return None
         if spec.division is None:
             return Share(spec.cpus, spec.memory, tuple(range(len(spec.gpus))))
-        cpus = _asked(demand.cpus, spec.division.default_cpus)
-        memory = _asked(demand.memory, spec.division.default_memory)
+        cpus = _asked(option.cpus, spec.division.default_cpus)
+        memory = _asked(option.memory, spec.division.default_memory)
         if cpus > self.cpus or memory > self.memory:
             return None
-        cards = assign_cards(demand.gpus, spec.gpus, self.cards)
+        cards = assign_cards(option.gpus, spec.gpus, self.cards)
         return None if cards is None else Share(cpus, memory, cards)
 
     def without(self, share: Share) -> "Room":
         """Return the room that is left after a share is taken."""
-        return replace(
-            self,
-            slots=self.slots - 1,
-            cpus=self.cpus - share.cpus,
-            memory=self.memory - share.memory,
-            cards=self.cards - set(share.gpus),
+        return Room(
+            self.spec,
+            self.slots - 1,
+            self.cpus - share.cpus,
+            self.memory - share.memory,
+            self.cards.difference(share.gpus),
         )
 
     def with_again(self, share: Share) -> "Room":
         """Return the room after a share was given back."""
-        return replace(
-            self,
-            slots=self.slots + 1,
-            cpus=self.cpus + share.cpus,
-            memory=self.memory + share.memory,
-            cards=self.cards | set(share.gpus),
+        return Room(
+            self.spec,
+            self.slots + 1,
+            self.cpus + share.cpus,
+            self.memory + share.memory,
+            self.cards.union(share.gpus),
         )
 
-    def shortage(self, demand: HostDemand) -> str:
-        """Return the first thing that there is too little of for a demand, empty if nothing is."""
+    def shortage(self, option: HostDemand) -> str:
+        """Return the first thing that there is too little of for a host, empty if nothing is."""
         if self.slots < 1:
             return "in use" if self.spec.division is None else "all instances in use"
-        if self.share_for(demand) is not None:
+        if self.share_for(option) is not None:
             return ""
         division = self.spec.division
         assert division is not None
-        cpus = _asked(demand.cpus, division.default_cpus)
+        cpus = _asked(option.cpus, division.default_cpus)
         if cpus > self.cpus:
             return f"cpus: {self.cpus} free, wants {cpus}"
-        memory = _asked(demand.memory, division.default_memory)
+        memory = _asked(option.memory, division.default_memory)
         if memory > self.memory:
             return f"memory: {amount(self.memory)} free, wants {amount(memory)}"
         return "gpus: too few free"

@@ -9,6 +9,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from hwprovisioner.v1 import allocation_pb2 as _allocation_pb2
 from hwprovisioner.v1 import demand_pb2 as _demand_pb2
 from hwprovisioner.v1 import resource_pb2 as _resource_pb2
@@ -22,6 +23,38 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Availability:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AvailabilityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Availability.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    AVAILABILITY_UNSPECIFIED: _Availability.ValueType  # 0
+    """Never sent."""
+    AVAILABILITY_NOW: _Availability.ValueType  # 1
+    """Now."""
+    AVAILABILITY_LATER: _Availability.ValueType  # 2
+    """Not now, but without anybody's doing: when what is in use is given back, say."""
+    AVAILABILITY_OUT_OF_SERVICE: _Availability.ValueType  # 3
+    """Not while something is out of service: until a person or a manager acts."""
+    AVAILABILITY_NEVER: _Availability.ValueType  # 4
+    """Never, as things are registered."""
+
+class Availability(_Availability, metaclass=_AvailabilityEnumTypeWrapper):
+    """When demands can be served. More values may be added."""
+
+AVAILABILITY_UNSPECIFIED: Availability.ValueType  # 0
+"""Never sent."""
+AVAILABILITY_NOW: Availability.ValueType  # 1
+"""Now."""
+AVAILABILITY_LATER: Availability.ValueType  # 2
+"""Not now, but without anybody's doing: when what is in use is given back, say."""
+AVAILABILITY_OUT_OF_SERVICE: Availability.ValueType  # 3
+"""Not while something is out of service: until a person or a manager acts."""
+AVAILABILITY_NEVER: Availability.ValueType  # 4
+"""Never, as things are registered."""
+Global___Availability: _TypeAlias = Availability  # noqa: Y015
 
 @_typing.final
 class AllocateRequest(_message.Message):
@@ -121,6 +154,7 @@ class AllocationUpdate(_message.Message):
     PREPARING_FIELD_NUMBER: _builtins.int
     READY_FIELD_NUMBER: _builtins.int
     ENDED_FIELD_NUMBER: _builtins.int
+    BOOKED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def allocation(self) -> _allocation_pb2.Allocation:
         """The allocation as it is now, with connections if it is ready and the token is known."""
@@ -141,6 +175,10 @@ class AllocationUpdate(_message.Message):
     def ended(self) -> Global___Ended:
         """It has ended: `allocation.end_reason`."""
 
+    @_builtins.property
+    def booked(self) -> Global___Booking:
+        """It waits for the time it is booked for."""
+
     def __init__(
         self,
         *,
@@ -149,16 +187,41 @@ class AllocationUpdate(_message.Message):
         preparing: Global___Preparing | None = ...,
         ready: Global___Granted | None = ...,
         ended: Global___Ended | None = ...,
+        booked: Global___Booking | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["allocation", b"allocation", "ended", b"ended", "event", b"event", "preparing", b"preparing", "queued", b"queued", "ready", b"ready"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["allocation", b"allocation", "booked", b"booked", "ended", b"ended", "event", b"event", "preparing", b"preparing", "queued", b"queued", "ready", b"ready"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocation", b"allocation", "ended", b"ended", "event", b"event", "preparing", b"preparing", "queued", b"queued", "ready", b"ready"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocation", b"allocation", "booked", b"booked", "ended", b"ended", "event", b"event", "preparing", b"preparing", "queued", b"queued", "ready", b"ready"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["queued", "preparing", "ready", "ended"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["queued", "preparing", "ready", "ended", "booked"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
 Global___AllocationUpdate: _TypeAlias = AllocationUpdate  # noqa: Y015
+
+@_typing.final
+class Booking(_message.Message):
+    """It waits for the time it is booked for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REMAINING_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def remaining(self) -> _duration_pb2.Duration:
+        """How long until then."""
+
+    def __init__(
+        self,
+        *,
+        remaining: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["remaining", b"remaining"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["remaining", b"remaining"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Booking: _TypeAlias = Booking  # noqa: Y015
 
 @_typing.final
 class Preparing(_message.Message):
@@ -285,6 +348,86 @@ class WatchAllocationResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchAllocationResponse: _TypeAlias = WatchAllocationResponse  # noqa: Y015
+
+@_typing.final
+class BookRequest(_message.Message):
+    """What to book."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEMANDS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    REQUESTOR_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    LEASE_TTL_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """As in AllocateRequest."""
+    @_builtins.property
+    def demands(self) -> _demand_pb2.Demands:
+        """What is wanted."""
+
+    @_builtins.property
+    def requestor(self) -> _allocation_pb2.Requestor:
+        """Who asks."""
+
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """From when, by the clock of the lab's Redis: from now to a year ahead."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Until when: at least a minute and at most 30 days after the start."""
+
+    @_builtins.property
+    def lease_ttl(self) -> _duration_pb2.Duration:
+        """As in AllocateRequest."""
+
+    def __init__(
+        self,
+        *,
+        demands: _demand_pb2.Demands | None = ...,
+        request_id: _builtins.str = ...,
+        requestor: _allocation_pb2.Requestor | None = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        lease_ttl: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["demands", b"demands", "end_time", b"end_time", "lease_ttl", b"lease_ttl", "requestor", b"requestor", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["demands", b"demands", "end_time", b"end_time", "lease_ttl", b"lease_ttl", "request_id", b"request_id", "requestor", b"requestor", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BookRequest: _TypeAlias = BookRequest  # noqa: Y015
+
+@_typing.final
+class BookResponse(_message.Message):
+    """What was booked."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALLOCATION_FIELD_NUMBER: _builtins.int
+    TOKEN_FIELD_NUMBER: _builtins.int
+    token: _builtins.str
+    """The secret for heartbeats, release and connections."""
+    @_builtins.property
+    def allocation(self) -> _allocation_pb2.Allocation:
+        """The booking."""
+
+    def __init__(
+        self,
+        *,
+        allocation: _allocation_pb2.Allocation | None = ...,
+        token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["allocation", b"allocation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocation", b"allocation", "token", b"token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BookResponse: _TypeAlias = BookResponse  # noqa: Y015
 
 @_typing.final
 class ReleaseAllocationRequest(_message.Message):
@@ -909,14 +1052,11 @@ class ExplainResponse(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-    SATISFIABLE_NOW_FIELD_NUMBER: _builtins.int
-    SATISFIABLE_EVER_FIELD_NUMBER: _builtins.int
+    AVAILABILITY_FIELD_NUMBER: _builtins.int
     SUMMARY_FIELD_NUMBER: _builtins.int
     HOSTS_FIELD_NUMBER: _builtins.int
-    satisfiable_now: _builtins.bool
-    """Whether the whole set could be granted now, were nobody before it."""
-    satisfiable_ever: _builtins.bool
-    """Whether the whole set could be granted with everything registered present, free and in service."""
+    availability: Global___Availability.ValueType
+    """When the whole set could be granted, were nobody before it."""
     summary: _builtins.str
     """The same as one sentence for people to read."""
     @_builtins.property
@@ -926,14 +1066,13 @@ class ExplainResponse(_message.Message):
     def __init__(
         self,
         *,
-        satisfiable_now: _builtins.bool = ...,
-        satisfiable_ever: _builtins.bool = ...,
+        availability: Global___Availability.ValueType = ...,
         summary: _builtins.str = ...,
         hosts: _abc.Mapping[_builtins.str, Global___HostExplanation] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hosts", b"hosts", "satisfiable_ever", b"satisfiable_ever", "satisfiable_now", b"satisfiable_now", "summary", b"summary"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["availability", b"availability", "hosts", b"hosts", "summary", b"summary"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -970,29 +1109,139 @@ class ResourceExplanation(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RESOURCE_FIELD_NUMBER: _builtins.int
-    NOW_FIELD_NUMBER: _builtins.int
-    EVER_FIELD_NUMBER: _builtins.int
+    AVAILABILITY_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     resource: _builtins.str
     """The resource."""
-    now: _builtins.bool
-    """Whether it can serve now."""
-    ever: _builtins.bool
-    """Whether it could serve were it present, free and in service."""
+    availability: Global___Availability.ValueType
+    """When it can serve."""
     reason: _builtins.str
     """The first reason why it cannot serve now, such as `cpus: has 4, wants at least 8` or `in use`; empty if it can."""
     def __init__(
         self,
         *,
         resource: _builtins.str = ...,
-        now: _builtins.bool = ...,
-        ever: _builtins.bool = ...,
+        availability: Global___Availability.ValueType = ...,
         reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ever", b"ever", "now", b"now", "reason", b"reason", "resource", b"resource"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["availability", b"availability", "reason", b"reason", "resource", b"resource"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ResourceExplanation: _TypeAlias = ResourceExplanation  # noqa: Y015
+
+@_typing.final
+class ListWaitTimesRequest(_message.Message):
+    """Which wait times to list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most this many; 0 means 100, more than 1,000 means 1,000."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before; empty for the first."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListWaitTimesRequest: _TypeAlias = ListWaitTimesRequest  # noqa: Y015
+
+@_typing.final
+class ListWaitTimesResponse(_message.Message):
+    """A page of wait times."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLASSES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty at the end and only then."""
+    @_builtins.property
+    def classes(self) -> _containers.RepeatedCompositeFieldContainer[Global___WaitTimes]:
+        """By class."""
+
+    def __init__(
+        self,
+        *,
+        classes: _abc.Iterable[Global___WaitTimes] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListWaitTimesResponse: _TypeAlias = ListWaitTimesResponse  # noqa: Y015
+
+@_typing.final
+class WaitTimes(_message.Message):
+    """How long requests of one matching class (those that ask for the same) have waited, and how long they lasted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLASS_ID_FIELD_NUMBER: _builtins.int
+    DEMANDS_FIELD_NUMBER: _builtins.int
+    QUEUED_COUNT_FIELD_NUMBER: _builtins.int
+    GRANTED_COUNT_FIELD_NUMBER: _builtins.int
+    MEDIAN_WAIT_FIELD_NUMBER: _builtins.int
+    LIKELY_WAIT_FIELD_NUMBER: _builtins.int
+    MEDIAN_SPAN_FIELD_NUMBER: _builtins.int
+    LIKELY_SPAN_FIELD_NUMBER: _builtins.int
+    class_id: _builtins.str
+    """The class, by the digest of what it asks for."""
+    queued_count: _builtins.int
+    """How many are queued."""
+    granted_count: _builtins.int
+    """How many were granted and are counted here. Older ones weigh less and less."""
+    @_builtins.property
+    def demands(self) -> _demand_pb2.Demands:
+        """What it asks for; unset if no request of the class is remembered."""
+
+    @_builtins.property
+    def median_wait(self) -> _duration_pb2.Duration:
+        """Half of them waited at most so long."""
+
+    @_builtins.property
+    def likely_wait(self) -> _duration_pb2.Duration:
+        """90 % of them waited at most so long."""
+
+    @_builtins.property
+    def median_span(self) -> _duration_pb2.Duration:
+        """Half of those that have ended lasted at most so long from their grant; unset if none has."""
+
+    @_builtins.property
+    def likely_span(self) -> _duration_pb2.Duration:
+        """90 % of them lasted at most so long; unset if none has ended."""
+
+    def __init__(
+        self,
+        *,
+        class_id: _builtins.str = ...,
+        demands: _demand_pb2.Demands | None = ...,
+        queued_count: _builtins.int = ...,
+        granted_count: _builtins.int = ...,
+        median_wait: _duration_pb2.Duration | None = ...,
+        likely_wait: _duration_pb2.Duration | None = ...,
+        median_span: _duration_pb2.Duration | None = ...,
+        likely_span: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["demands", b"demands", "likely_span", b"likely_span", "likely_wait", b"likely_wait", "median_span", b"median_span", "median_wait", b"median_wait"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_id", b"class_id", "demands", b"demands", "granted_count", b"granted_count", "likely_span", b"likely_span", "likely_wait", b"likely_wait", "median_span", b"median_span", "median_wait", b"median_wait", "queued_count", b"queued_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WaitTimes: _TypeAlias = WaitTimes  # noqa: Y015

@@ -49,6 +49,11 @@ class AllocateServiceStub(object):
                 request_serializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.WatchAllocationRequest.SerializeToString,
                 response_deserializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.WatchAllocationResponse.FromString,
                 _registered_method=True)
+        self.Book = channel.unary_unary(
+                '/hwprovisioner.v1.AllocateService/Book',
+                request_serializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.BookRequest.SerializeToString,
+                response_deserializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.BookResponse.FromString,
+                _registered_method=True)
         self.ReleaseAllocation = channel.unary_unary(
                 '/hwprovisioner.v1.AllocateService/ReleaseAllocation',
                 request_serializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.ReleaseAllocationRequest.SerializeToString,
@@ -99,6 +104,11 @@ class AllocateServiceStub(object):
                 request_serializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.ExplainRequest.SerializeToString,
                 response_deserializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.ExplainResponse.FromString,
                 _registered_method=True)
+        self.ListWaitTimes = channel.unary_unary(
+                '/hwprovisioner.v1.AllocateService/ListWaitTimes',
+                request_serializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.ListWaitTimesRequest.SerializeToString,
+                response_deserializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.ListWaitTimesResponse.FromString,
+                _registered_method=True)
         self.Subscribe = channel.stream_stream(
                 '/hwprovisioner.v1.AllocateService/Subscribe',
                 request_serializer=hwprovisioner_dot_v1_dot_manager__stream__pb2.SubscribeRequest.SerializeToString,
@@ -127,6 +137,7 @@ class AllocateServiceServicer(object):
         * FAILED_PRECONDITION, reason UNSATISFIABLE: nothing registered could ever satisfy the demands; one
         precondition violation for each host, with the first reason that resources fail.
         * INVALID_ARGUMENT, reason REQUEST_ID_REUSED: the request id came before with another request.
+        * FAILED_PRECONDITION, reason QUOTA_NEVER: more than the quota of the user or the team could ever allow.
         * RESOURCE_EXHAUSTED, reason QUEUE_FULL: too many requests are queued; ask again as the RetryInfo says.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -139,6 +150,22 @@ class AllocateServiceServicer(object):
         Errors:
         * NOT_FOUND, reason NO_SUCH_ALLOCATION.
         * PERMISSION_DENIED, reason WRONG_TOKEN: a token was sent, and it is not this allocation's.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Book(self, request, context):
+        """Books a set of hosts from a time to a time. The booking is an allocation: BOOKED until its time comes, then it goes first
+        and is granted as any other, by itself. From then on it lives by its heartbeats, its first lease being as long as the
+        holder has to show up (10 minutes, or the lease if that is longer). It ends at the end of its time at the latest. A
+        booking is cancelled by ReleaseAllocation.
+
+        Errors:
+        * FAILED_PRECONDITION, reason BOOKING_CONFLICT: the set cannot be promised for that time; one precondition violation for
+        each host that cannot be had, with what stands in the way.
+        * FAILED_PRECONDITION, reason UNSATISFIABLE or QUOTA_NEVER: as Allocate.
+        * INVALID_ARGUMENT, reason REQUEST_ID_REUSED: as Allocate.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -235,6 +262,13 @@ class AllocateServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListWaitTimes(self, request, context):
+        """Lists how long requests have waited, by what they asked for.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Subscribe(self, request_iterator, context):
         """The stream of a resource manager.
 
@@ -266,6 +300,11 @@ def add_AllocateServiceServicer_to_server(servicer, server):
                     servicer.WatchAllocation,
                     request_deserializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.WatchAllocationRequest.FromString,
                     response_serializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.WatchAllocationResponse.SerializeToString,
+            ),
+            'Book': grpc.unary_unary_rpc_method_handler(
+                    servicer.Book,
+                    request_deserializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.BookRequest.FromString,
+                    response_serializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.BookResponse.SerializeToString,
             ),
             'ReleaseAllocation': grpc.unary_unary_rpc_method_handler(
                     servicer.ReleaseAllocation,
@@ -316,6 +355,11 @@ def add_AllocateServiceServicer_to_server(servicer, server):
                     servicer.Explain,
                     request_deserializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.ExplainRequest.FromString,
                     response_serializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.ExplainResponse.SerializeToString,
+            ),
+            'ListWaitTimes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListWaitTimes,
+                    request_deserializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.ListWaitTimesRequest.FromString,
+                    response_serializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.ListWaitTimesResponse.SerializeToString,
             ),
             'Subscribe': grpc.stream_stream_rpc_method_handler(
                     servicer.Subscribe,
@@ -381,6 +425,33 @@ class AllocateService(object):
             '/hwprovisioner.v1.AllocateService/WatchAllocation',
             hwprovisioner_dot_v1_dot_allocate__service__pb2.WatchAllocationRequest.SerializeToString,
             hwprovisioner_dot_v1_dot_allocate__service__pb2.WatchAllocationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Book(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hwprovisioner.v1.AllocateService/Book',
+            hwprovisioner_dot_v1_dot_allocate__service__pb2.BookRequest.SerializeToString,
+            hwprovisioner_dot_v1_dot_allocate__service__pb2.BookResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -651,6 +722,33 @@ class AllocateService(object):
             '/hwprovisioner.v1.AllocateService/Explain',
             hwprovisioner_dot_v1_dot_allocate__service__pb2.ExplainRequest.SerializeToString,
             hwprovisioner_dot_v1_dot_allocate__service__pb2.ExplainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListWaitTimes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hwprovisioner.v1.AllocateService/ListWaitTimes',
+            hwprovisioner_dot_v1_dot_allocate__service__pb2.ListWaitTimesRequest.SerializeToString,
+            hwprovisioner_dot_v1_dot_allocate__service__pb2.ListWaitTimesResponse.FromString,
             options,
             channel_credentials,
             insecure,

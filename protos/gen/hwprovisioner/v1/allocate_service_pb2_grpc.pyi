@@ -52,6 +52,7 @@ class AllocateServiceStub:
     * FAILED_PRECONDITION, reason UNSATISFIABLE: nothing registered could ever satisfy the demands; one
       precondition violation for each host, with the first reason that resources fail.
     * INVALID_ARGUMENT, reason REQUEST_ID_REUSED: the request id came before with another request.
+    * FAILED_PRECONDITION, reason QUOTA_NEVER: more than the quota of the user or the team could ever allow.
     * RESOURCE_EXHAUSTED, reason QUEUE_FULL: too many requests are queued; ask again as the RetryInfo says.
     """
     WatchAllocation: _grpc.UnaryStreamMultiCallable[_allocate_service_pb2.WatchAllocationRequest, _allocate_service_pb2.WatchAllocationResponse]
@@ -60,6 +61,18 @@ class AllocateServiceStub:
     Errors:
     * NOT_FOUND, reason NO_SUCH_ALLOCATION.
     * PERMISSION_DENIED, reason WRONG_TOKEN: a token was sent, and it is not this allocation's.
+    """
+    Book: _grpc.UnaryUnaryMultiCallable[_allocate_service_pb2.BookRequest, _allocate_service_pb2.BookResponse]
+    """Books a set of hosts from a time to a time. The booking is an allocation: BOOKED until its time comes, then it goes first
+    and is granted as any other, by itself. From then on it lives by its heartbeats, its first lease being as long as the
+    holder has to show up (10 minutes, or the lease if that is longer). It ends at the end of its time at the latest. A
+    booking is cancelled by ReleaseAllocation.
+
+    Errors:
+    * FAILED_PRECONDITION, reason BOOKING_CONFLICT: the set cannot be promised for that time; one precondition violation for
+      each host that cannot be had, with what stands in the way.
+    * FAILED_PRECONDITION, reason UNSATISFIABLE or QUOTA_NEVER: as Allocate.
+    * INVALID_ARGUMENT, reason REQUEST_ID_REUSED: as Allocate.
     """
     ReleaseAllocation: _grpc.UnaryUnaryMultiCallable[_allocate_service_pb2.ReleaseAllocationRequest, _allocate_service_pb2.ReleaseAllocationResponse]
     """Gives an allocation back. Its resources are cleaned, then lent again. Releasing what has ended changes nothing.
@@ -108,6 +121,8 @@ class AllocateServiceStub:
     """
     Explain: _grpc.UnaryUnaryMultiCallable[_allocate_service_pb2.ExplainRequest, _allocate_service_pb2.ExplainResponse]
     """Tells for demands, without submitting them, why each resource can or cannot serve them now."""
+    ListWaitTimes: _grpc.UnaryUnaryMultiCallable[_allocate_service_pb2.ListWaitTimesRequest, _allocate_service_pb2.ListWaitTimesResponse]
+    """Lists how long requests have waited, by what they asked for."""
     Subscribe: _grpc.StreamStreamMultiCallable[_manager_stream_pb2.SubscribeRequest, _manager_stream_pb2.SubscribeResponse]
     """The stream of a resource manager.
 
@@ -147,6 +162,7 @@ class AllocateServiceAsyncStub(AllocateServiceStub):
     * FAILED_PRECONDITION, reason UNSATISFIABLE: nothing registered could ever satisfy the demands; one
       precondition violation for each host, with the first reason that resources fail.
     * INVALID_ARGUMENT, reason REQUEST_ID_REUSED: the request id came before with another request.
+    * FAILED_PRECONDITION, reason QUOTA_NEVER: more than the quota of the user or the team could ever allow.
     * RESOURCE_EXHAUSTED, reason QUEUE_FULL: too many requests are queued; ask again as the RetryInfo says.
     """
     WatchAllocation: _aio.UnaryStreamMultiCallable[_allocate_service_pb2.WatchAllocationRequest, _allocate_service_pb2.WatchAllocationResponse]  # type: ignore[assignment]
@@ -155,6 +171,18 @@ class AllocateServiceAsyncStub(AllocateServiceStub):
     Errors:
     * NOT_FOUND, reason NO_SUCH_ALLOCATION.
     * PERMISSION_DENIED, reason WRONG_TOKEN: a token was sent, and it is not this allocation's.
+    """
+    Book: _aio.UnaryUnaryMultiCallable[_allocate_service_pb2.BookRequest, _allocate_service_pb2.BookResponse]  # type: ignore[assignment]
+    """Books a set of hosts from a time to a time. The booking is an allocation: BOOKED until its time comes, then it goes first
+    and is granted as any other, by itself. From then on it lives by its heartbeats, its first lease being as long as the
+    holder has to show up (10 minutes, or the lease if that is longer). It ends at the end of its time at the latest. A
+    booking is cancelled by ReleaseAllocation.
+
+    Errors:
+    * FAILED_PRECONDITION, reason BOOKING_CONFLICT: the set cannot be promised for that time; one precondition violation for
+      each host that cannot be had, with what stands in the way.
+    * FAILED_PRECONDITION, reason UNSATISFIABLE or QUOTA_NEVER: as Allocate.
+    * INVALID_ARGUMENT, reason REQUEST_ID_REUSED: as Allocate.
     """
     ReleaseAllocation: _aio.UnaryUnaryMultiCallable[_allocate_service_pb2.ReleaseAllocationRequest, _allocate_service_pb2.ReleaseAllocationResponse]  # type: ignore[assignment]
     """Gives an allocation back. Its resources are cleaned, then lent again. Releasing what has ended changes nothing.
@@ -203,6 +231,8 @@ class AllocateServiceAsyncStub(AllocateServiceStub):
     """
     Explain: _aio.UnaryUnaryMultiCallable[_allocate_service_pb2.ExplainRequest, _allocate_service_pb2.ExplainResponse]  # type: ignore[assignment]
     """Tells for demands, without submitting them, why each resource can or cannot serve them now."""
+    ListWaitTimes: _aio.UnaryUnaryMultiCallable[_allocate_service_pb2.ListWaitTimesRequest, _allocate_service_pb2.ListWaitTimesResponse]  # type: ignore[assignment]
+    """Lists how long requests have waited, by what they asked for."""
     Subscribe: _aio.StreamStreamMultiCallable[_manager_stream_pb2.SubscribeRequest, _manager_stream_pb2.SubscribeResponse]  # type: ignore[assignment]
     """The stream of a resource manager.
 
@@ -245,6 +275,7 @@ class AllocateServiceServicer(metaclass=_abc_1.ABCMeta):
         * FAILED_PRECONDITION, reason UNSATISFIABLE: nothing registered could ever satisfy the demands; one
           precondition violation for each host, with the first reason that resources fail.
         * INVALID_ARGUMENT, reason REQUEST_ID_REUSED: the request id came before with another request.
+        * FAILED_PRECONDITION, reason QUOTA_NEVER: more than the quota of the user or the team could ever allow.
         * RESOURCE_EXHAUSTED, reason QUEUE_FULL: too many requests are queued; ask again as the RetryInfo says.
         """
 
@@ -259,6 +290,24 @@ class AllocateServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors:
         * NOT_FOUND, reason NO_SUCH_ALLOCATION.
         * PERMISSION_DENIED, reason WRONG_TOKEN: a token was sent, and it is not this allocation's.
+        """
+
+    @_abc_1.abstractmethod
+    def Book(
+        self,
+        request: _allocate_service_pb2.BookRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_allocate_service_pb2.BookResponse, _abc.Awaitable[_allocate_service_pb2.BookResponse]]:
+        """Books a set of hosts from a time to a time. The booking is an allocation: BOOKED until its time comes, then it goes first
+        and is granted as any other, by itself. From then on it lives by its heartbeats, its first lease being as long as the
+        holder has to show up (10 minutes, or the lease if that is longer). It ends at the end of its time at the latest. A
+        booking is cancelled by ReleaseAllocation.
+
+        Errors:
+        * FAILED_PRECONDITION, reason BOOKING_CONFLICT: the set cannot be promised for that time; one precondition violation for
+          each host that cannot be had, with what stands in the way.
+        * FAILED_PRECONDITION, reason UNSATISFIABLE or QUOTA_NEVER: as Allocate.
+        * INVALID_ARGUMENT, reason REQUEST_ID_REUSED: as Allocate.
         """
 
     @_abc_1.abstractmethod
@@ -367,6 +416,14 @@ class AllocateServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_allocate_service_pb2.ExplainResponse, _abc.Awaitable[_allocate_service_pb2.ExplainResponse]]:
         """Tells for demands, without submitting them, why each resource can or cannot serve them now."""
+
+    @_abc_1.abstractmethod
+    def ListWaitTimes(
+        self,
+        request: _allocate_service_pb2.ListWaitTimesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_allocate_service_pb2.ListWaitTimesResponse, _abc.Awaitable[_allocate_service_pb2.ListWaitTimesResponse]]:
+        """Lists how long requests have waited, by what they asked for."""
 
     @_abc_1.abstractmethod
     def Subscribe(

@@ -28,7 +28,7 @@ from hwprovisioner.v1 import demand_pb2 as hwprovisioner_dot_v1_dot_demand__pb2
 from hwprovisioner.v1 import resource_pb2 as hwprovisioner_dot_v1_dot_resource__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!hwprovisioner/v1/allocation.proto\x12\x10hwprovisioner.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dhwprovisioner/v1/demand.proto\x1a\x1fhwprovisioner/v1/resource.proto\"\xc3\x06\n\nAllocation\x12\n\n\x02id\x18\x01 \x01(\t\x12\x30\n\x05state\x18\x02 \x01(\x0e\x32!.hwprovisioner.v1.AllocationState\x12*\n\x07\x64\x65mands\x18\x03 \x01(\x0b\x32\x19.hwprovisioner.v1.Demands\x12.\n\trequestor\x18\x04 \x01(\x0b\x32\x1b.hwprovisioner.v1.Requestor\x12\x10\n\x08priority\x18\x05 \x01(\x05\x12,\n\tlease_ttl\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0cwait_timeout\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0cmax_duration\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0bsubmit_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\ngrant_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nready_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\nend_reason\x18\r \x01(\x0e\x32\x1b.hwprovisioner.v1.EndReason\x12\x12\n\nend_detail\x18\x0e \x01(\t\x12\x32\n\x0fremaining_lease\x18\x0f \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x36\n\x05hosts\x18\x10 \x03(\x0b\x32\'.hwprovisioner.v1.Allocation.HostsEntry\x12\x31\n\x0bqueue_place\x18\x11 \x01(\x0b\x32\x1c.hwprovisioner.v1.QueuePlace\x12\x10\n\x08revision\x18\x12 \x01(\x03\x1a\x44\n\nHostsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.hwprovisioner.v1.Host:\x02\x38\x01\"\x8c\x01\n\x04Host\x12$\n\x04hold\x18\x01 \x01(\x0b\x32\x16.hwprovisioner.v1.Hold\x12,\n\x04spec\x18\x02 \x01(\x0b\x32\x1e.hwprovisioner.v1.ResourceSpec\x12\x30\n\nconnection\x18\x03 \x01(\x0b\x32\x1c.hwprovisioner.v1.Connection\"+\n\nQueuePlace\x12\r\n\x05place\x18\x01 \x01(\x05\x12\x0e\n\x06reason\x18\x02 \x01(\t\"J\n\tRequestor\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x0c\n\x04host\x18\x02 \x01(\t\x12\x0f\n\x07\x63ommand\x18\x03 \x01(\t\x12\x10\n\x08job_link\x18\x04 \x01(\t*\xa8\x01\n\x0f\x41llocationState\x12 \n\x1c\x41LLOCATION_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x41LLOCATION_STATE_QUEUED\x10\x01\x12\x1e\n\x1a\x41LLOCATION_STATE_PREPARING\x10\x02\x12\x1a\n\x16\x41LLOCATION_STATE_READY\x10\x03\x12\x1a\n\x16\x41LLOCATION_STATE_ENDED\x10\x04*\xb9\x02\n\tEndReason\x12\x1a\n\x16\x45ND_REASON_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45ND_REASON_RELEASED\x10\x01\x12\x16\n\x12\x45ND_REASON_EXPIRED\x10\x02\x12\x18\n\x14\x45ND_REASON_CANCELLED\x10\x03\x12\x1b\n\x17\x45ND_REASON_WAIT_TIMEOUT\x10\x04\x12\x1c\n\x18\x45ND_REASON_UNSATISFIABLE\x10\x05\x12\x1d\n\x19\x45ND_REASON_PREPARE_FAILED\x10\x06\x12\x1b\n\x17\x45ND_REASON_MAX_DURATION\x10\x07\x12\x18\n\x14\x45ND_REASON_PREEMPTED\x10\x08\x12\x16\n\x12\x45ND_REASON_REVOKED\x10\t\x12\x1c\n\x18\x45ND_REASON_RESOURCE_LOST\x10\nb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!hwprovisioner/v1/allocation.proto\x12\x10hwprovisioner.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dhwprovisioner/v1/demand.proto\x1a\x1fhwprovisioner/v1/resource.proto\"\xdd\x07\n\nAllocation\x12\n\n\x02id\x18\x01 \x01(\t\x12\x30\n\x05state\x18\x02 \x01(\x0e\x32!.hwprovisioner.v1.AllocationState\x12*\n\x07\x64\x65mands\x18\x03 \x01(\x0b\x32\x19.hwprovisioner.v1.Demands\x12.\n\trequestor\x18\x04 \x01(\x0b\x32\x1b.hwprovisioner.v1.Requestor\x12\x10\n\x08priority\x18\x05 \x01(\x05\x12,\n\tlease_ttl\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0cwait_timeout\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0cmax_duration\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0bsubmit_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\ngrant_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nready_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\nend_reason\x18\r \x01(\x0e\x32\x1b.hwprovisioner.v1.EndReason\x12\x12\n\nend_detail\x18\x0e \x01(\t\x12\x32\n\x0fremaining_lease\x18\x0f \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x36\n\x05hosts\x18\x10 \x03(\x0b\x32\'.hwprovisioner.v1.Allocation.HostsEntry\x12\x31\n\x0bqueue_place\x18\x11 \x01(\x0b\x32\x1c.hwprovisioner.v1.QueuePlace\x12\x10\n\x08revision\x18\x12 \x01(\x03\x12\x33\n\x0f\x62ook_start_time\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rbook_end_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cpreempt_time\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a\x44\n\nHostsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.hwprovisioner.v1.Host:\x02\x38\x01\"\x8c\x01\n\x04Host\x12$\n\x04hold\x18\x01 \x01(\x0b\x32\x16.hwprovisioner.v1.Hold\x12,\n\x04spec\x18\x02 \x01(\x0b\x32\x1e.hwprovisioner.v1.ResourceSpec\x12\x30\n\nconnection\x18\x03 \x01(\x0b\x32\x1c.hwprovisioner.v1.Connection\"\x8f\x01\n\nQueuePlace\x12\r\n\x05place\x18\x01 \x01(\x05\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x31\n\rexpected_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0blikely_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"J\n\tRequestor\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x0c\n\x04host\x18\x02 \x01(\t\x12\x0f\n\x07\x63ommand\x18\x03 \x01(\t\x12\x10\n\x08job_link\x18\x04 \x01(\t*\xc5\x01\n\x0f\x41llocationState\x12 \n\x1c\x41LLOCATION_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x41LLOCATION_STATE_QUEUED\x10\x01\x12\x1e\n\x1a\x41LLOCATION_STATE_PREPARING\x10\x02\x12\x1a\n\x16\x41LLOCATION_STATE_READY\x10\x03\x12\x1a\n\x16\x41LLOCATION_STATE_ENDED\x10\x04\x12\x1b\n\x17\x41LLOCATION_STATE_BOOKED\x10\x05*\xb9\x02\n\tEndReason\x12\x1a\n\x16\x45ND_REASON_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45ND_REASON_RELEASED\x10\x01\x12\x16\n\x12\x45ND_REASON_EXPIRED\x10\x02\x12\x18\n\x14\x45ND_REASON_CANCELLED\x10\x03\x12\x1b\n\x17\x45ND_REASON_WAIT_TIMEOUT\x10\x04\x12\x1c\n\x18\x45ND_REASON_UNSATISFIABLE\x10\x05\x12\x1d\n\x19\x45ND_REASON_PREPARE_FAILED\x10\x06\x12\x1b\n\x17\x45ND_REASON_MAX_DURATION\x10\x07\x12\x18\n\x14\x45ND_REASON_PREEMPTED\x10\x08\x12\x16\n\x12\x45ND_REASON_REVOKED\x10\t\x12\x1c\n\x18\x45ND_REASON_RESOURCE_LOST\x10\nb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,18 +37,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ALLOCATION_HOSTSENTRY']._loaded_options = None
   _globals['_ALLOCATION_HOSTSENTRY']._serialized_options = b'8\001'
-  _globals['_ALLOCATIONSTATE']._serialized_start=1287
-  _globals['_ALLOCATIONSTATE']._serialized_end=1455
-  _globals['_ENDREASON']._serialized_start=1458
-  _globals['_ENDREASON']._serialized_end=1771
+  _globals['_ALLOCATIONSTATE']._serialized_start=1542
+  _globals['_ALLOCATIONSTATE']._serialized_end=1739
+  _globals['_ENDREASON']._serialized_start=1742
+  _globals['_ENDREASON']._serialized_end=2055
   _globals['_ALLOCATION']._serialized_start=185
-  _globals['_ALLOCATION']._serialized_end=1020
-  _globals['_ALLOCATION_HOSTSENTRY']._serialized_start=952
-  _globals['_ALLOCATION_HOSTSENTRY']._serialized_end=1020
-  _globals['_HOST']._serialized_start=1023
-  _globals['_HOST']._serialized_end=1163
-  _globals['_QUEUEPLACE']._serialized_start=1165
-  _globals['_QUEUEPLACE']._serialized_end=1208
-  _globals['_REQUESTOR']._serialized_start=1210
-  _globals['_REQUESTOR']._serialized_end=1284
+  _globals['_ALLOCATION']._serialized_end=1174
+  _globals['_ALLOCATION_HOSTSENTRY']._serialized_start=1106
+  _globals['_ALLOCATION_HOSTSENTRY']._serialized_end=1174
+  _globals['_HOST']._serialized_start=1177
+  _globals['_HOST']._serialized_end=1317
+  _globals['_QUEUEPLACE']._serialized_start=1320
+  _globals['_QUEUEPLACE']._serialized_end=1463
+  _globals['_REQUESTOR']._serialized_start=1465
+  _globals['_REQUESTOR']._serialized_end=1539
 # @@protoc_insertion_point(module_scope)

@@ -39,6 +39,8 @@ class _AllocationStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Alloc
     """All hosts are ready."""
     ALLOCATION_STATE_ENDED: _AllocationState.ValueType  # 4
     """Over."""
+    ALLOCATION_STATE_BOOKED: _AllocationState.ValueType  # 5
+    """Waits for the time it is booked for; goes to QUEUED by itself then. Needs no heartbeats until then."""
 
 class AllocationState(_AllocationState, metaclass=_AllocationStateEnumTypeWrapper):
     """Where an allocation is in its life. More values may be added."""
@@ -53,6 +55,8 @@ ALLOCATION_STATE_READY: AllocationState.ValueType  # 3
 """All hosts are ready."""
 ALLOCATION_STATE_ENDED: AllocationState.ValueType  # 4
 """Over."""
+ALLOCATION_STATE_BOOKED: AllocationState.ValueType  # 5
+"""Waits for the time it is booked for; goes to QUEUED by itself then. Needs no heartbeats until then."""
 Global___AllocationState: _TypeAlias = AllocationState  # noqa: Y015
 
 class _EndReason:
@@ -156,6 +160,9 @@ class Allocation(_message.Message):
     HOSTS_FIELD_NUMBER: _builtins.int
     QUEUE_PLACE_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    BOOK_START_TIME_FIELD_NUMBER: _builtins.int
+    BOOK_END_TIME_FIELD_NUMBER: _builtins.int
+    PREEMPT_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Unique in the lab for ever."""
     state: Global___AllocationState.ValueType
@@ -216,6 +223,18 @@ class Allocation(_message.Message):
     def queue_place(self) -> Global___QueuePlace:
         """Where it stands in the queue; unset unless queued."""
 
+    @_builtins.property
+    def book_start_time(self) -> _timestamp_pb2.Timestamp:
+        """From when it is booked; unset if it is no booking."""
+
+    @_builtins.property
+    def book_end_time(self) -> _timestamp_pb2.Timestamp:
+        """Until when it is booked, which is when it ends; unset if it is no booking."""
+
+    @_builtins.property
+    def preempt_time(self) -> _timestamp_pb2.Timestamp:
+        """When it gives way to one of higher priority; unset if it does not."""
+
     def __init__(
         self,
         *,
@@ -237,10 +256,13 @@ class Allocation(_message.Message):
         hosts: _abc.Mapping[_builtins.str, Global___Host] | None = ...,
         queue_place: Global___QueuePlace | None = ...,
         revision: _builtins.int = ...,
+        book_start_time: _timestamp_pb2.Timestamp | None = ...,
+        book_end_time: _timestamp_pb2.Timestamp | None = ...,
+        preempt_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["demands", b"demands", "end_time", b"end_time", "grant_time", b"grant_time", "lease_ttl", b"lease_ttl", "max_duration", b"max_duration", "queue_place", b"queue_place", "ready_time", b"ready_time", "remaining_lease", b"remaining_lease", "requestor", b"requestor", "submit_time", b"submit_time", "wait_timeout", b"wait_timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["book_end_time", b"book_end_time", "book_start_time", b"book_start_time", "demands", b"demands", "end_time", b"end_time", "grant_time", b"grant_time", "lease_ttl", b"lease_ttl", "max_duration", b"max_duration", "preempt_time", b"preempt_time", "queue_place", b"queue_place", "ready_time", b"ready_time", "remaining_lease", b"remaining_lease", "requestor", b"requestor", "submit_time", b"submit_time", "wait_timeout", b"wait_timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["demands", b"demands", "end_detail", b"end_detail", "end_reason", b"end_reason", "end_time", b"end_time", "grant_time", b"grant_time", "hosts", b"hosts", "id", b"id", "lease_ttl", b"lease_ttl", "max_duration", b"max_duration", "priority", b"priority", "queue_place", b"queue_place", "ready_time", b"ready_time", "remaining_lease", b"remaining_lease", "requestor", b"requestor", "revision", b"revision", "state", b"state", "submit_time", b"submit_time", "wait_timeout", b"wait_timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["book_end_time", b"book_end_time", "book_start_time", b"book_start_time", "demands", b"demands", "end_detail", b"end_detail", "end_reason", b"end_reason", "end_time", b"end_time", "grant_time", b"grant_time", "hosts", b"hosts", "id", b"id", "lease_ttl", b"lease_ttl", "max_duration", b"max_duration", "preempt_time", b"preempt_time", "priority", b"priority", "queue_place", b"queue_place", "ready_time", b"ready_time", "remaining_lease", b"remaining_lease", "requestor", b"requestor", "revision", b"revision", "state", b"state", "submit_time", b"submit_time", "wait_timeout", b"wait_timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -290,19 +312,31 @@ class QueuePlace(_message.Message):
 
     PLACE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    EXPECTED_TIME_FIELD_NUMBER: _builtins.int
+    LIKELY_TIME_FIELD_NUMBER: _builtins.int
     place: _builtins.int
     """How many are before it, plus one."""
     reason: _builtins.str
     """What it waits for, for people to read."""
+    @_builtins.property
+    def expected_time(self) -> _timestamp_pb2.Timestamp:
+        """When it is expected to be granted: as likely before as after. Unset if nothing is known that would tell."""
+
+    @_builtins.property
+    def likely_time(self) -> _timestamp_pb2.Timestamp:
+        """When it is expected to have been granted with a likelihood of 90 %. Unset as `expected_time` is."""
+
     def __init__(
         self,
         *,
         place: _builtins.int = ...,
         reason: _builtins.str = ...,
+        expected_time: _timestamp_pb2.Timestamp | None = ...,
+        likely_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expected_time", b"expected_time", "likely_time", b"likely_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["place", b"place", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_time", b"expected_time", "likely_time", b"likely_time", "place", b"place", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

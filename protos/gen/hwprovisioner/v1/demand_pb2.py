@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from hwprovisioner.v1 import resource_pb2 as hwprovisioner_dot_v1_dot_resource__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dhwprovisioner/v1/demand.proto\x12\x10hwprovisioner.v1\x1a\x1fhwprovisioner/v1/resource.proto\"\x8a\x01\n\x07\x44\x65mands\x12\x33\n\x05hosts\x18\x01 \x03(\x0b\x32$.hwprovisioner.v1.Demands.HostsEntry\x1aJ\n\nHostsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12+\n\x05value\x18\x02 \x01(\x0b\x32\x1c.hwprovisioner.v1.HostDemand:\x02\x38\x01\"\xce\x01\n\nHostDemand\x12-\n\x05kinds\x18\x01 \x03(\x0e\x32\x1e.hwprovisioner.v1.ResourceKind\x12\x0c\n\x04\x63pus\x18\x02 \x01(\t\x12\x0e\n\x06memory\x18\x03 \x01(\t\x12)\n\x04gpus\x18\x04 \x03(\x0b\x32\x1b.hwprovisioner.v1.GpuDemand\x12&\n\x02os\x18\x05 \x01(\x0b\x32\x1a.hwprovisioner.v1.OsDemand\x12\x0e\n\x06labels\x18\x06 \x03(\t\x12\x10\n\x08resource\x18\x07 \x01(\t\"H\n\tGpuDemand\x12\r\n\x05\x62rand\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0e\n\x06memory\x18\x03 \x01(\t\x12\r\n\x05\x63ount\x18\x04 \x01(\x05\";\n\x08OsDemand\x12\x0e\n\x06\x66\x61mily\x18\x01 \x01(\t\x12\x0e\n\x06\x64istro\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dhwprovisioner/v1/demand.proto\x12\x10hwprovisioner.v1\x1a\x1fhwprovisioner/v1/resource.proto\"\xb9\x01\n\x07\x44\x65mands\x12\x33\n\x05hosts\x18\x01 \x03(\x0b\x32$.hwprovisioner.v1.Demands.HostsEntry\x12-\n\trelations\x18\x02 \x03(\x0b\x32\x1a.hwprovisioner.v1.Relation\x1aJ\n\nHostsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12+\n\x05value\x18\x02 \x01(\x0b\x32\x1c.hwprovisioner.v1.HostDemand:\x02\x38\x01\"V\n\x08Relation\x12,\n\x04kind\x18\x01 \x01(\x0e\x32\x1e.hwprovisioner.v1.RelationKind\x12\r\n\x05label\x18\x02 \x01(\t\x12\r\n\x05hosts\x18\x03 \x03(\t\"\xe7\x02\n\nHostDemand\x12-\n\x05kinds\x18\x01 \x03(\x0e\x32\x1e.hwprovisioner.v1.ResourceKind\x12\x0c\n\x04\x63pus\x18\x02 \x01(\t\x12\x0e\n\x06memory\x18\x03 \x01(\t\x12)\n\x04gpus\x18\x04 \x03(\x0b\x32\x1b.hwprovisioner.v1.GpuDemand\x12&\n\x02os\x18\x05 \x01(\x0b\x32\x1a.hwprovisioner.v1.OsDemand\x12\x0e\n\x06labels\x18\x06 \x03(\t\x12\x10\n\x08resource\x18\x07 \x01(\t\x12\r\n\x05\x63ount\x18\x08 \x01(\x05\x12\x15\n\rnot_resources\x18\t \x03(\t\x12\r\n\x05where\x18\n \x01(\t\x12,\n\x06\x61ny_of\x18\x0b \x03(\x0b\x32\x1c.hwprovisioner.v1.HostDemand\x12\x34\n\x0cprovisioning\x18\x0c \x01(\x0b\x32\x1e.hwprovisioner.v1.Provisioning\"\xa2\x01\n\x0cProvisioning\x12\r\n\x05image\x18\x01 \x01(\t\x12\x0c\n\x04\x64isk\x18\x02 \x01(\t\x12\x42\n\nparameters\x18\x03 \x03(\x0b\x32..hwprovisioner.v1.Provisioning.ParametersEntry\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"H\n\tGpuDemand\x12\r\n\x05\x62rand\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0e\n\x06memory\x18\x03 \x01(\t\x12\r\n\x05\x63ount\x18\x04 \x01(\x05\";\n\x08OsDemand\x12\x0e\n\x06\x66\x61mily\x18\x01 \x01(\t\x12\x0e\n\x06\x64istro\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t*b\n\x0cRelationKind\x12\x1d\n\x19RELATION_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12RELATION_KIND_SAME\x10\x01\x12\x1b\n\x17RELATION_KIND_DIFFERENT\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,14 +34,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_DEMANDS_HOSTSENTRY']._loaded_options = None
   _globals['_DEMANDS_HOSTSENTRY']._serialized_options = b'8\001'
+  _globals['_PROVISIONING_PARAMETERSENTRY']._loaded_options = None
+  _globals['_PROVISIONING_PARAMETERSENTRY']._serialized_options = b'8\001'
+  _globals['_RELATIONKIND']._serialized_start=1022
+  _globals['_RELATIONKIND']._serialized_end=1120
   _globals['_DEMANDS']._serialized_start=85
-  _globals['_DEMANDS']._serialized_end=223
-  _globals['_DEMANDS_HOSTSENTRY']._serialized_start=149
-  _globals['_DEMANDS_HOSTSENTRY']._serialized_end=223
-  _globals['_HOSTDEMAND']._serialized_start=226
-  _globals['_HOSTDEMAND']._serialized_end=432
-  _globals['_GPUDEMAND']._serialized_start=434
-  _globals['_GPUDEMAND']._serialized_end=506
-  _globals['_OSDEMAND']._serialized_start=508
-  _globals['_OSDEMAND']._serialized_end=567
+  _globals['_DEMANDS']._serialized_end=270
+  _globals['_DEMANDS_HOSTSENTRY']._serialized_start=196
+  _globals['_DEMANDS_HOSTSENTRY']._serialized_end=270
+  _globals['_RELATION']._serialized_start=272
+  _globals['_RELATION']._serialized_end=358
+  _globals['_HOSTDEMAND']._serialized_start=361
+  _globals['_HOSTDEMAND']._serialized_end=720
+  _globals['_PROVISIONING']._serialized_start=723
+  _globals['_PROVISIONING']._serialized_end=885
+  _globals['_PROVISIONING_PARAMETERSENTRY']._serialized_start=836
+  _globals['_PROVISIONING_PARAMETERSENTRY']._serialized_end=885
+  _globals['_GPUDEMAND']._serialized_start=887
+  _globals['_GPUDEMAND']._serialized_end=959
+  _globals['_OSDEMAND']._serialized_start=961
+  _globals['_OSDEMAND']._serialized_end=1020
 # @@protoc_insertion_point(module_scope)

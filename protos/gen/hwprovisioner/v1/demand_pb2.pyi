@@ -9,6 +9,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from hwprovisioner.v1 import resource_pb2 as _resource_pb2
 import builtins as _builtins
 import sys
@@ -20,6 +21,30 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _RelationKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RelationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RelationKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RELATION_KIND_UNSPECIFIED: _RelationKind.ValueType  # 0
+    """Not said."""
+    RELATION_KIND_SAME: _RelationKind.ValueType  # 1
+    """All hosts have the same value."""
+    RELATION_KIND_DIFFERENT: _RelationKind.ValueType  # 2
+    """No two hosts have the same value."""
+
+class RelationKind(_RelationKind, metaclass=_RelationKindEnumTypeWrapper):
+    """How the values of a label must compare. More values may be added."""
+
+RELATION_KIND_UNSPECIFIED: RelationKind.ValueType  # 0
+"""Not said."""
+RELATION_KIND_SAME: RelationKind.ValueType  # 1
+"""All hosts have the same value."""
+RELATION_KIND_DIFFERENT: RelationKind.ValueType  # 2
+"""No two hosts have the same value."""
+Global___RelationKind: _TypeAlias = RelationKind  # noqa: Y015
 
 @_typing.final
 class Demands(_message.Message):
@@ -49,22 +74,64 @@ class Demands(_message.Message):
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     HOSTS_FIELD_NUMBER: _builtins.int
+    RELATIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def hosts(self) -> _containers.MessageMap[_builtins.str, Global___HostDemand]:
-        """The hosts by the names that the test gives them, `[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?`; 1 to 64 of them."""
+        """The hosts by the names that the test gives them, `[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?`; 1 to 64 of them, copies counted."""
+
+    @_builtins.property
+    def relations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Relation]:
+        """What the hosts must have in common, or must not; at most 16."""
 
     def __init__(
         self,
         *,
         hosts: _abc.Mapping[_builtins.str, Global___HostDemand] | None = ...,
+        relations: _abc.Iterable[Global___Relation] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hosts", b"hosts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hosts", b"hosts", "relations", b"relations"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Demands: _TypeAlias = Demands  # noqa: Y015
+
+@_typing.final
+class Relation(_message.Message):
+    """What some hosts of a set have to do with one another. A resource without the label has the value of no other, so it is
+    different from all others and the same as none.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    HOSTS_FIELD_NUMBER: _builtins.int
+    kind: Global___RelationKind.ValueType
+    """Whether the values must be the same or all different."""
+    label: _builtins.str
+    """The label whose values count, such as `switch` or `rack`."""
+    @_builtins.property
+    def hosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The hosts, as they are named in the demands: the name of a host with a count means all its copies. Empty means
+        all hosts of the set.
+        """
+
+    def __init__(
+        self,
+        *,
+        kind: Global___RelationKind.ValueType = ...,
+        label: _builtins.str = ...,
+        hosts: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hosts", b"hosts", "kind", b"kind", "label", b"label"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Relation: _TypeAlias = Relation  # noqa: Y015
 
 @_typing.final
 class HostDemand(_message.Message):
@@ -84,12 +151,23 @@ class HostDemand(_message.Message):
     OS_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
     RESOURCE_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    NOT_RESOURCES_FIELD_NUMBER: _builtins.int
+    WHERE_FIELD_NUMBER: _builtins.int
+    ANY_OF_FIELD_NUMBER: _builtins.int
+    PROVISIONING_FIELD_NUMBER: _builtins.int
     cpus: _builtins.str
     """Logical processors, as a number; empty means any."""
     memory: _builtins.str
     """Main memory, as an amount of memory; empty means any."""
     resource: _builtins.str
     """This one resource and no other; empty means any."""
+    count: _builtins.int
+    """How many such hosts, 1 to 64; 0 means 1. With a count of 2 or more the hosts are called `NAME-1`, `NAME-2` and so on."""
+    where: _builtins.str
+    """What fields cannot say: a CEL expression over `resource`, true of the resources that will do. At most 1,024 characters
+    and of bounded cost; docs/demands.md lists what it can look at.
+    """
     @_builtins.property
     def kinds(self) -> _containers.RepeatedScalarFieldContainer[_resource_pb2.ResourceKind.ValueType]:
         """Any of these kinds will do, at most 64; empty means every kind."""
@@ -108,6 +186,21 @@ class HostDemand(_message.Message):
         as in ResourceSpec.
         """
 
+    @_builtins.property
+    def not_resources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """None of these resources, by name; at most 64."""
+
+    @_builtins.property
+    def any_of(self) -> _containers.RepeatedCompositeFieldContainer[Global___HostDemand]:
+        """Ranked alternatives, at most 8: the first that can be had now wins. What the demand itself says holds for each of
+        them; an alternative says more about fields that the demand leaves out, or adds labels, cards and resources that are
+        not wanted. An alternative has neither `count` nor `any_of`.
+        """
+
+    @_builtins.property
+    def provisioning(self) -> Global___Provisioning:
+        """How the host is to be made. Only resources that make what they lend can do that."""
+
     def __init__(
         self,
         *,
@@ -118,14 +211,71 @@ class HostDemand(_message.Message):
         os: Global___OsDemand | None = ...,
         labels: _abc.Iterable[_builtins.str] | None = ...,
         resource: _builtins.str = ...,
+        count: _builtins.int = ...,
+        not_resources: _abc.Iterable[_builtins.str] | None = ...,
+        where: _builtins.str = ...,
+        any_of: _abc.Iterable[Global___HostDemand] | None = ...,
+        provisioning: Global___Provisioning | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["os", b"os"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["os", b"os", "provisioning", b"provisioning"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cpus", b"cpus", "gpus", b"gpus", "kinds", b"kinds", "labels", b"labels", "memory", b"memory", "os", b"os", "resource", b"resource"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["any_of", b"any_of", "count", b"count", "cpus", b"cpus", "gpus", b"gpus", "kinds", b"kinds", "labels", b"labels", "memory", b"memory", "not_resources", b"not_resources", "os", b"os", "provisioning", b"provisioning", "resource", b"resource", "where", b"where"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HostDemand: _TypeAlias = HostDemand  # noqa: Y015
+
+@_typing.final
+class Provisioning(_message.Message):
+    """How a resource that is made on demand is to be made. What is left out is the driver's to choose."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ParametersEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    IMAGE_FIELD_NUMBER: _builtins.int
+    DISK_FIELD_NUMBER: _builtins.int
+    PARAMETERS_FIELD_NUMBER: _builtins.int
+    image: _builtins.str
+    """The image to start from, by a name that the resource knows."""
+    disk: _builtins.str
+    """The least size of its disk, as an amount of memory; empty means any."""
+    @_builtins.property
+    def parameters(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Further parameters of the driver, at most 64: names as in ResourceSpec labels, values up to 1,024 characters."""
+
+    def __init__(
+        self,
+        *,
+        image: _builtins.str = ...,
+        disk: _builtins.str = ...,
+        parameters: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["disk", b"disk", "image", b"image", "parameters", b"parameters"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Provisioning: _TypeAlias = Provisioning  # noqa: Y015
 
 @_typing.final
 class GpuDemand(_message.Message):

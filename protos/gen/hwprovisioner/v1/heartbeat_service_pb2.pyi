@@ -33,6 +33,8 @@ class _NoticeKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NoticeKind
     """The maximum duration is near; the allocation ends then."""
     NOTICE_KIND_DRAINING: _NoticeKind.ValueType  # 2
     """A resource is being drained: finish soon."""
+    NOTICE_KIND_PREEMPTION: _NoticeKind.ValueType  # 3
+    """It gives way to an allocation of higher priority, and ends then."""
 
 class NoticeKind(_NoticeKind, metaclass=_NoticeKindEnumTypeWrapper):
     """What a notice is about. More values may be added."""
@@ -43,6 +45,8 @@ NOTICE_KIND_MAX_DURATION_NEAR: NoticeKind.ValueType  # 1
 """The maximum duration is near; the allocation ends then."""
 NOTICE_KIND_DRAINING: NoticeKind.ValueType  # 2
 """A resource is being drained: finish soon."""
+NOTICE_KIND_PREEMPTION: NoticeKind.ValueType  # 3
+"""It gives way to an allocation of higher priority, and ends then."""
 Global___NoticeKind: _TypeAlias = NoticeKind  # noqa: Y015
 
 @_typing.final

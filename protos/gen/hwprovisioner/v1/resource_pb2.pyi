@@ -213,6 +213,7 @@ class ResourceSpec(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     DRIVER_FIELD_NUMBER: _builtins.int
     DIVISION_FIELD_NUMBER: _builtins.int
+    MAKES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Unique in the lab, `[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?`."""
     kind: Global___ResourceKind.ValueType
@@ -241,6 +242,10 @@ class ResourceSpec(_message.Message):
     def division(self) -> Global___Division:
         """How it is shared out; unset means exclusive: one hold at a time has all of it."""
 
+    @_builtins.property
+    def makes(self) -> Global___Makes:
+        """What it can be made into for each hold; unset means that it is as it is."""
+
     def __init__(
         self,
         *,
@@ -253,14 +258,55 @@ class ResourceSpec(_message.Message):
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         driver: _builtins.str = ...,
         division: Global___Division | None = ...,
+        makes: Global___Makes | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["division", b"division", "os", b"os"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["division", b"division", "makes", b"makes", "os", b"os"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cpus", b"cpus", "division", b"division", "driver", b"driver", "gpus", b"gpus", "kind", b"kind", "labels", b"labels", "memory_bytes", b"memory_bytes", "name", b"name", "os", b"os"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cpus", b"cpus", "division", b"division", "driver", b"driver", "gpus", b"gpus", "kind", b"kind", "labels", b"labels", "makes", b"makes", "memory_bytes", b"memory_bytes", "name", b"name", "os", b"os"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ResourceSpec: _TypeAlias = ResourceSpec  # noqa: Y015
+
+@_typing.final
+class Makes(_message.Message):
+    """What a resource can be made into, by a driver that makes what it lends."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMAGES_FIELD_NUMBER: _builtins.int
+    SYSTEMS_FIELD_NUMBER: _builtins.int
+    DISK_BYTES_FIELD_NUMBER: _builtins.int
+    PARAMETERS_FIELD_NUMBER: _builtins.int
+    disk_bytes: _builtins.int
+    """The largest disk, in bytes; 0 means that disks cannot be asked for."""
+    @_builtins.property
+    def images(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The names of the images it can start from, at most 256."""
+
+    @_builtins.property
+    def systems(self) -> _containers.RepeatedCompositeFieldContainer[Global___Os]:
+        """The operating systems it can have, at most 64, beside `ResourceSpec.os`, which it has if nothing is said."""
+
+    @_builtins.property
+    def parameters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The names of further parameters that it understands, at most 64."""
+
+    def __init__(
+        self,
+        *,
+        images: _abc.Iterable[_builtins.str] | None = ...,
+        systems: _abc.Iterable[Global___Os] | None = ...,
+        disk_bytes: _builtins.int = ...,
+        parameters: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["disk_bytes", b"disk_bytes", "images", b"images", "parameters", b"parameters", "systems", b"systems"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Makes: _TypeAlias = Makes  # noqa: Y015
 
 @_typing.final
 class Division(_message.Message):
@@ -370,6 +416,7 @@ class Resource(_message.Message):
     FENCE_FIELD_NUMBER: _builtins.int
     DECLINED_UNTIL_TIME_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    BOOKED_FIELD_NUMBER: _builtins.int
     manager: _builtins.str
     """The manager that represents it."""
     presence: Global___Presence.ValueType
@@ -396,6 +443,10 @@ class Resource(_message.Message):
     def declined_until_time(self) -> _timestamp_pb2.Timestamp:
         """Until then its manager has declined it; unset if it has not. By the clock of the lab's Redis."""
 
+    @_builtins.property
+    def booked(self) -> _containers.RepeatedCompositeFieldContainer[Global___Booked]:
+        """For when it is booked, by time."""
+
     def __init__(
         self,
         *,
@@ -409,14 +460,53 @@ class Resource(_message.Message):
         fence: _builtins.int = ...,
         declined_until_time: _timestamp_pb2.Timestamp | None = ...,
         revision: _builtins.int = ...,
+        booked: _abc.Iterable[Global___Booked] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["declined_until_time", b"declined_until_time", "spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["admin_state", b"admin_state", "declined_until_time", b"declined_until_time", "fence", b"fence", "health", b"health", "holds", b"holds", "manager", b"manager", "presence", b"presence", "reason", b"reason", "revision", b"revision", "spec", b"spec"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["admin_state", b"admin_state", "booked", b"booked", "declined_until_time", b"declined_until_time", "fence", b"fence", "health", b"health", "holds", b"holds", "manager", b"manager", "presence", b"presence", "reason", b"reason", "revision", b"revision", "spec", b"spec"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Resource: _TypeAlias = Resource  # noqa: Y015
+
+@_typing.final
+class Booked(_message.Message):
+    """A time for which a resource is booked."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALLOCATION_ID_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    allocation_id: _builtins.str
+    """The booking."""
+    user: _builtins.str
+    """Who booked it."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """From when."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Until when."""
+
+    def __init__(
+        self,
+        *,
+        allocation_id: _builtins.str = ...,
+        user: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocation_id", b"allocation_id", "end_time", b"end_time", "start_time", b"start_time", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Booked: _TypeAlias = Booked  # noqa: Y015
 
 @_typing.final
 class Hold(_message.Message):

@@ -1,0 +1,279 @@
+"""Matching classes: what is asked for, once for all requests that ask for the same.
+
+Whether a shape matches is found out once for each class and shape, when either is new, and kept as
+a bit. A pass over the queue never matches anything.
+"""
+
+from collections import OrderedDict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+
+from hwprovisioner.allocate.demand import HostDemand, SetDemand
+from hwprovisioner.allocate.matching import is_by_name, mismatch, name_mismatch
+from hwprovisioner.allocate.planning.inventory import Inventory, Shape, bits
+
+_ANSWERS_KEPT = 100_000
+UNUSED_KEPT = 2_000
+"""So many classes are remembered although no request of theirs is queued."""
+
+
+@dataclass(slots=True, eq=False)
+class HostClass:
+    """All hosts that one plain demand asks for."""
+
+    option: HostDemand
+    by_name: bool
+    shapes: int = 0
+    """The bits of the shapes that match."""
+    users: int = 0
+    """How many request classes ask for it."""
+    rivals: int = 0
+    """The bits of the request classes that compete for what it asks for, as of a version."""
+    rivals_at: int = -1
+    answers: dict[tuple[str, Shape], bool] = field(default_factory=dict)
+    """Whether a resource's name is right, for those that have been looked at."""
+
+    def admits(self, name: str, shape: Shape) -> bool:
+        """Say whether a resource of a shape that matches has a name that will do."""
+        if not self.by_name:
+            return True
+        answer = self.answers.get((name, shape))
+        if answer is None:
+            if len(self.answers) >= _ANSWERS_KEPT:
+                self.answers.clear()
+            answer = not name_mismatch(self.option, shape.spec, name)
+            self.answers[name, shape] = answer
+        return answer
+
+
+@dataclass(slots=True, eq=False)
+class RequestClass:
+    """All requests that ask for the same set."""
+
+    key: str
+    bit: int
+    demand: SetDemand
+    hosts: dict[str, tuple[HostClass, ...]]
+    """By host, its options, the best first."""
+    lone: tuple[HostClass, ...] = ()
+    """The options of its only host; empty of a set."""
+    awaits: int = 0
+    """The bits of the shapes of which one more may help: of all that match, or of those that a set
+    lacked when it was looked for last."""
+    lack: int = 0
+    """How many more of these there must be at least before a set is whole."""
+    queued: int = 0
+    bounded: int = 0
+    """How many of the queued ones say how long they last at most."""
+    feasible_at: int = -1
+    """The version of the inventory for which `feasible` was found out."""
+    feasible: bool = False
+    coming_at: int = -1
+    coming: bool = False
+    """Likewise, whether it can be had one day without anybody's doing."""
+
+
+class Classes:
+    """The matching classes of a lab."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.inventory = Inventory(self._on_shape)
+        self.queued = 0
+        """The bits of the classes of which something is queued."""
+        self.bounded = 0
+        """Likewise, of something that says how long it lasts at most."""
+        self.lacking = 0
+        """The bits of the classes of sets of which one more resource makes no set whole."""
+        self._version = 0
+        self._by_key: dict[str, RequestClass] = {}
+        self._by_bit: dict[int, RequestClass] = {}
+        self._hosts: dict[HostDemand, HostClass] = {}
+        self._unused: OrderedDict[str, RequestClass] = OrderedDict()
+        self._places: list[int] = []
+        self._named: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+    def get(self, key: str, demand: SetDemand) -> RequestClass:
+        """Return the class of what is asked for; equal keys must mean equal demands."""
+        found = self._by_key.get(key)
+        if found is None:
+            found = self._make(key, demand)
+            self._unused[key] = found
+            self._forget_unused()
+        return found
+
+    def at(self, place: int) -> RequestClass:
+        """Return the class of a bit, by its place."""
+        return self._by_bit[place]
+
+    def enqueue(self, found: RequestClass, *, bounded: bool) -> None:
+        """Note that a request of a class is queued."""
+        found.queued += 1
+        found.bounded += bounded
+        self.queued |= found.bit
+        if bounded:
+            self.bounded |= found.bit
+        self._unused.pop(found.key, None)
+
+    def dequeue(self, found: RequestClass, *, bounded: bool) -> None:
+        """Note that a request of a class has left the queue."""
+        found.queued -= 1
+        found.bounded -= bounded
+        if not found.bounded:
+            self.bounded &= ~found.bit
+        if not found.queued:
+            self.queued &= ~found.bit
+            self._unused[found.key] = found
+            self._forget_unused()
+
+    def of_resource(self, name: str) -> int:
+        """Return the bits of the classes that one more resource may help."""
+        return self.inventory.shape_of(name).awaited | self._named.get(name, 0)
+
+    def matching(self, name: str) -> int:
+        """Return the bits of the classes that a resource matches."""
+        return self.inventory.shape_of(name).matches | self._named.get(name, 0)
+
+    def await_only(self, found: RequestClass, options: Iterable[HostClass], lack: int) -> None:
+        """Note that a set needs `lack` more of what some options ask for, and nothing else helps."""
+        shapes = shapes_of(options)
+        for place in bits(found.awaits ^ shapes):
+            self.inventory.shapes[place].awaited ^= found.bit
+        found.awaits = shapes
+        found.lack = lack
+        if lack > 1:
+            self.lacking |= found.bit
+        else:
+            self.lacking &= ~found.bit
+
+    def note_open(self, shape: Shape) -> None:
+        """Note that there is one more open resource of a shape."""
+        for place in bits(shape.awaited & self.lacking):
+            found = self._by_bit[place]
+            found.lack -= 1
+            if found.lack <= 1:
+                self.lacking &= ~found.bit
+
+    def named(self, names: Collection[str]) -> int:
+        """Return the bits of the classes that ask for one of some resources by name."""
+        found = 0
+        if self._named:
+            for name in self._named.keys() & names:
+                found |= self._named[name]
+        return found
+
+    def is_named(self, name: str) -> bool:
+        """Say whether some class asks for a resource by name."""
+        return name in self._named
+
+    def rivals(self, options: Iterable[HostClass]) -> int:
+        """Return the bits of the classes that compete for what some options ask for."""
+        found = 0
+        for option in options:
+            if option.rivals_at != self._version:
+                option.rivals_at = self._version
+                option.rivals = self._rivals(option)
+            found |= option.rivals
+        return found
+
+    def _rivals(self, option: HostClass) -> int:
+        if name := option.option.resource:
+            return self.matching(name) if name in self.inventory else 0
+        found = 0
+        for place in bits(option.shapes):
+            found |= self.inventory.shapes[place].matches
+        return found
+
+    def need(self, shape: Shape) -> tuple[int, int]:
+        """Return how many classes with something queued could use a shape, and how many at all."""
+        return (shape.matches & self.queued).bit_count(), shape.matches.bit_count()
+
+    def _make(self, key: str, demand: SetDemand) -> RequestClass:
+        place = self._places.pop() if self._places else len(self._by_bit)
+        hosts = {
+            host: tuple(self._host(option) for option in wanted.options)
+            for host, wanted in demand.hosts.items()
+        }
+        lone = next(iter(hosts.values())) if len(hosts) == 1 else ()
+        made = RequestClass(key, 1 << place, demand, hosts, lone)
+        self._by_key[key] = self._by_bit[place] = made
+        self._version += 1
+        for option in _distinct(made):
+            option.users += 1
+            self._mark(made, option)
+        return made
+
+    def _mark(self, made: RequestClass, option: HostClass) -> None:
+        if name := option.option.resource:
+            self._named[name] = self._named.get(name, 0) | made.bit
+            return
+        for place in bits(option.shapes):
+            self.inventory.shapes[place].matches |= made.bit
+            self.inventory.shapes[place].awaited |= made.bit
+        made.awaits |= option.shapes
+
+    def _host(self, option: HostDemand) -> HostClass:
+        found = self._hosts.get(option)
+        if found is None:
+            found = self._hosts[option] = HostClass(option, is_by_name(option))
+            for shape in self.inventory.shapes:
+                if shape.names and not mismatch(option, shape.spec):
+                    found.shapes |= 1 << shape.index
+        return found
+
+    def _forget_unused(self) -> None:
+        while len(self._unused) > UNUSED_KEPT:
+            _, gone = self._unused.popitem(last=False)
+            self._forget(gone)
+
+    def _forget(self, gone: RequestClass) -> None:
+        place = gone.bit.bit_length() - 1
+        del self._by_key[gone.key], self._by_bit[place]
+        self._places.append(place)
+        self.lacking &= ~gone.bit
+        self._version += 1
+        for option in _distinct(gone):
+            if name := option.option.resource:
+                self._named[name] &= ~gone.bit
+                if not self._named[name]:
+                    del self._named[name]
+            else:
+                for index in bits(option.shapes):
+                    self.inventory.shapes[index].matches &= ~gone.bit
+                    self.inventory.shapes[index].awaited &= ~gone.bit
+            option.users -= 1
+            if not option.users:
+                del self._hosts[option.option]
+
+    def _on_shape(self, shape: Shape, has_come: bool) -> None:
+        bit = 1 << shape.index
+        self._version += 1
+        for option in self._hosts.values():
+            if has_come and not mismatch(option.option, shape.spec):
+                option.shapes |= bit
+            elif not has_come:
+                option.shapes &= ~bit
+        for made in self._by_key.values():
+            if not has_come:
+                made.awaits &= ~bit
+            elif any(o.shapes & bit and not o.option.resource for o in _distinct(made)):
+                made.awaits |= bit
+                self.lacking &= ~made.bit
+                shape.matches |= made.bit
+                shape.awaited |= made.bit
+
+
+def shapes_of(options: Iterable[HostClass]) -> int:
+    """Return the bits of the shapes that match one of some options, but for those by name."""
+    mask = 0
+    for option in options:
+        if not option.option.resource:
+            mask |= option.shapes
+    return mask
+
+
+def _distinct(made: RequestClass) -> dict[HostClass, None]:
+    return dict.fromkeys(option for options in made.hosts.values() for option in options)

@@ -1,0 +1,266 @@
+"""Finding resources for a request: among what is open now, what will come back, or all there is.
+
+A host never needs more candidates than the set has hosts: were all others placed on some of them,
+one is left. So what is looked at depends on the request, not on the lab.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from hwprovisioner.allocate.demand import Relation, RelationKind
+from hwprovisioner.allocate.planning.booked import Booked, room_during
+from hwprovisioner.allocate.planning.classes import Classes, HostClass, RequestClass
+from hwprovisioner.allocate.planning.inventory import Held, Shape, bits
+from hwprovisioner.allocate.planning.placement import Candidate, Placed, Placement, place
+from hwprovisioner.allocate.room import Room
+
+_RANKED = 256
+"""Among so many open shapes the best is looked for; of more, among the first ones."""
+_COMBINATIONS = 4_096
+"""So many combinations of label values are tried for hosts that must have the same."""
+_PARTIAL = 16
+_ALL = -1
+
+
+class Scope(Enum):
+    """Among what is looked for."""
+
+    OPEN = auto()
+    """What is open and free now."""
+    COMING = auto()
+    """What can be had one day without anybody's doing, all of it free."""
+    EVER = auto()
+    """All there is, all of it free."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A request for which resources are looked for, and what only it knows."""
+
+    asked: RequestClass
+    excluded: frozenset[str] = frozenset()
+    booking: str = ""
+    """Its id if it is a booking, whose own reservation is not in its way."""
+    now_ms: int = 0
+    ends_ms: int = 0
+    """When it would have ended; 0 if nobody knows."""
+    also: tuple[str, ...] = ()
+    """Resources that are shut, but open to it."""
+
+
+@dataclass(slots=True)
+class Finder:
+    """Finds resources in an inventory."""
+
+    classes: Classes
+    booked: dict[str, tuple[Booked, ...]] = field(default_factory=dict)
+    """By resource, what has been booked of it."""
+    held: Callable[[str], Sequence[Held]] = lambda name: ()
+    """Tells what is in use of a resource."""
+
+    def find(self, wish: Wish, scope: Scope = Scope.OPEN) -> Mapping[str, Placed] | None:
+        """Return where all hosts of a request would be, None if they cannot all be."""
+        if wish.asked.lone and not wish.asked.demand.relations:
+            [host] = wish.asked.hosts
+            for name, option in self._candidates(wish, wish.asked.lone, scope, 1, _ALL):
+                share = self.room(wish, scope, name).share_for(option)
+                assert share is not None
+                return {host: Placed(name, share)}
+            return None
+        placement = self.place(wish, scope)
+        return placement.placed if placement.is_whole else None
+
+    def place(self, wish: Wish, scope: Scope = Scope.OPEN) -> Placement:
+        """Place as many hosts of a request as can be."""
+        relations = wish.asked.demand.relations
+        alike = [each for each in relations if each.kind is RelationKind.SAME]
+        others = [each for each in relations if each.kind is not RelationKind.SAME]
+        best = None
+        for masks in itertools.islice(self._value_masks(wish.asked, alike, scope), _COMBINATIONS):
+            placement = self._place(wish, scope, masks, others)
+            if placement.is_whole:
+                return placement
+            if best is None or len(placement.placed) > len(best.placed):
+                best = placement
+        return best or Placement(lambda name: self.room(wish, scope, name), _none(wish.asked))
+
+    def roomiest(self, wish: Wish, options: Sequence[HostClass]) -> str:
+        """Return the open shared resource with the most processors free, "" if there is none."""
+        inventory = self.classes.inventory
+        best = (-1, "")
+        for option in options:
+            for index in bits(option.shapes & inventory.open & inventory.divisible):
+                shape = inventory.shapes[index]
+                for cpus, name in reversed(shape.roomy):
+                    if name not in wish.excluded and option.admits(name, shape):
+                        best = max(best, (cpus, name))
+                        break
+        return best[1]
+
+    def has_open(self, asked: RequestClass) -> bool:
+        """Say whether anything is open, or kept, that matches one of the hosts."""
+        open_now = self.classes.inventory.open
+        return any(_any_shape(options) & open_now for options in asked.hosts.values())
+
+    def lacks_open(self, asked: RequestClass) -> list[str]:
+        """Return the hosts for which nothing at all is open."""
+        open_now = self.classes.inventory.open
+        return [h for h, options in asked.hosts.items() if not _any_shape(options) & open_now]
+
+    def room(self, wish: Wish, scope: Scope, name: str) -> Room:
+        """Return what a request could have of a resource."""
+        standing = self.classes.inventory.standing(name)
+        if scope is not Scope.OPEN:
+            return Room.whole(standing.room.spec)
+        booked = self.booked.get(name)
+        if not booked:
+            return standing.room
+        others = [each for each in booked if each.allocation != wish.booking]
+        held = self.held(name)
+        return room_during(standing.room, held, others, wish.now_ms, wish.ends_ms)
+
+    def _place(
+        self, wish: Wish, scope: Scope, masks: Mapping[str, int], relations: Sequence[Relation]
+    ) -> Placement:
+        apart = {host: each.label for each in relations for host in each.hosts}
+        count = len(wish.asked.hosts)
+        found: dict[tuple[object, ...], list[Candidate]] = {}
+        candidates = {}
+        for host, options in wish.asked.hosts.items():
+            among = options, masks.get(host, _ALL), apart.get(host, "")
+            if among not in found:
+                found[among] = self._candidates(wish, options, scope, count, *among[1:])
+            candidates[host] = found[among]
+        return place(candidates, lambda name: self.room(wish, scope, name), relations)
+
+    def _candidates(
+        self,
+        wish: Wish,
+        options: Sequence[HostClass],
+        scope: Scope,
+        count: int,
+        mask: int,
+        apart: str = "",
+    ) -> list[Candidate]:
+        """Return at most `count` resources for a host, the best first.
+
+        With a label in `apart`, so many of them that have different values.
+        """
+        found: list[Candidate] = []
+        values = set[str]()
+        for option in options:
+            for name, shape in self._names(wish, option, scope, mask):
+                if self._will_do(wish, option, scope, name, shape):
+                    found.append((name, option.option))
+                    values.update(v for label, v in shape.spec.labels if label == apart)
+                    if len(found) >= count and (not apart or len(values) >= count):
+                        return found
+        return found
+
+    def _will_do(
+        self, wish: Wish, option: HostClass, scope: Scope, name: str, shape: Shape
+    ) -> bool:
+        if name in wish.excluded or not option.admits(name, shape):
+            return False
+        if shape.spec.division is None and not self.booked:
+            return True
+        return self.room(wish, scope, name).share_for(option.option) is not None
+
+    def _names(
+        self, wish: Wish, option: HostClass, scope: Scope, mask: int
+    ) -> Iterator[tuple[str, Shape]]:
+        inventory = self.classes.inventory
+        if name := option.option.resource:
+            if name in inventory and self._is_within(wish, scope, name):
+                shape = inventory.shape_of(name)
+                if option.shapes & mask & 1 << shape.index:
+                    yield name, shape
+            return
+        for name in wish.also:
+            shape = inventory.shape_of(name)
+            if option.shapes & mask & 1 << shape.index and not inventory.is_open(name):
+                yield name, shape
+        within = option.shapes & mask
+        if scope is Scope.OPEN:
+            within &= inventory.open
+        for shape in self._preferred(within):
+            for name in _of_shape(shape, option, scope):
+                yield name, shape
+
+    def _is_within(self, wish: Wish, scope: Scope, name: str) -> bool:
+        if scope is Scope.OPEN:
+            return name in wish.also or self.classes.inventory.is_open(name)
+        return scope is Scope.EVER or self.classes.inventory.standing(name).can_open
+
+    def _preferred(self, mask: int) -> Iterator[Shape]:
+        """Return shapes: what the fewest others need first, then the plainest."""
+        shapes = self.classes.inventory.shapes
+        if not mask & (mask - 1):
+            if mask:
+                yield shapes[mask.bit_length() - 1]
+            return
+        places = bits(mask)
+        first = [shapes[place] for place in itertools.islice(places, _RANKED)]
+        need = self.classes.need
+        first.sort(key=lambda shape: (need(shape), shape.plainness, shape.index))
+        yield from first
+        yield from (shapes[place] for place in places)
+
+    def _value_masks(
+        self, asked: RequestClass, alike: Sequence[Relation], scope: Scope
+    ) -> Iterator[dict[str, int]]:
+        """Return for each way to give hosts the same values the shapes that each may have."""
+        if not alike:
+            yield {}
+            return
+        ways = [self._ways(asked, each, scope) for each in alike]
+        for way in itertools.product(*ways):
+            masks: dict[str, int] = {}
+            for hosts, mask in way:
+                for host in hosts:
+                    masks[host] = masks.get(host, _ALL) & mask
+            yield masks
+
+    def _ways(
+        self, asked: RequestClass, relation: Relation, scope: Scope
+    ) -> list[tuple[tuple[str, ...], int]]:
+        """Return the hosts of a relation with the shapes that have a value, for each value.
+
+        Last come some values with which only a part of the hosts can be had now.
+        """
+        open_now = self.classes.inventory.open if scope is Scope.OPEN else _ALL
+        complete, partial = [], []
+        wanted = [_any_shape(asked.hosts[host]) for host in relation.hosts]
+        for mask in self.classes.inventory.by_label.get(relation.label, {}).values():
+            if all(shapes & mask & open_now for shapes in wanted):
+                complete.append((relation.hosts, mask))
+            elif len(partial) < _PARTIAL and all(shapes & mask for shapes in wanted):
+                partial.append((relation.hosts, mask))
+        return complete + partial
+
+
+def _of_shape(shape: Shape, option: HostClass, scope: Scope) -> Iterator[str]:
+    if scope is Scope.EVER:
+        yield from shape.names
+    elif scope is Scope.COMING:
+        yield from (name for name in shape.names if name not in shape.away)
+    elif shape.spec.division is None:
+        yield from shape.free
+    else:
+        low = option.option.cpus.low or 0
+        # The tightest first.
+        for _, name in shape.roomy.irange(minimum=(low, "")):
+            yield name
+
+
+def _any_shape(options: Sequence[HostClass]) -> int:
+    mask = 0
+    for option in options:
+        mask |= option.shapes
+    return mask
+
+
+def _none(asked: RequestClass) -> Mapping[str, Sequence[Candidate]]:
+    return dict.fromkeys(asked.hosts, ())

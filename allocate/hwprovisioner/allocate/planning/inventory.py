@@ -1,0 +1,223 @@
+"""What there is and what is free of it, by shape: the index that makes a decision cheap.
+
+Resources of equal spec share a `Shape`. Sets of shapes are bits of one integer, so that "which
+shapes that match have something open" is one operation on machine words, whatever the size of the
+lab. Everything here costs by what changes, never by how much there is.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from sortedcontainers import SortedList
+
+from hwprovisioner.allocate.demand import Spec
+from hwprovisioner.allocate.room import Room, Share
+
+
+def bits(mask: int) -> Iterator[int]:
+    """Return the places of the bits that are set, lowest first."""
+    while mask:
+        low = mask & -mask
+        yield low.bit_length() - 1
+        mask ^= low
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a hold has of a resource, and until when at the latest."""
+
+    share: Share
+    until_ms: int
+    """0 for as long as its holder likes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A resource as planning sees it. Equal ones are one object wherever they are made."""
+
+    room: Room
+    closed: str = ""
+    """Why nothing of it can be granted now, whatever is free; empty if something can."""
+    can_open: bool = True
+    """Whether it can be granted again by itself, without a person or a manager that comes back."""
+
+
+@dataclass(slots=True, eq=False)
+class Shape:
+    """All resources of one spec."""
+
+    index: int
+    spec: Spec
+    names: dict[str, None] = field(default_factory=dict)
+    away: set[str] = field(default_factory=set)
+    """Those that cannot be granted until somebody acts."""
+    free: dict[str, None] = field(default_factory=dict)
+    """Of an exclusive spec: the open and free ones, longest free first."""
+    roomy: SortedList = field(default_factory=SortedList)
+    """Of a divisible spec: (cpus free, name) of the open ones with an instance left."""
+    ends: SortedList = field(default_factory=SortedList)
+    """(ms, name): when what is in use is free again at the latest, where that is known."""
+    matches: int = 0
+    """The bits of the request classes that it matches."""
+    awaited: int = 0
+    """The bits of those of them that one more of it may help."""
+    plainness: tuple[int, int, int, int] = (0, 0, 0, 0)
+    """The plainer, the lower: a plain demand leaves special and large machines alone."""
+
+    def __post_init__(self) -> None:
+        spec = self.spec
+        self.plainness = len(spec.gpus), len(spec.labels), spec.cpus, spec.memory
+
+    @property
+    def has_open(self) -> bool:
+        """Whether something of it can be granted."""
+        return bool(self.free or self.roomy)
+
+
+class Inventory:
+    """The resources of a lab."""
+
+    def __init__(self, on_shape: Callable[[Shape, bool], None]) -> None:
+        """Begin with none; `on_shape` is told of each shape that comes (true) or goes (false)."""
+        self._on_shape = on_shape
+        self._unused: list[int] = []
+        self.shapes: list[Shape] = []
+        self.open = 0
+        """The bits of the shapes of which something is open."""
+        self.divisible = 0
+        """The bits of the shapes that are shared out."""
+        self.by_label: dict[str, dict[str, int]] = {}
+        """By label and value, the bits of the shapes that have it."""
+        self.version = 0
+        """One more when there is another resource, or one fewer, or one comes or goes."""
+        self._shape_of: dict[str, Shape] = {}
+        self._standings: dict[str, Standing] = {}
+        self._by_spec: dict[Spec, Shape] = {}
+        self._ends: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._standings)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._standings
+
+    def names(self) -> Iterator[str]:
+        """Return the names of all resources."""
+        return iter(self._standings)
+
+    def standing(self, name: str) -> Standing:
+        """Return a resource as it is."""
+        return self._standings[name]
+
+    def get(self, name: str) -> Standing | None:
+        """Return a resource as it is, None if there is none of that name."""
+        return self._standings.get(name)
+
+    def shape_of(self, name: str) -> Shape:
+        """Return the shape of a resource."""
+        return self._shape_of[name]
+
+    def put(self, name: str, standing: Standing | None, ends_ms: int = 0) -> None:
+        """Take in how a resource is now, None if there is none any longer.
+
+        Args:
+            name: of the resource.
+            standing: as it is.
+            ends_ms: when all that it is used for has ended at the latest; 0 if nobody knows, or
+                nothing uses it.
+        """
+        before = self._standings.get(name)
+        if before is not None:
+            self._take_out(name, before, standing)
+        if standing is None:
+            return
+        shape = self._shape(standing.room.spec)
+        self._standings[name] = standing
+        self._shape_of[name] = shape
+        shape.names[name] = None
+        if not standing.can_open:
+            shape.away.add(name)
+        if before is None or before.can_open != standing.can_open:
+            self.version += 1
+        if ends_ms:
+            self._ends[name] = ends_ms
+            shape.ends.add((ends_ms, name))
+        if not standing.closed:
+            self.open_up(name)
+
+    def take(self, name: str, share: Share, ends_ms: int) -> None:
+        """Take a share of a resource, until `ends_ms` at the latest (0: nobody knows)."""
+        before = self._standings[name]
+        is_unused = before.room.slots == before.room.spec.slots
+        known = ends_ms if is_unused else self._ends.get(name, 0) and ends_ms
+        latest = max(known, self._ends.get(name, 0)) if known else 0
+        left = before.room.without(share)
+        self.put(name, Standing(left, before.closed, before.can_open), latest)
+
+    def open_up(self, name: str) -> None:
+        """Let what is free of a resource be granted, if it may be."""
+        standing, shape = self._standings[name], self._shape_of[name]
+        if standing.closed or standing.room.slots < 1:
+            return
+        if shape.spec.division is None:
+            shape.free[name] = None
+        else:
+            shape.roomy.add((standing.room.cpus, name))
+        self.open |= 1 << shape.index
+
+    def shut(self, name: str) -> None:
+        """Let nothing of a resource be granted for now."""
+        standing, shape = self._standings[name], self._shape_of[name]
+        if shape.spec.division is None:
+            shape.free.pop(name, None)
+        else:
+            shape.roomy.discard((standing.room.cpus, name))
+        if not shape.has_open:
+            self.open &= ~(1 << shape.index)
+
+    def is_open(self, name: str) -> bool:
+        """Say whether something of a resource can be granted."""
+        standing, shape = self._standings[name], self._shape_of[name]
+        return name in shape.free or (standing.room.cpus, name) in shape.roomy
+
+    def ends_ms(self, name: str) -> int:
+        """Return when all that a resource is used for has ended at the latest, 0 if unknown."""
+        return self._ends.get(name, 0)
+
+    def _take_out(self, name: str, before: Standing, after: Standing | None) -> None:
+        shape = self._shape_of[name]
+        self.shut(name)
+        ends_ms = self._ends.pop(name, 0)
+        if ends_ms:
+            shape.ends.discard((ends_ms, name))
+        shape.away.discard(name)
+        if after is None or after.room.spec != shape.spec:
+            del shape.names[name], self._standings[name], self._shape_of[name]
+            self.version += 1
+            if not shape.names:
+                self._remove(shape)
+
+    def _shape(self, spec: Spec) -> Shape:
+        shape = self._by_spec.get(spec)
+        if shape is None:
+            index = self._unused.pop() if self._unused else len(self.shapes)
+            shape = self._by_spec[spec] = Shape(index, spec)
+            self.shapes[index : index + 1] = [shape]
+            if spec.division is not None:
+                self.divisible |= 1 << index
+            for label, value in spec.labels:
+                values = self.by_label.setdefault(label, {})
+                values[value] = values.get(value, 0) | 1 << index
+            self._on_shape(shape, True)
+        return shape
+
+    def _remove(self, shape: Shape) -> None:
+        del self._by_spec[shape.spec]
+        self._unused.append(shape.index)
+        self.divisible &= ~(1 << shape.index)
+        for label, value in shape.spec.labels:
+            values = self.by_label[label]
+            values[value] &= ~(1 << shape.index)
+            if not values[value]:
+                del values[value]
+        self._on_shape(shape, False)
