@@ -8,35 +8,9 @@ from hwprovisioner.state.allocations import Deposed, GrantRefused
 from hwprovisioner.state.keys import Due
 from hwprovisioner.state.model import Allocation
 from hwprovisioner.state.tables import ALLOCATION, AllocationEvent, AllocationState, EndReason
+from support.allocation_states import MAX_MS, STATES, WAIT_MS, allocation_in
+from support.booking import FROM
 from support.state_lab import NOW, TOKEN, TTL, StateLab, refused, unchanged
-
-STATES = [*AllocationState, None]
-"""None: there is no such allocation."""
-ALIVE = [AllocationState.QUEUED, AllocationState.PREPARING, AllocationState.READY]
-MAX_MS = 60_000
-WAIT_MS = 40_000
-
-
-async def allocation_in(lab: StateLab, state: AllocationState | None) -> list[str]:
-    """Bring allocation a into a state, and resource r back out of it; return its holds."""
-    who = await lab.register()
-    await lab.describe(who)
-    await lab.elect()
-    await lab.tend()
-    if state is None:
-        return []
-    await lab.submit(max_ms=MAX_MS, wait_ms=WAIT_MS)
-    if state is AllocationState.QUEUED:
-        return []
-    if state is AllocationState.ENDED:
-        await lab.allocations.end("a", [], EndReason.REVOKED, "by the operator", now_ms=NOW)
-        return []
-    [hold] = await lab.grant("a")
-    await lab.holds.accept(who, hold.id, hold.fence, now_ms=NOW)
-    if state is AllocationState.READY:
-        await lab.holds.ready(who, hold, hold.fence, "{}", now_ms=NOW)
-    assert lab.view.allocations["a"].state is state
-    return [hold.id]
 
 
 @pytest.mark.parametrize("token", [TOKEN, "another", ""])
@@ -89,8 +63,9 @@ async def test_the_lab_ends_what_lives_and_only_what_is_due(
     ending = lab.allocations.end(
         "a", holds, EndReason.WAIT_TIMEOUT, "detail", due=due, now_ms=now_ms
     )
-    # A queued allocation has no maximum yet, and a granted one waits no longer.
+    # A queued allocation has no maximum yet, a granted one waits no longer, a booked one not yet.
     has_deadline = (due is Due.WAIT) is (state is AllocationState.QUEUED)
+    has_deadline = has_deadline and state is not AllocationState.BOOKED
     if state is None:
         assert await unchanged(lab, ending) is None
         assert lab.reply == ["UNKNOWN"]
@@ -119,9 +94,12 @@ async def test_a_lease_expires_when_it_is_over_and_was_looked_after(
     if state is None or state is AllocationState.ENDED:
         assert await unchanged(lab, expiring) is None
         assert lab.reply == (["UNKNOWN"] if state is None else ["BEFORE"])
-    elif late_ms < 0 or not looked_after:
+    elif late_ms < 0 or state is AllocationState.BOOKED:  # What is booked has no lease.
         assert await unchanged(lab, expiring) is None
-        assert lab.reply == (["EARLY"] if late_ms < 0 else ["PAUSED"])
+        assert lab.reply == ["EARLY"]
+    elif not looked_after:
+        assert await unchanged(lab, expiring) is None
+        assert lab.reply == ["PAUSED"]
     else:
         assert await expiring == lab.view.revision
         await check_ended(lab, holds, "EXPIRED")
@@ -143,6 +121,8 @@ async def test_a_beat_extends_what_lives_until_the_lease_is_over(
         assert await unchanged(lab, beating) == WrongToken()
     elif state is AllocationState.ENDED:
         assert await unchanged(lab, beating) == Over("REVOKED", "by the operator")
+    elif state is AllocationState.BOOKED:
+        assert await unchanged(lab, beating) == Alive(FROM - now_ms, TTL, state, None)
     elif left_ms <= 0:
         assert await unchanged(lab, beating) == Over("EXPIRED", "no heartbeat came in time")
     else:

@@ -182,7 +182,7 @@ class StateLab:
         known = self.view.resources[resource]
         return PlannedHold(
             *(host, resource, known.manager, known.generation, known.fence + nth),
-            *(cpus, memory, gpus),
+            *(cpus, memory, gpus, known.booked),
         )
 
     async def grant(self, name: str, *holds: PlannedHold, now_ms: int = NOW) -> list[Hold]:
