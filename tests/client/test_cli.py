@@ -313,6 +313,15 @@ def test_each_error_has_a_code_and_each_code_a_meaning() -> None:
     assert exit_codes.code_for(errors.CommandTimeout.__new__(errors.CommandTimeout)) == 1
 
 
+@pytest.mark.parametrize("command", ["run", "allocate", "book", "explain"])
+def test_examples_in_help_stand_one_on_a_line(hwp: Hwp, command: str) -> None:
+    said = hwp(command, "--help").stdout
+    _, examples = said.split("Example", 1)
+    first = examples.split("Options:")[0].strip().splitlines()
+    assert first[0] in (":", "s:")
+    assert all(line.split()[:2] == ["hwp", command] for line in first[1:])
+
+
 def test_the_table_of_exit_codes_is_in_help_and_in_the_docs(hwp: Hwp) -> None:
     said = hwp("--help").stdout
     page = Path(__file__).parents[2].joinpath("docs/cli.md").read_text()

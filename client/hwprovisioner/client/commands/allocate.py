@@ -36,7 +36,7 @@ def allocate(
     no_wait: bool,
     output: str,
 ) -> int:
-    r"""Ask for hardware, wait until it is ready, print it, and hold it until Ctrl-C.
+    """Ask for hardware, wait until it is ready, print it, and hold it until Ctrl-C.
 
     What is printed has the connections and the token. Ctrl-C gives the hardware back (exit code 0
     once it was ready, 130 before). If the lease is lost, the exit code is 8.
@@ -50,7 +50,7 @@ def allocate(
       hwp allocate --cpus 8 --memory 16GiB
       hwp allocate --host db:cpus=8 --host edge:label=jetson --wait 10m
       hwp allocate --gpu rtx4000 --detach --ttl 2h -o json
-    """
+    """  # noqa: D301  # click wants the character
     if no_wait:
         return run(lab, _submit(lab, demands, request, output))
     return run(lab, _hold(lab, demands, request, output, detach=detach))

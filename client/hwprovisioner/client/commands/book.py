@@ -35,7 +35,7 @@ def book(
     request_id: str | None,
     output: str,
 ) -> int:
-    r"""Book hardware from a time to a time, and print the booking's id and token.
+    """Book hardware from a time to a time, and print the booking's id and token.
 
     A TIME is 14:00 (the next such time; of --until: the next after the start), 2026-05-01T14:00
     (in this machine's zone unless it says another), or +2h (from now; of --until: from the start).
@@ -48,7 +48,7 @@ def book(
     Examples:
       hwp book --from 14:00 --for 2h --gpu rtx4000
       hwp book --from 2026-05-01T08:00 --until 18:00 --host db:cpus=8 --host edge:label=jetson
-    """
+    """  # noqa: D301  # click wants the character
     if (end is None) == (duration is None):
         raise click.UsageError("say when it ends: either --until or --for")
     moments = {"start": start, "end": end, "duration": duration}

@@ -11,13 +11,13 @@ SHELLS = ("bash", "zsh", "fish")
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    r"""Print the script that completes commands, options and names in a shell.
+    """Print the script that completes commands, options and names in a shell.
 
     \b
     bash:  echo 'eval "$(hwp completion bash)"' >> ~/.bashrc
     zsh:   echo 'eval "$(hwp completion zsh)"' >> ~/.zshrc
     fish:  hwp completion fish > ~/.config/fish/completions/hwp.fish
-    """
+    """  # noqa: D301  # click wants the character
     from click.shell_completion import get_completion_class
 
     found = get_completion_class(shell)

@@ -23,7 +23,7 @@ HEADS = ("HOST", "RESOURCE", "CAN SERVE", "REASON")
 @click.option("--output", "-o", type=click.Choice(FORMATS), default="table", help="[table]")
 @with_lab
 def explain(lab: LabOptions, demands: DemandMapping, output: str) -> int:
-    r"""Say for each resource when it can serve the demands, and why not now.
+    """Say for each resource when it can serve the demands, and why not now.
 
     `later` is by itself, when what is in use is given back, say; `out of service` is not until a
     person or a manager acts. Nothing is asked for. The exit code is 4 if the demands can never be
@@ -32,7 +32,7 @@ def explain(lab: LabOptions, demands: DemandMapping, output: str) -> int:
     \b
     Example:
       hwp explain --cpus 64 --gpu rtx4000
-    """
+    """  # noqa: D301  # click wants the character
     return run(lab, _explain(lab, demands, output))
 
 

@@ -53,7 +53,7 @@ def run_command(
     token: str | None,
     command: tuple[str, ...],
 ) -> int:
-    r"""Ask for hardware, run a command when it is ready, and give it back when the command ends.
+    """Ask for hardware, run a command when it is ready, and give it back when the command ends.
 
     The command runs here, and finds the hardware in its environment: HWP_ALLOCATION_ID, HWP_TOKEN,
     HWP_HOST (the address, if there is one host), HWP_HOST_NAME for each host, and HWP_HOSTS, all
@@ -71,7 +71,7 @@ def run_command(
       hwp run --cpus 4 -- pytest -x
       hwp run --host db:cpus=8 --host edge:label=jetson -- ./bench.sh
       hwp run --allocation a-17 -- ./soak.sh
-    """
+    """  # noqa: D301  # click wants the character
     wanted = _Wanted(demands, request, allocation_id, token)
     wanted.check()
     if (found := shutil.which(command[0])) is None:
