@@ -1,211 +1,303 @@
-"""The lab as planning sees it: rooms, matching classes and the queue, kept up to date."""
+"""The lab as planning sees it: follows the view, and tells the planner what has changed."""
 
-from bisect import bisect_left, insort
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from hwprovisioner.allocate.demand import HostDemand, Spec
-from hwprovisioner.allocate.matching import mismatch
-from hwprovisioner.allocate.placement import place
-from hwprovisioner.allocate.plan import Request
-from hwprovisioner.allocate.room import Room
-from hwprovisioner.allocate.specs import stored_demands, stored_spec
+from hwprovisioner.allocate.accounts import Accounts
+from hwprovisioner.allocate.past import Past
+from hwprovisioner.allocate.planning.classes import RequestClass
+from hwprovisioner.allocate.planning.inventory import Held
+from hwprovisioner.allocate.planning.order import BOOKED, Request
+from hwprovisioner.allocate.planning.placement import Placed
+from hwprovisioner.allocate.planning.planner import Grant, Planner
+from hwprovisioner.allocate.lab_clock import LabClock
+from hwprovisioner.allocate.policy import DEFAULT_POLICY, Policy
+from hwprovisioner.allocate.reservations import Reservations
+from hwprovisioner.allocate.room import Share
+from hwprovisioner.allocate.set_demands import stored_set
+from hwprovisioner.allocate.specs import stored_spec
+from hwprovisioner.allocate.standings import Standings
+from hwprovisioner.state.history import History
 from hwprovisioner.state.keys import Kind
-from hwprovisioner.state.model import Allocation, Manager, Resource
-from hwprovisioner.state.tables import Admin, AllocationState, Health, Presence
-from hwprovisioner.state.view import Change, View
+from hwprovisioner.state.model import Allocation, Hold, Resource
+from hwprovisioner.state.tables import AllocationState, HoldState
+from hwprovisioner.state.view import Change, Changed, View
 
-_Rank = tuple[int, int, str]
-_Candidate = tuple[tuple[int, int, int, int], str]
-
-_MAX_CLASSES = 10_000
-"""So many demands have their candidates remembered; asking for more only costs time."""
+_GRANTED = (AllocationState.PREPARING, AllocationState.READY)
 
 
 class Lab:
     """Follows a view."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, policy: Policy = DEFAULT_POLICY) -> None:
         """Begin to follow `view`."""
         self._view = view
-        self.rooms: dict[str, Room] = {}
-        self._queue: list[_Rank] = []
-        self._ranks: dict[str, _Rank] = {}
-        self._classes: dict[HostDemand, list[_Candidate]] = {}
+        self.accounts = Accounts(policy)
+        self.past = Past()
+        self._standings = Standings(view.managers)
+        self._of_manager: defaultdict[str, dict[str, None]] = defaultdict(dict)
         self.version = 0
         """One more with each change that may matter to planning."""
+        self.granted: dict[str, None] = {}
+        """The allocations that have hosts."""
         self.doubtful: set[str] = set()
         """The queued requests that may be impossible: new or back in the queue, or all of them when
         a resource went or changed. Whoever has looked at one takes it out."""
+        self.clock = LabClock()
+        self._begin()
         view.listen(self.follow)
         self.follow(None)
 
+    def _begin(self) -> None:
+        self.planner = Planner(
+            self.accounts.average,
+            self.accounts.weight,
+            self._over_quota,
+            backfill=self.accounts.policy.backfill,
+        )
+        self.planner.finder.held = self._held
+        self.reservations = Reservations(self.planner.finder.booked)
+        self._feasible_at = -1
+
+    @property
+    def policy(self) -> Policy:
+        """What holds in the lab."""
+        return self.accounts.policy
+
+    def take_policy(self, policy: Policy) -> None:
+        """Go by another policy from now on."""
+        self.accounts.policy = policy
+        self.follow(None)
+
+    def remember(self, history: History) -> None:
+        """Take over the lab's past as Redis has it."""
+        self.accounts.remember(history.use)
+        self.past.remember(history.waits, history.spans)
+        self.planner.queue.refresh(self.clock.now_ms(), force=True)
+
     def follow(self, change: Change | None) -> None:
         """Take a change in, or everything anew."""
+        self.version += 1
         if change is None:
             self._reload()
             return
+        self.clock.set(change.time_ms)
+        touched = dict.fromkeys(
+            record_id for kind, record_id in change.records if kind is Kind.RESOURCE
+        )
         for (kind, record_id), changed in change.records.items():
             match kind:
-                case Kind.RESOURCE:
-                    self._take_in_resource(record_id)
                 case Kind.MANAGER:
-                    self._take_in_manager(record_id)
+                    touched |= self._of_manager.get(record_id, {})
                 case Kind.ALLOCATION:
-                    self._take_in_allocation(record_id, changed.after)
+                    self._take_in_allocation(record_id, changed)
                 case Kind.HOLD:
-                    pass
+                    self._take_in_hold(changed)
+                case Kind.RESOURCE:
+                    self._note_manager(record_id, changed)
+        for name in touched:
+            self._take_in_resource(name)
 
-    def candidates(self, demand: HostDemand) -> Sequence[str]:
-        """Return the resources that match a demand, free or not, the plainest first."""
-        return [name for _, name in self._candidates(demand)]
+    def decide(self) -> list[Grant]:
+        """Return what is granted now; see `Planner.decide`."""
+        return self.planner.decide(self.clock.now_ms())
 
-    def queue(self) -> Iterator[Request]:
-        """Return the queued requests in order."""
-        for _, _, allocation_id in self._queue:
-            yield self.request(self._view.allocations[allocation_id])
+    def take_back(self, grant: Grant) -> None:
+        """Plan anew what was decided and not carried out."""
+        for placed in grant.hosts.values():
+            self._take_in_resource(placed.resource)
+        allocation = self._view.allocations.get(grant.request)
+        if allocation and allocation.state is AllocationState.QUEUED:
+            self._enqueue(allocation)
+        self.version += 1
 
-    def request(self, allocation: Allocation) -> Request:
-        """Return an allocation as planning sees it."""
-        hosts = stored_demands(allocation.demands)
-        return Request(allocation.id, hosts, frozenset(allocation.excluded))
+    def asked(self, allocation: Allocation) -> RequestClass:
+        """Return the matching class of an allocation."""
+        return self.class_of(allocation.demands)
 
-    def place_in_queue(self, allocation_id: str) -> int:
-        """Return how many queued requests are before one, plus one; 0 if it is not queued."""
-        rank = self._ranks.get(allocation_id)
-        return 0 if rank is None else bisect_left(self._queue, rank) + 1
+    def class_of(self, demands: str) -> RequestClass:
+        """Return the matching class of demands as they are stored."""
+        return self.planner.classes.get(demands, stored_set(demands))
 
-    def queued(self) -> Sequence[str]:
+    def queued(self) -> Iterator[str]:
         """Return the ids of the queued requests in order."""
-        return [allocation_id for _, _, allocation_id in self._queue]
+        return (request.id for request in self.planner.queue.in_order())
 
     @property
     def queue_length(self) -> int:
         """How many requests are queued."""
-        return len(self._queue)
+        return len(self.planner.queue)
 
-    def feasible(
-        self, hosts: Mapping[str, HostDemand], excluded: frozenset[str] = frozenset()
-    ) -> bool:
-        """Say whether a set could be placed were all that is registered free and in service."""
-        candidates = {
-            host: [name for name in self.candidates(demand) if name not in excluded]
-            for host, demand in hosts.items()
-        }
-        names = {name for found in candidates.values() for name in found}
-        whole = {name: Room.whole(self.rooms[name].spec) for name in names}
-        return len(place(hosts, candidates, whole).placed) == len(hosts)
-
-    def _reload(self) -> None:
-        self.rooms.clear()
-        self._classes.clear()
-        self._ranks.clear()
-        self._queue.clear()
-        for resource in self._view.resources.values():
-            self.rooms[resource.name] = self._room(resource)
-        for allocation in self._view.allocations.values():
-            if allocation.state is AllocationState.QUEUED:
-                self._ranks[allocation.id] = _rank(allocation)
-        self._queue.extend(sorted(self._ranks.values()))
-        self.doubtful = set(self._ranks)
-        self.version += 1
-
-    def _take_in_resource(self, name: str) -> None:
-        before = self.rooms.get(name)
-        resource = self._view.resources.get(name)
-        after = self._room(resource) if resource else None
-        if after:
-            self.rooms[name] = after
-        else:
-            self.rooms.pop(name, None)
-        old_spec = before.spec if before else None
-        new_spec = after.spec if after else None
-        if old_spec != new_spec:
-            self._reclass(name, old_spec, new_spec)
-            if old_spec:
-                self.doubtful.update(self._ranks)
-        if before != after:
-            self.version += 1
-
-    def _take_in_manager(self, manager_id: str) -> None:
-        for resource in self._view.resources.values():
-            if resource.manager == manager_id:
-                self.rooms[resource.name] = self._room(resource)
-        self.version += 1
-
-    def _take_in_allocation(self, allocation_id: str, after: object) -> None:
-        old = self._ranks.pop(allocation_id, None)
-        if old is not None:
-            del self._queue[bisect_left(self._queue, old)]
-            self.doubtful.discard(allocation_id)
-            self.version += 1
-        if isinstance(after, Allocation) and after.state is AllocationState.QUEUED:
-            rank = self._ranks[allocation_id] = _rank(after)
-            insort(self._queue, rank)
-            self.doubtful.add(allocation_id)
-            self.version += 1
-
-    def _candidates(self, demand: HostDemand) -> list[_Candidate]:
-        found = self._classes.get(demand)
-        if found is None:
-            found = sorted(
-                _candidate(room.spec)
-                for room in self.rooms.values()
-                if not mismatch(demand, room.spec)
-            )
-            if len(self._classes) < _MAX_CLASSES:
-                self._classes[demand] = found
+    def impossible(self) -> list[Allocation]:
+        """Return the queued requests that nothing registered can satisfy any longer."""
+        planner, found = self.planner, []
+        if self._feasible_at != planner.inventory.version:
+            self._feasible_at = planner.inventory.version
+            self.doubtful.update(planner.queue.requests)
+        for request_id in list(self.doubtful):
+            request = planner.queue.requests.get(request_id)
+            if request and not planner.feasible(request.asked, request.excluded):
+                found.append(self._view.allocations[request_id])
+        self.doubtful.clear()
         return found
 
-    def _reclass(self, name: str, old: Spec | None, new: Spec | None) -> None:
-        for demand, found in self._classes.items():
-            if old and not mismatch(demand, old):
-                found.remove(_candidate(old))
-            if new and not mismatch(demand, new):
-                insort(found, _candidate(new))
+    def _reload(self) -> None:
+        self.accounts.clear()
+        self.granted.clear()
+        self._begin()
+        self._of_manager.clear()
+        view = self._view
+        for resource in view.resources.values():
+            self._of_manager[resource.manager][resource.name] = None
+            self.planner.set_resource(
+                resource.name, self._standings.of(resource), self._ends_ms(resource)
+            )
+        for hold in view.holds.values():
+            self._take_in_hold(Changed(None, hold))
+        for allocation in view.allocations.values():
+            self._take_in_allocation(allocation.id, Changed(None, allocation))
+        self.planner.queue.refresh(self.clock.now_ms(), force=True)
+        self.doubtful = set(self.planner.queue.requests)
 
-    def _room(self, resource: Resource) -> Room:
-        spec = stored_spec(resource.spec)
-        closed, can_open = closure(resource, self._view.managers.get(resource.manager))
-        return Room(
-            spec,
-            slots=resource.slots - resource.used_slots,
-            cpus=resource.cpus - resource.used_cpus,
-            memory=resource.memory - resource.used_memory,
-            cards=frozenset(range(len(spec.gpus))).difference(resource.used_gpus),
-            closed=closed,
-            can_open=can_open,
+    def _note_manager(self, name: str, changed: Changed) -> None:
+        for resource in (changed.before, changed.after):
+            if isinstance(resource, Resource):
+                self._of_manager[resource.manager].pop(name, None)
+        if isinstance(changed.after, Resource):
+            self._of_manager[changed.after.manager][name] = None
+
+    def _take_in_resource(self, name: str) -> None:
+        resource = self._view.resources.get(name)
+        standing = self._standings.of(resource) if resource else None
+        self.planner.set_resource(name, standing, self._ends_ms(resource) if resource else 0)
+
+    def _take_in_allocation(self, allocation_id: str, changed: Changed) -> None:
+        before, after = changed.before, changed.after
+        was = before.state if isinstance(before, Allocation) else None
+        if was is AllocationState.QUEUED or isinstance(before, Allocation) and before.book_until_ms:
+            self.planner.remove(allocation_id)
+            self.doubtful.discard(allocation_id)
+        if isinstance(before, Allocation) and was in _GRANTED:
+            self._note_end(before, after)
+        if isinstance(after, Allocation):
+            self.planner.look_at(self.reservations.note(after))
+            if after.state is AllocationState.QUEUED:
+                self._enqueue(after)
+            elif after.state in _GRANTED and after.holds:
+                self._note_grant(after, was)
+        else:
+            self.planner.look_at(self.reservations.drop(allocation_id))
+
+    def _enqueue(self, allocation: Allocation) -> None:
+        is_booking = bool(allocation.book_until_ms)
+        self.planner.remove(allocation.id)
+        self.planner.add(
+            Request(
+                allocation.id,
+                allocation.user,
+                self.asked(allocation),
+                BOOKED if is_booking else self.priority(allocation),
+                allocation.turn,
+                allocation.max_ms,
+                allocation.book_until_ms,
+                frozenset(allocation.excluded),
+                self.reservations.names(allocation.id),
+            )
         )
+        self.doubtful.add(allocation.id)
+
+    def priority(self, allocation: Allocation) -> int:
+        """Return the priority that counts for an allocation under the policy."""
+        return self.policy.share_of(allocation.user).priority_of(allocation.priority)
+
+    def _note_grant(self, allocation: Allocation, was: AllocationState | None) -> None:
+        since_ms = allocation.grant_ms
+        self.granted[allocation.id] = None
+        self.accounts.began(allocation.user, allocation.id, len(allocation.holds), since_ms)
+        if was is AllocationState.QUEUED and not allocation.tries and not allocation.book_until_ms:
+            self.past.waited(allocation.class_id, since_ms - allocation.submit_ms)
+
+    def _note_end(self, before: Allocation, after: object) -> None:
+        if isinstance(after, Allocation) and after.state in _GRANTED:
+            return
+        self.granted.pop(before.id, None)
+        now_ms = after.end_ms if isinstance(after, Allocation) else 0
+        self.accounts.ended(before.user, before.id, now_ms or self.clock.now_ms())
+        if before.state is AllocationState.READY and now_ms:
+            self.past.lasted(before.class_id, now_ms - before.grant_ms)
+
+    def _take_in_hold(self, changed: Changed) -> None:
+        before, after = changed.before, changed.after
+        delta = _is_live(after) - _is_live(before)
+        hold = after if isinstance(after, Hold) else before
+        if not isinstance(hold, Hold):
+            return
+        allocation = self._view.allocations.get(hold.allocation)
+        user = allocation.user if allocation else ""
+        if delta:
+            self.planner.queue.hold(user, delta)
+        if before is None:
+            labels = self._labels(hold.resource)
+            host = [(hold.cpus, len(hold.gpus), labels)]
+            self.accounts.charge(hold.id, user, hold.allocation, host)
+        elif after is None:
+            self._look_again(self.accounts.discharge(hold.id))
+
+    def _labels(self, name: str) -> frozenset[tuple[str, str]]:
+        resource = self._view.resources.get(name)
+        return stored_spec(resource.spec).labels if resource else frozenset()
+
+    def _look_again(self, user: str) -> None:
+        """Look again at the requests of those who may have been over quota until now."""
+        if not self.policy.has_quotas:
+            return
+        shares_quota = self.accounts.members(user)
+        for queue in list(self.planner.queue.users_in_order()):
+            if shares_quota(queue.name):
+                firsts = [of_class[0][2] for of_class in queue.by_class.values()]
+                self.planner.look_again(firsts)
+
+    def over_least(self, request: Request) -> str:
+        """Return why a user may not have what they ask for now, whatever it would be."""
+        if not self.policy.has_quotas:
+            return ""
+        return self.accounts.over_least(request.user, request.asked.demand.hosts)
+
+    def _over_quota(self, request: Request, hosts: Mapping[str, Placed]) -> str:
+        if not self.policy.has_quotas:
+            return ""
+        wanted = [
+            (each.share.cpus, len(each.share.gpus), self._labels(each.resource))
+            for each in hosts.values()
+        ]
+        return self.accounts.over(request.user, wanted)
+
+    def _held(self, name: str) -> Sequence[Held]:
+        resource = self._view.resources.get(name)
+        holds = (self._view.holds.get(hold) for hold in resource.holds) if resource else ()
+        return [
+            Held(Share(hold.cpus, hold.memory, hold.gpus), self._until_ms(hold))
+            for hold in holds
+            if hold is not None
+        ]
+
+    def _ends_ms(self, resource: Resource) -> int:
+        ends = [
+            self._until_ms(hold)
+            for hold_id in resource.holds
+            if (hold := self._view.holds.get(hold_id)) is not None
+        ]
+        return max(ends) if ends and all(ends) else 0
+
+    def _until_ms(self, hold: Hold) -> int:
+        """Return when a hold ends at the latest, 0 if nobody knows; of one being cleaned, soon."""
+        allocation = self._view.allocations.get(hold.allocation)
+        if hold.state is HoldState.CLEANING or allocation is None:
+            return max(self.clock.now_ms(), 1)
+        by_span = allocation.grant_ms + allocation.max_ms if allocation.max_ms else 0
+        ends = [each for each in (by_span, allocation.book_until_ms, allocation.preempt_ms) if each]
+        return min(ends, default=0)
 
 
-def closure(resource: Resource, manager: Manager | None) -> tuple[str, bool]:
-    """Say why nothing of a resource can be granted now, and whether that can pass by itself.
-
-    The script that commits grants checks the same (``include/room.lua``).
-    """
-    presence = manager.presence if manager else Presence.LOST
-    if presence is not Presence.ONLINE:
-        return f"its manager {resource.manager} is {presence.lower()}", False
-    if resource.removed:
-        return "removed by its manager", False
-    if not resource.volunteered:
-        return f"withdrawn{_because(resource.withdrawn_reason)}", False
-    if resource.health is not Health.HEALTHY:
-        return f"{resource.health.lower()}{_because(resource.axis_reason)}", False
-    if resource.admin is not Admin.ENABLED:
-        return f"{resource.admin.lower()}{_because(resource.axis_reason)}", False
-    if resource.rest_until:
-        return f"declined by its manager{_because(resource.rest_reason)}", True
-    return "", True
-
-
-def _because(reason: str) -> str:
-    return f": {reason}" if reason else ""
-
-
-def _rank(allocation: Allocation) -> _Rank:
-    return -allocation.priority, allocation.turn, allocation.id
-
-
-def _candidate(spec: Spec) -> _Candidate:
-    # The plainest first: a plain demand leaves special and large machines alone.
-    return (len(spec.gpus), len(spec.labels), spec.cpus, spec.memory), spec.name
+def _is_live(hold: object) -> bool:
+    return isinstance(hold, Hold) and hold.state is not HoldState.CLEANING

@@ -98,6 +98,12 @@ class Policy:
         """Return how long an allocation may last, 0 for any time; `asked_ms` is 0 for not said."""
         return asked_ms or self.default_max_ms or self.limit_max_ms
 
+    @property
+    def has_quotas(self) -> bool:
+        """Whether anybody's use is limited."""
+        shares = [self.everyone, *self.users.values()]
+        return bool(self.teams) or any(share.quota != NO_QUOTA for share in shares)
+
     def counted(self) -> frozenset[Label]:
         """Return the labels that some quota limits: only hosts with these need to be counted."""
         shares = [self.everyone, *self.users.values()]

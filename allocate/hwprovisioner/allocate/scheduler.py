@@ -1,22 +1,25 @@
 """Carrying plans out: one elected replica grants, the others stand by.
 
-The scheduler sleeps until something changes, plans one pass (`plan.py`) over the lab as it is
-(`lab.py`), and commits the grants, each with a script that checks everything again. What is refused
-there is planned again. Two replicas that think themselves elected are harmless: grants carry the
-epoch of their election.
+The scheduler sleeps until something changes, decides what that leads to (`planning/planner.py`, fed
+by `lab.py`), and commits the grants, each with a script that checks everything again. What is
+refused there is planned again. Two replicas that think themselves elected are harmless: what they
+commit carries the epoch of their election.
 """
 
 import asyncio
 import logging
 import random
 
+from hwprovisioner.allocate.giving_way import GivingWay
 from hwprovisioner.allocate.lab import Lab
-from hwprovisioner.allocate.plan import Grant, plan
-from hwprovisioner.state.allocations import Allocations, Deposed, GrantRefused, PlannedHold
+from hwprovisioner.allocate.planning.planner import Grant
+from hwprovisioner.state.allocations import Allocations
 from hwprovisioner.state.care import Care
 from hwprovisioner.state.errors import StateUnavailable
+from hwprovisioner.state.grants import GrantRefused, Grants, PlannedHold
 from hwprovisioner.state.model import Allocation
 from hwprovisioner.state.tables import EndReason
+from hwprovisioner.state.transitions import Deposed
 from hwprovisioner.state.view import Change, View
 
 _log = logging.getLogger(__name__)
@@ -30,13 +33,21 @@ class Scheduler:
     """Grants queued requests while it is elected."""
 
     def __init__(
-        self, replica: str, view: View, lab: Lab, allocations: Allocations, care: Care
+        self,
+        replica: str,
+        view: View,
+        lab: Lab,
+        allocations: Allocations,
+        grants: Grants,
+        care: Care,
     ) -> None:
         """Stand by as `replica`; `lab` follows `view`."""
         self._replica = replica
         self._view = view
         self._lab = lab
         self._allocations = allocations
+        self._grants = grants
+        self._giving_way = GivingWay(view, lab, grants)
         self._care = care
         self._wake = asyncio.Event()
         self._epoch: int | None = None
@@ -67,10 +78,19 @@ class Scheduler:
             try:
                 await self._prune()
                 await self._pass(self._epoch)
+                await self._giving_way.look(self._epoch)
+            except Deposed:
+                _log.info("scheduler: deposed")
+                self._epoch = None
             except StateUnavailable as error:
                 _log.warning("scheduling waits: %s", error)
                 await asyncio.sleep(_RETRY_S)
-                self._again()
+                self.wake()
+
+    def wake(self) -> None:
+        """Look again, whether or not something has changed."""
+        self._planned_version = -1
+        self._wake.set()
 
     async def _elect(self) -> float:
         """Return after how many seconds to try again."""
@@ -85,7 +105,9 @@ class Scheduler:
                 "scheduler: %s", f"epoch {election.epoch}" if election.epoch else "standing by"
             )
             self._epoch = election.epoch
-            self._again()
+            # Whoever planned before may have decided what was never carried out.
+            self._lab.follow(None)
+            self.wake()
         if election.epoch is not None:
             return ELECTION_MS / 3000
         # Who is elected may resign before its time is over.
@@ -104,23 +126,25 @@ class Scheduler:
         if change is None or self._lab.version != self._planned_version:
             self._wake.set()
 
-    def _again(self) -> None:
-        self._planned_version = -1
-        self._wake.set()
-
     async def _pass(self, epoch: int) -> None:
         self._planned_version = self._lab.version
-        grants = plan(self._lab.queue(), self._lab.rooms, self._lab.candidates)
+        grants = self._lab.decide()
         if not grants:
             return
         # All holds are worked out before anything is awaited, from the very lab that was planned
         # with. Then they are sent in one go, and carried out in this order: later ones may build on
         # earlier ones.
         taken: dict[str, int] = {}
-        planned = [(grant.request, self._holds(grant, taken)) for grant in grants]
-        attempts = [self._commit(request, holds, epoch) for request, holds in planned]
-        if not all(await asyncio.gather(*attempts)):
-            self._again()
+        planned = [(grant, self._holds(grant, taken)) for grant in grants]
+        attempts = [self._commit(grant, holds, epoch) for grant, holds in planned]
+        outcomes = await asyncio.gather(*attempts, return_exceptions=True)
+        for grant, outcome in zip(grants, outcomes, strict=True):
+            if outcome is not True:
+                self._lab.take_back(grant)
+        if failure := next((each for each in outcomes if isinstance(each, BaseException)), None):
+            raise failure
+        if not all(outcomes):
+            self.wake()
 
     def _holds(self, grant: Grant, taken: dict[str, int]) -> list[PlannedHold]:
         """Return the holds of a grant; `taken` counts those of this pass by resource."""
@@ -138,32 +162,24 @@ class Scheduler:
                     cpus=placed.share.cpus,
                     memory=placed.share.memory,
                     gpus=placed.share.gpus,
+                    booked=resource.booked,
                 )
             )
         return holds
 
-    async def _commit(self, request: str, holds: list[PlannedHold], epoch: int) -> bool:
+    async def _commit(self, grant: Grant, holds: list[PlannedHold], epoch: int) -> bool:
         """Commit a grant. Returns whether the plan still fitted."""
         try:
-            await self._allocations.grant(request, holds, epoch=epoch)
+            await self._grants.grant(grant.request, holds, epoch=epoch)
         except GrantRefused as refused:
-            _log.info("grant of %s refused, planning again: %s", request, refused)
+            _log.info("grant of %s refused, planning again: %s", grant.request, refused)
             return False
-        except Deposed:
-            _log.info("scheduler: deposed")
-            self._epoch = None
         return True
 
     async def _prune(self) -> None:
         """End queued requests that nothing registered can satisfy any longer."""
-        for allocation_id in list(self._lab.doubtful):
-            if allocation_id not in self._lab.doubtful:
-                continue  # it left the queue meanwhile
-            allocation = self._view.allocations[allocation_id]
-            request = self._lab.request(allocation)
-            if not self._lab.feasible(request.hosts, request.excluded):
-                await self._end_impossible(allocation)
-            self._lab.doubtful.discard(allocation_id)
+        for allocation in self._lab.impossible():
+            await self._end_impossible(allocation)
 
     async def _end_impossible(self, allocation: Allocation) -> None:
         if allocation.tries:

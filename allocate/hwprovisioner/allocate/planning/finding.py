@@ -46,6 +46,8 @@ class Wish:
     now_ms: int = 0
     ends_ms: int = 0
     """When it would have ended; 0 if nobody knows."""
+    reserved: tuple[str, ...] = ()
+    """Of a booking: what it reserves, and has first."""
     also: tuple[str, ...] = ()
     """Resources that are shut, but open to it."""
 
@@ -178,6 +180,11 @@ class Finder:
                 if option.shapes & mask & 1 << shape.index:
                     yield name, shape
             return
+        for name in wish.reserved:
+            if name in inventory and self._is_within(wish, scope, name):
+                shape = inventory.shape_of(name)
+                if option.shapes & mask & 1 << shape.index:
+                    yield name, shape
         for name in wish.also:
             shape = inventory.shape_of(name)
             if option.shapes & mask & 1 << shape.index and not inventory.is_open(name):

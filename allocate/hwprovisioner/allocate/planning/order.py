@@ -6,6 +6,7 @@ within a queue, so nothing is ever sorted again, and a decision reads only as mu
 it needs. See `fair_share.py` for what a share is.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
@@ -19,13 +20,15 @@ BOOKED = 1_000_000
 """The priority of a booking whose time has come: before everything."""
 REFRESH_MS = 15_000
 """Averages of use are worked out anew after so long; what is held now counts at once."""
-_STEPS = 32
-"""So many requests that are not wanted are passed one by one; then each user's next is looked up."""
+_STEPS = 64
+"""So many requests of a user that are not wanted are passed; then the next is looked up."""
 
 Key = tuple[int, float, int, str]
 """Lower goes first: minus the priority, the share, the turn, the id."""
 _Item = tuple[int, int, str, int]
 """A request in its user's queue: minus the priority, the turn, the id, the bit of its class."""
+_Next = tuple[Key, int, "UserQueue", Iterator[_Item], _Item]
+"""Where a request stands, its place in its user's queue, that, what comes after it, and it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -193,19 +196,18 @@ class Queue:
 class Walk:
     """Goes through the requests of some classes in order; the queue must not change meanwhile.
 
-    `mask` may lose bits on the way: requests of those classes are then passed over.
+    `mask` may change on the way: requests of classes that it has lost are passed over, and those
+    of classes that it has gained are met from there on.
     """
 
     def __init__(self, queue: Queue, mask: int) -> None:
         """Begin before the first; `mask` has the bits of the classes."""
         self.mask = mask
         self._queue = queue
-        self._skipped: set[str] = set()
         self._barred: dict[str, int] = {}
-
-    def skip_user(self, name: str) -> None:
-        """Pass over all further requests of a user."""
-        self._skipped.add(name)
+        self._met: list[UserQueue] = []
+        self._next: list[_Next] = []
+        """A heap: of each user who was met, the next request that is wanted."""
 
     def bar(self, name: str, bit: int) -> None:
         """Pass over all further requests of a user for a class."""
@@ -213,44 +215,54 @@ class Walk:
 
     def __iter__(self) -> Iterator[Request]:
         users = self._queue.users_in_order()
-        heap: list[tuple[Key, int, UserQueue]] = []
         upcoming = next(users, None)
-        passed = 0
+        known = self.mask
         while self.mask:
-            if upcoming is not None and (not heap or _bound(upcoming) < heap[0][0]):
-                place, user, upcoming = 0, upcoming, next(users, None)
-                if not user.classes & self.mask:
-                    continue
-            elif heap:
-                _, place, user = heappop(heap)
-            else:
+            while upcoming is not None and not (self._next and self._next[0][0] < upcoming.bound):
+                self._met.append(upcoming)
+                self._go_on(upcoming, iter(upcoming.items), 0)
+                upcoming = next(users, None)
+            if not self._next:
                 return
-            item = user.items[place]
-            passed += 1
-            if self._wants(item, user):
+            key, place, user, rest, item = heappop(self._next)
+            if item[3] & self._wanted_of(user):
                 yield self._queue.requests[item[2]]
-            self._push(heap, user, place + 1, jump=passed > _STEPS)
+            if self.mask & ~known:
+                known |= self.mask
+                self._look_back(key)
+            else:
+                self._go_on(user, rest, place + 1)
 
-    def _wants(self, item: _Item, user: UserQueue) -> bool:
-        if not item[3] & self.mask:
-            return False
-        return user.name not in self._skipped and not item[3] & self._barred.get(user.name, 0)
+    def _wanted_of(self, user: UserQueue) -> int:
+        wanted = self.mask & user.classes
+        return wanted & ~self._barred.get(user.name, 0) if self._barred else wanted
 
-    def _push(
-        self, heap: list[tuple[Key, int, UserQueue]], user: UserQueue, start: int, *, jump: bool
-    ) -> None:
-        """Go on with a user, at the next request or at the next that is wanted."""
-        wanted = user.classes & self.mask
-        if not wanted or user.name in self._skipped:
+    def _go_on(self, user: UserQueue, rest: Iterator[_Item], place: int) -> None:
+        """Look for a user's next request that is wanted; `rest` is what they have from a place."""
+        wanted = self._wanted_of(user)
+        if not wanted:
             return
-        place = user.first_from(start, wanted) if jump else start
-        if place is not None and place < len(user.items):
-            heappush(heap, (_key(user, place, user.items[place]), place, user))
+        last = place + _STEPS
+        for item in rest:
+            if item[3] & wanted:
+                heappush(self._next, (_key(user, place, item), place, user, rest, item))
+                return
+            place += 1
+            if place > last:
+                found = user.first_from(place, wanted)
+                if found is not None:
+                    self._go_on(user, user.items.islice(found), found)
+                return
 
-
-def _bound(user: UserQueue) -> Key:
-    assert user.bound is not None
-    return user.bound
+    def _look_back(self, key: Key) -> None:
+        """Look again for what comes after a key, since more is wanted now."""
+        self._next.clear()
+        for user in self._met:
+            items = user.items
+            place = bisect_right(
+                range(len(items)), key, key=lambda nth: _key(user, nth, items[nth])
+            )
+            self._go_on(user, items.islice(place), place)
 
 
 def _key(user: UserQueue, before: int, item: _Item) -> Key:

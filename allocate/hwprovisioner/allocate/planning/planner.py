@@ -239,7 +239,15 @@ class Pass:
                 if ends_ms <= keeper.lends_until(self._now_ms)
             )
         booking = request.id if request.until_ms else ""
-        return Wish(request.asked, request.excluded, booking, self._now_ms, ends_ms, also)
+        return Wish(
+            request.asked,
+            request.excluded,
+            booking,
+            self._now_ms,
+            ends_ms,
+            request.reserved,
+            also,
+        )
 
     def _take(self, request: Request, found: Mapping[str, Placed]) -> None:
         ends_ms = request.ends_ms(self._now_ms)
