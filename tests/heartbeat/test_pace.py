@@ -31,6 +31,14 @@ def test_the_end_of_the_maximum_duration_is_announced_when_it_is_near(
     assert [notice.remaining.ToMilliseconds() for notice in notices] == [left_ms] * near
 
 
+@pytest.mark.parametrize("left_ms", [0, 1_400, 3_600_000])
+def test_giving_way_is_announced_from_the_first_moment_on(left_ms: int) -> None:
+    [notice] = notices_for(Alive(30_000, 30_000, "READY", None, preempt_left_ms=left_ms))
+    assert notice.kind == pb.NOTICE_KIND_PREEMPTION
+    assert notice.remaining.ToMilliseconds() == left_ms
+    assert f"in {left_ms // 1000} s" in notice.message
+
+
 def test_each_resource_that_is_being_drained_is_named() -> None:
     notices = notices_for(Alive(30_000, 30_000, "READY", None, draining=("a", "b")))
     assert [notice.kind for notice in notices] == [pb.NOTICE_KIND_DRAINING] * 2

@@ -19,6 +19,7 @@ from hwprovisioner.heartbeat.servicer import HeartbeatServicer
 from hwprovisioner.serving import Refused, status_of
 from hwprovisioner.state.link import Link
 from hwprovisioner.state.tables import EndReason
+from hwprovisioner.v1 import allocation_pb2
 from hwprovisioner.v1 import heartbeat_service_pb2 as pb
 from support.lab_state import TOKEN, LabState
 
@@ -92,6 +93,28 @@ async def test_a_beat_is_answered_with_the_whole_lease_and_the_next_delay(
     assert answer.response.remaining_lease.ToMilliseconds() == 30_000
     assert answer.response.next_heartbeat_delay.ToMilliseconds() == delay_ms
     assert await lab.deadline_ms("a") > await lab.now_ms() + 20_000
+
+
+async def test_a_beat_before_the_booked_time_is_welcome_and_extends_nothing(lab: LabState) -> None:
+    await lab.book("a", in_ms=600_000, ttl_ms=30_000)
+    async with serving(lab, lambda: 0.5) as beat:
+        answer = await beat("a")
+    assert answer.code is grpc.StatusCode.OK
+    assert answer.response.state == allocation_pb2.ALLOCATION_STATE_BOOKED
+    assert 500_000 < answer.response.remaining_lease.ToMilliseconds() <= 600_000
+    assert answer.response.next_heartbeat_delay.ToMilliseconds() == 10_000
+    assert await lab.alarm_ms("a") <= 0
+
+
+async def test_a_beat_tells_when_its_allocation_gives_way(lab: LabState) -> None:
+    await lab.submit("a")
+    # As a pre-emption does.
+    await lab.link.call("HSET", lab.keys.allocation("a"), "preempt_ms", 1)
+    await lab.link.call("ZADD", lab.keys.deadlines, await lab.now_ms() + 600_000, "preempt:a")
+    async with serving(lab, lambda: 0.5) as beat:
+        [notice] = (await beat("a")).response.notices
+    assert notice.kind == pb.NOTICE_KIND_PREEMPTION
+    assert 500_000 < notice.remaining.ToMilliseconds() <= 600_000
 
 
 async def test_a_beat_after_the_end_is_refused_and_brings_nothing_back(lab: LabState) -> None:

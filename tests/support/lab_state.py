@@ -32,6 +32,18 @@ class LabState:
         )
         return name
 
+    async def book(self, name: str, *, in_ms: int, ttl_ms: int = 30_000) -> str:
+        """Book nothing, for an hour."""
+        from_ms = await self.now_ms() + in_ms
+        allocation = Allocation(
+            id=name, ttl_ms=ttl_ms, book_from_ms=from_ms, book_until_ms=from_ms + 3_600_000
+        )
+        request_id = f"request-{name}"
+        await self.allocations.book(
+            allocation, token=TOKEN, request_id=request_id, digest="", places=[]
+        )
+        return name
+
     async def tend(self, now_ms: int | None = None) -> None:
         """Look after leases: without that they are paused."""
         assert isinstance(await self.care.tend(now_ms=now_ms), Tended)

@@ -1,0 +1,79 @@
+"""Many commands at once over a link."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from hwprovisioner.state.errors import StateUnavailable
+from hwprovisioner.state.link import Link
+from hwprovisioner.state.resp import CommandRefused
+from support.redis_server import RedisServer
+from support.tcp_proxy import proxy_to
+
+
+@pytest.fixture
+async def link(redis_url: str) -> AsyncIterator[Link]:
+    async with Link(redis_url) as link:
+        yield link
+
+
+@pytest.fixture
+async def said() -> list[dict[str, Any]]:
+    """What the loop says of errors that nobody asked for."""
+    found: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: found.append(context))
+    return found
+
+
+async def test_replies_come_in_the_order_of_their_commands(link: Link) -> None:
+    replies = await link.call_all(("ECHO", str(n)) for n in range(1_000))
+    assert replies == [str(n) for n in range(1_000)]
+    assert await link.call_all([]) == []
+
+
+async def test_calls_beside_get_their_own_replies(link: Link) -> None:
+    many = [("ECHO", str(n)) for n in range(100)]
+    replies = await asyncio.gather(link.call_all(many), link.call("ECHO", "x"), link.call_all(many))
+    assert replies == [[n for _, n in many], "x", [n for _, n in many]]
+
+
+async def test_the_first_error_is_raised_and_no_other_is_left_behind(
+    link: Link, said: list[dict[str, Any]]
+) -> None:
+    with pytest.raises(CommandRefused, match="lpush"):
+        await link.call_all([("ECHO", "fine"), ("LPUSH",), ("RPUSH",), ("ECHO", "fine")])
+    gc.collect()
+    assert said == []
+    assert await link.call("ECHO", "still there") == "still there"
+
+
+async def test_a_cancelled_caller_does_not_shift_the_replies_of_others(link: Link) -> None:
+    task = asyncio.create_task(link.call_all([("ECHO", str(n)) for n in range(100)]))
+    await asyncio.sleep(0)
+    task.cancel()
+    assert await link.call("ECHO", "mine") == "mine"
+    assert task.cancelled()
+
+
+async def test_when_redis_goes_away_under_way_that_is_said(
+    redis_server: RedisServer, said: list[dict[str, Any]]
+) -> None:
+    async with proxy_to(redis_server.port) as proxy:
+        url = f"redis://127.0.0.1:{proxy.port}/0"
+        async with Link(url, retry_after_ms=7) as link:
+            await link.call("PING")
+            proxy.dropping = True
+            waiting = asyncio.create_task(link.call_all([("PING",)] * 3))
+            await proxy.dropped.wait()
+            proxy.cut()
+            with pytest.raises(StateUnavailable) as refusal:
+                await waiting
+            proxy.dropping = False
+            assert await link.call("PING") == "PONG"
+            assert refusal.value.retry_after_ms == 7
+            del refusal, waiting
+            gc.collect()
+            assert said == []
