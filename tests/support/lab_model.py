@@ -174,12 +174,18 @@ class LabModel:
             self.deadlines.pop(f"{due}:{name}", None)
         self.deadlines[f"forget:{name}"] = self.now + self.limits.retention_ms
 
+    def _use(self, user: str, hosts: int, since: int) -> None:
+        while since < self.now:
+            hour = since // HOUR_MS
+            until = min(self.now, (hour + 1) * HOUR_MS)
+            self.use[f"{hour}:{user}"] += hosts * (until - since)
+            since = until
+
     def _clean(self, allocation: ModelAllocation, but: str = "") -> None:
         if allocation.holds:
             assert allocation.granted is not None
             span = max(0, self.now - allocation.granted)
-            hour_and_user = f"{self.now // HOUR_MS}:{allocation.user}"
-            self.use[hour_and_user] += span * len(allocation.holds)
+            self._use(allocation.user, len(allocation.holds), self.now - span)
             if allocation.state == "READY":
                 self._remember(self.spans, allocation.class_id, span)
         for hold_id in allocation.holds:

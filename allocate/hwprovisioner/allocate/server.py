@@ -13,22 +13,29 @@ from dataclasses import dataclass
 import grpc.aio
 from redis.asyncio import Redis
 
+from hwprovisioner.allocate.booking_desk import BookingDesk
 from hwprovisioner.allocate.codec import Codec
 from hwprovisioner.allocate.dispatch import Dispatch
 from hwprovisioner.allocate.expiry import Expiry
 from hwprovisioner.allocate.freshness import Freshness
+from hwprovisioner.allocate.intake import Intake
 from hwprovisioner.allocate.lab import Lab
 from hwprovisioner.allocate.lists import Lists
+from hwprovisioner.allocate.memory import Memory
+from hwprovisioner.allocate.policy_watch import PolicyWatch
 from hwprovisioner.allocate.manager_stream import Desk
 from hwprovisioner.allocate.notifications import Notifications
 from hwprovisioner.allocate.scheduler import Scheduler
 from hwprovisioner.allocate.servicer import AllocateServicer, Parts
 from hwprovisioner.allocate.settings import Settings
 from hwprovisioner.allocate.updates import Places, Updates
+from hwprovisioner.allocate.wait_times import WaitTimes
 from hwprovisioner.serving import STARTED, Readiness, Service, bind, build_server, serve
 from hwprovisioner.state.allocations import Allocations
+from hwprovisioner.state.bookings import Bookings
 from hwprovisioner.state.care import Care
 from hwprovisioner.state.follower import Follower
+from hwprovisioner.state.grants import Grants
 from hwprovisioner.state.holds import Holds
 from hwprovisioner.state.keys import Keys
 from hwprovisioner.state.link import Link
@@ -51,19 +58,24 @@ class Allocate:
         """Put it together: `link` for scripts, `log_link` for the change log."""
         keys, limits = Keys(settings.lab), settings.limits
         view = View()
-        lab = Lab(view)
+        lab = Lab(view, settings.policy)
         codec = Codec(view)
         reader = Reader(link, keys)
         allocations = Allocations(link, keys, view.offer, limits)
         holds = Holds(link, keys, view.offer, limits)
         managers = Managers(link, keys, view.offer, limits)
         care = Care(link, keys, view.offer, limits)
+        grants = Grants(link, keys, view.offer, limits)
+        bookings = Bookings(link, keys, view.offer, limits)
         replica = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 
         self.dispatch = Dispatch(view)
         self.follower = Follower(log_link, keys, view)
-        self.scheduler = Scheduler(replica, view, lab, allocations, care)
-        self.expiry = Expiry(view, care, allocations, holds, managers)
+        self.scheduler = Scheduler(replica, view, lab, allocations, grants, bookings, care)
+        self.expiry = Expiry(
+            view, care, allocations, bookings, holds, managers, lambda: lab.policy.show_up_ms
+        )
+        self.memory = Memory(view, lab, reader, care)
         self.notifications = Notifications(
             redis, keys, on_expired=self.expiry.expire, on_gap=self.expiry.look_again
         )
@@ -73,7 +85,8 @@ class Allocate:
         self.servicer = AllocateServicer(
             Parts(
                 view=view,
-                lab=lab,
+                intake=Intake(view, lab, freshness, allocations, reader),
+                booking_desk=BookingDesk(view, lab, freshness, bookings, reader),
                 freshness=freshness,
                 dispatch=self.dispatch,
                 allocations=allocations,
@@ -81,17 +94,24 @@ class Allocate:
                 reader=reader,
                 updates=updates,
                 lists=Lists(view, lab, places, codec, reader),
+                wait_times=WaitTimes(view, lab),
                 desk=Desk(view, freshness, self.dispatch, codec, managers, holds, reader),
             )
         )
 
+        self._policy = settings.policy_file and PolicyWatch(
+            settings.policy_file, settings.policy, lab.take_policy
+        )
+
     def loops(self, stopping: asyncio.Event) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """Return what runs beside the server."""
-        return {
+        policy = {"policy": self._policy.watch} if self._policy else {}
+        return policy | {
             "follow": self.follower.follow,
             "election": self.scheduler.stand_for_election,
             "schedule": self.scheduler.schedule,
             "sweep": self.expiry.sweep,
+            "memory": self.memory.keep,
             "notifications": self.notifications.listen,
             "streams": functools.partial(self.dispatch.end_at, stopping),
         }

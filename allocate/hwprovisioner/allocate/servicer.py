@@ -1,30 +1,25 @@
 """AllocateService: the door. Reads requests, asks those who know, writes answers."""
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import grpc.aio
-from google.protobuf import json_format
-
 from hwprovisioner.allocate.dispatch import LAB, Dispatch
-from hwprovisioner.allocate.explain import why_never
 from hwprovisioner.allocate.freshness import Freshness
-from hwprovisioner.allocate.identity import digest_of, new_id, token_of
-from hwprovisioner.allocate.lab import Lab
+from hwprovisioner.allocate.booking_desk import BookingDesk
+from hwprovisioner.allocate.intake import Intake
 from hwprovisioner.allocate.lists import Lists
 from hwprovisioner.allocate.manager_stream import Desk, ManagerStream
-from hwprovisioner.allocate.requests import Asked, read_request
-from hwprovisioner.allocate.specs import to_json
+from hwprovisioner.allocate.requests import read_booking, read_request
 from hwprovisioner.allocate.updates import Updates
 from hwprovisioner.allocate.violations import Violations
-from hwprovisioner.serving import Refused, bad_request
+from hwprovisioner.allocate.wait_times import WaitTimes
+from hwprovisioner.serving import bad_request
 from hwprovisioner.state.allocations import Allocations
 from hwprovisioner.state.errors import NoSuchAllocation, NoSuchResource
 from hwprovisioner.state.managers import Managers
-from hwprovisioner.state.model import Allocation
 from hwprovisioner.state.reading import Reader
 from hwprovisioner.state.tables import AdminEvent, HoldState
 from hwprovisioner.state.view import Change, View
@@ -33,16 +28,14 @@ from hwprovisioner.v1 import allocate_service_pb2_grpc as pb_grpc
 
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
-QUEUE_LIMIT = 100_000
-"""So many requests may be queued; more are refused with QUEUE_FULL."""
-
 
 @dataclass(frozen=True, slots=True)
 class Parts:
     """Whom the servicer asks."""
 
     view: View
-    lab: Lab
+    intake: Intake
+    booking_desk: BookingDesk
     freshness: Freshness
     dispatch: Dispatch
     allocations: Allocations
@@ -50,6 +43,7 @@ class Parts:
     reader: Reader
     updates: Updates
     lists: Lists
+    wait_times: WaitTimes
     desk: Desk
 
 
@@ -66,12 +60,11 @@ class AllocateServicer(pb_grpc.AllocateServiceServicer):
         """Ask for hardware."""
         asked = read_request(request)
         await self._parts.freshness.check()
-        request_id = asked.request_id or secrets.token_urlsafe(24)
-        token = token_of(request_id)
-        allocation_id, is_new = await self._submit(request, asked, request_id, token)
+        taken = await self._parts.intake.submit(request, asked)
         follow = self._parts.updates.follow(
-            allocation_id, with_connections=True, just_queued=is_new
+            taken.allocation_id, with_connections=True, just_queued=taken.is_new
         )
+        token = taken.token
         async for update in follow:
             yield pb.AllocateResponse(update=update, token=token)
             token = ""
@@ -87,6 +80,14 @@ class AllocateServicer(pb_grpc.AllocateServiceServicer):
         async for update in follow:
             yield pb.WatchAllocationResponse(update=update)
 
+    async def Book(self, request: pb.BookRequest, context: Context) -> pb.BookResponse:
+        """Book hardware from a time to a time."""
+        asked = read_booking(request)
+        await self._parts.freshness.check()
+        taken = await self._parts.booking_desk.book(request, asked)
+        shown = await self._show(taken.allocation_id, with_connections=False)
+        return pb.BookResponse(allocation=shown, token=taken.token)
+
     async def ReleaseAllocation(
         self, request: pb.ReleaseAllocationRequest, context: Context
     ) -> pb.ReleaseAllocationResponse:
@@ -99,7 +100,7 @@ class AllocateServicer(pb_grpc.AllocateServiceServicer):
         revision = await self._parts.allocations.release(
             request.allocation_id, holds, token=request.token
         )
-        await self._reach(request.allocation_id, revision)
+        await self._parts.intake.reach(request.allocation_id, revision)
         shown = await self._show(request.allocation_id, with_connections=False)
         return pb.ReleaseAllocationResponse(allocation=shown)
 
@@ -185,6 +186,13 @@ class AllocateServicer(pb_grpc.AllocateServiceServicer):
         await self._parts.freshness.check()
         return self._parts.lists.explain(request)
 
+    async def ListWaitTimes(
+        self, request: pb.ListWaitTimesRequest, context: Context
+    ) -> pb.ListWaitTimesResponse:
+        """List how long requests have waited."""
+        await self._parts.freshness.check()
+        return self._parts.wait_times.listed(request)
+
     # The stub types know only generators; a coroutine that writes can read and write side by side.
     async def Subscribe(  # type: ignore[override]
         self, request_iterator: AsyncIterator[Any], context: Context
@@ -193,71 +201,13 @@ class AllocateServicer(pb_grpc.AllocateServiceServicer):
         await self._parts.freshness.check()
         await ManagerStream(self._parts.desk, context.write).run(request_iterator)
 
-    async def _submit(
-        self, request: pb.AllocateRequest, asked: Asked, request_id: str, token: str
-    ) -> tuple[str, bool]:
-        """Queue a request, or find what it made before; return the allocation's id and which."""
-        parts = self._parts
-        allocation = Allocation(
-            id=new_id(),
-            demands=to_json(request.demands),
-            requestor=json_format.MessageToJson(request.requestor, indent=None),
-            user=request.requestor.user,
-            priority=asked.priority,
-            ttl_ms=asked.ttl_ms,
-            wait_ms=asked.wait_ms,
-            max_ms=asked.max_ms,
-        )
-        if self._refusal(asked) and await parts.reader.submitted(request_id) is None:
-            # What would satisfy it may have come at another replica just now.
-            await parts.freshness.catch_up()
-            if refusal := self._refusal(asked):
-                raise refusal
-        allocation_id, revision = await parts.allocations.submit(
-            allocation, token=token, request_id=request_id, digest=digest_of(allocation)
-        )
-        await self._reach(allocation_id, revision)
-        return allocation_id, revision is not None
-
-    async def _reach(self, allocation_id: str, revision: int | None = None) -> None:
-        """Wait until the view has a revision of our own making, or an allocation if it is any."""
-        if revision is not None:
-            await self._parts.view.reached(revision)
-        elif allocation_id not in self._parts.view.allocations:
-            # Another replica may have just queued it.
-            await self._parts.freshness.catch_up()
-
-    def _refusal(self, asked: Asked) -> Refused | None:
-        """Return why a request cannot be queued, if it is a new one."""
-        lab = self._parts.lab
-        if lab.queue_length >= QUEUE_LIMIT:
-            return Refused(
-                "QUEUE_FULL",
-                f"{lab.queue_length} requests are queued, which is the limit: try again later",
-                metadata={"queued": str(lab.queue_length)},
-                retry_after_ms=10_000,
-            )
-        if lab.feasible(asked.demands):
-            return None
-        never = why_never(asked.demands, lab.rooms.values())
-        if not never:
-            never = dict.fromkeys(asked.demands, "could be had, but not together with the others")
-        return Refused(
-            "UNSATISFIABLE",
-            "nothing registered could ever satisfy this: "
-            + "; ".join(f"{host}: {why}" for host, why in never.items())
-            + ". Ask for less, or see what there is: hwp get resources",
-            metadata=dict(never),
-            preconditions=[("UNSATISFIABLE", host, why) for host, why in never.items()],
-        )
-
     async def _known(self, allocation_id: str, token: str) -> None:
         """Refuse an id that is unknown, and a token that is not the allocation's."""
         _check_id(allocation_id)
         await self._parts.freshness.check()
         if token:
             await self._parts.reader.check_token(allocation_id, token)
-        await self._reach(allocation_id)
+        await self._parts.intake.reach(allocation_id)
 
     async def _show(self, allocation_id: str, *, with_connections: bool) -> Any:  # noqa: ANN401
         allocation = self._parts.view.allocations.get(allocation_id)

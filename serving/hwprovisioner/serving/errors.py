@@ -24,6 +24,8 @@ CODES: Mapping[str, grpc.StatusCode] = {
     "NO_SUCH_HOLD": grpc.StatusCode.NOT_FOUND,
     "NAME_TAKEN": grpc.StatusCode.ALREADY_EXISTS,
     "UNSATISFIABLE": grpc.StatusCode.FAILED_PRECONDITION,
+    "QUOTA_NEVER": grpc.StatusCode.FAILED_PRECONDITION,
+    "BOOKING_CONFLICT": grpc.StatusCode.FAILED_PRECONDITION,
     "WRONG_STATE": grpc.StatusCode.FAILED_PRECONDITION,
     "WRONG_TOKEN": grpc.StatusCode.PERMISSION_DENIED,
     "ALLOCATION_ENDED": grpc.StatusCode.ABORTED,

@@ -19,7 +19,7 @@ class History:
     """The lab's past, as it was when it was read. All times are ms."""
 
     use: Mapping[str, Mapping[int, int]]
-    """By user and hour since the epoch: host-ms of holds that ended in that hour."""
+    """By user and hour since the epoch: host-ms held in that hour."""
     waits: Mapping[str, tuple[int, ...]]
     """By class: how long requests waited for their first grant, newest last. No bookings."""
     spans: Mapping[str, tuple[int, ...]]

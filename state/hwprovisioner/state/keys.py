@@ -19,7 +19,7 @@ index:KIND    set     the ids of all allocations, holds, resources or managers  
 fences        hash    the highest fence of each resource that was removed               for ever
 scheduler     hash    who is elected: replica, epoch, until_ms                          for ever
 tended        string  when leases were last looked after, in ms since the epoch         for ever
-use           hash    ``HOUR:USER`` (hours since the epoch): host-ms that ended then    to pruning
+use           hash    ``HOUR:USER`` (hours since the epoch): host-ms held in it        to pruning
 waits         hash    of a class of requests: the last 64 waits, ms between commas      for ever
 spans         hash    of a class: the last 64 times from grant to end, likewise         for ever
 ============  ======  ================================================================  =========

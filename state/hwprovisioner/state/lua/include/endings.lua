@@ -28,8 +28,9 @@ local function note_use(key)
   local allocation = redis.call('HMGET', key, 'state', 'grant_ms', 'holds', 'user', 'class_id')
   local hosts = #split(allocation[3])
   if hosts > 0 then
-    local span = math.max(0, now - tonumber(allocation[2]))
-    add_use(USE, allocation[4] or '', hosts * span)
+    local since = math.min(now, tonumber(allocation[2]))
+    local span = now - since
+    add_use(USE, allocation[4] or '', hosts, since)
     if allocation[1] == 'READY' then
       remember(SPANS, allocation[5] or '', span)
     end

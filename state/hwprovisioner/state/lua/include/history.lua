@@ -2,11 +2,17 @@
 --
 --@include now
 --@include lists
-local NEWEST, CLASSES, HOUR = 64, 20000, 3600000
+local NEWEST, CLASSES, HOUR, HOURS = 64, 20000, 3600000, 720
 
--- Adds host-ms to what a user has used, in the hour that they ended in.
-local function add_use(key, user, amount)
-  redis.call('HINCRBY', key, math.floor(now / HOUR) .. ':' .. user, string.format('%.0f', amount))
+-- Adds what a user has used to the hours in which it was used; what is older than 30 days is not remembered.
+local function add_use(key, user, hosts, since)
+  local last = math.floor(now / HOUR)
+  for hour = math.max(math.floor(since / HOUR), last - HOURS), last do
+    local span = math.min(now, (hour + 1) * HOUR) - math.max(since, hour * HOUR)
+    if span > 0 then
+      redis.call('HINCRBY', key, string.format('%.0f:%s', hour, user), string.format('%.0f', hosts * span))
+    end
+  end
 end
 
 -- Notes one more time, in ms, of a class; of each the newest are kept. A flood of classes does not grow the hash for ever.

@@ -1,0 +1,172 @@
+"""Taking requests in: what can be queued is queued, the rest is refused with the reason."""
+
+import dataclasses
+import secrets
+
+from google.protobuf import json_format
+
+from hwprovisioner.allocate.explain import why_never
+from hwprovisioner.allocate.freshness import Freshness
+from hwprovisioner.allocate.identity import digest_of, new_id, token_of
+from hwprovisioner.allocate.lab import Lab
+from hwprovisioner.allocate.requests import Asked
+from hwprovisioner.allocate.set_demands import class_id
+from hwprovisioner.allocate.specs import to_json
+from hwprovisioner.allocate.violations import span
+from hwprovisioner.serving import Refused, bad_request
+from hwprovisioner.state.allocations import Allocations
+from hwprovisioner.state.model import Allocation
+from hwprovisioner.state.reading import Reader
+from hwprovisioner.state.view import View
+from hwprovisioner.v1 import allocate_service_pb2 as pb
+from hwprovisioner.v1 import allocation_pb2, demand_pb2
+
+QUEUE_LIMIT = 100_000
+"""So many requests may be queued; more are refused with QUEUE_FULL."""
+CLASS_LIMIT = 1_000
+"""So many different demands may one user have queued; more are refused with QUEUE_FULL."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Taken:
+    """A request that was taken in."""
+
+    allocation_id: str
+    token: str
+    is_new: bool
+    """Whether it was queued just now, and not by the same request before."""
+
+
+class Intake:
+    """Takes in requests for hardware."""
+
+    def __init__(
+        self,
+        view: View,
+        lab: Lab,
+        freshness: Freshness,
+        allocations: Allocations,
+        reader: Reader,
+    ) -> None:
+        """Queue into the lab of `view`."""
+        self._view = view
+        self._lab = lab
+        self._freshness = freshness
+        self._allocations = allocations
+        self._reader = reader
+
+    async def submit(self, request: pb.AllocateRequest, asked: Asked) -> Taken:
+        """Queue a request, or find what it made before."""
+        request_id = asked.request_id or secrets.token_urlsafe(24)
+        allocation = dataclasses.replace(
+            new_allocation(request.demands, request.requestor, asked.ttl_ms),
+            priority=asked.priority,
+            wait_ms=asked.wait_ms,
+            max_ms=asked.max_ms,
+        )
+        digest = digest_of(allocation)
+        await self._check(allocation, request_id)
+        token = token_of(request_id)
+        allocation_id, revision = await self._allocations.submit(
+            dataclasses.replace(allocation, max_ms=self._lab.policy.max_ms_of(asked.max_ms)),
+            token=token,
+            request_id=request_id,
+            digest=digest,
+        )
+        await self.reach(allocation_id, revision)
+        return Taken(allocation_id, token, revision is not None)
+
+    async def reach(self, allocation_id: str, revision: int | None = None) -> None:
+        """Wait until the view has a revision of our own making, or an allocation if it is any."""
+        if revision is not None:
+            await self._view.reached(revision)
+        elif allocation_id not in self._view.allocations:
+            # Another replica may have just queued it.
+            await self._freshness.catch_up()
+
+    async def _check(self, allocation: Allocation, request_id: str) -> None:
+        """Refuse what cannot be queued, unless it was queued by the same request before."""
+        if self._refusal(allocation) and await self._reader.submitted(request_id) is None:
+            # What would satisfy it may have come at another replica just now.
+            await self._freshness.catch_up()
+            if refusal := self._refusal(allocation):
+                raise refusal
+
+    def _refusal(self, allocation: Allocation) -> Exception | None:
+        """Return why a request cannot be queued, if it is a new one."""
+        limit_ms = self._lab.policy.limit_max_ms
+        if 0 < limit_ms < allocation.max_ms:
+            asked, most = span(allocation.max_ms), span(limit_ms)
+            return bad_request([("max_duration", f"is {asked}, the lab's policy allows {most}")])
+        return (
+            _full(self._lab, allocation)
+            or unsatisfiable(self._lab, allocation)
+            or over_every_quota(self._lab, allocation)
+        )
+
+
+def new_allocation(
+    demands: demand_pb2.Demands, requestor: allocation_pb2.Requestor, ttl_ms: int
+) -> Allocation:
+    """Return a new allocation as it is stored."""
+    text = to_json(demands)
+    return Allocation(
+        id=new_id(),
+        demands=text,
+        class_id=class_id(text),
+        requestor=json_format.MessageToJson(requestor, indent=None),
+        user=requestor.user,
+        ttl_ms=ttl_ms,
+    )
+
+
+def unsatisfiable(lab: Lab, allocation: Allocation) -> Refused | None:
+    """Return the refusal of what nothing registered could ever satisfy, None if something could."""
+    asked = lab.asked(allocation)
+    if lab.planner.feasible(asked):
+        return None
+    never = why_never(asked, lab.planner.inventory)
+    if not never:
+        never = dict.fromkeys(asked.hosts, "could be had, but not together with the others")
+    return Refused(
+        "UNSATISFIABLE",
+        "nothing registered could ever satisfy this: "
+        + "; ".join(f"{host}: {why}" for host, why in never.items())
+        + ". Ask for less, or see what there is: hwp get resources",
+        metadata=dict(never),
+        preconditions=[("UNSATISFIABLE", host, why) for host, why in never.items()],
+    )
+
+
+def over_every_quota(lab: Lab, allocation: Allocation) -> Refused | None:
+    """Return the refusal of more than a quota could ever allow, None if it could be allowed."""
+    if not lab.policy.has_quotas:
+        return None
+    why = lab.accounts.never(allocation.user, lab.asked(allocation).demand.hosts)
+    if not why:
+        return None
+    return Refused(
+        "QUOTA_NEVER",
+        f"this could never be had: {why}. Ask for less, or ask the lab's admins for more quota",
+        metadata={"quota": why},
+        preconditions=[("QUOTA_NEVER", allocation.user, why)],
+    )
+
+
+def _full(lab: Lab, allocation: Allocation) -> Refused | None:
+    if lab.queue_length >= QUEUE_LIMIT:
+        return _queue_full(f"{lab.queue_length} requests are queued, which is the limit", lab)
+    mine = lab.planner.queue.user(allocation.user)
+    if len(mine.by_class) >= CLASS_LIMIT and lab.asked(allocation).bit not in mine.by_class:
+        whose = allocation.user or "those who do not say who they are"
+        return _queue_full(f"{CLASS_LIMIT} different demands of {whose} are queued", lab)
+    return None
+
+
+def _queue_full(what: str, lab: Lab) -> Refused:
+    return Refused(
+        "QUEUE_FULL",
+        f"{what}: try again later",
+        metadata={"queued": str(lab.queue_length)},
+        retry_after_ms=10_000,
+    )
