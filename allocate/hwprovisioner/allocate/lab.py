@@ -41,8 +41,8 @@ class Lab:
         self.granted: dict[str, None] = {}
         """The allocations that have hosts."""
         self.doubtful: set[str] = set()
-        """The queued requests that may be impossible: new or back in the queue, or all of them when
-        a resource went or changed. Whoever has looked at one takes it out."""
+        """The queued requests that may be impossible although others of their class are not: new or
+        back in the queue, or with resources that failed them. Looking at them takes them out."""
         self.clock = LabClock()
         self._begin()
         view.listen(self.follow)
@@ -57,7 +57,7 @@ class Lab:
         )
         self.planner.finder.held = self._held
         self.reservations = Reservations(self.planner.finder.booked)
-        self._feasible_at = -1
+        self._losses = 0
 
     @property
     def policy(self) -> Policy:
@@ -130,13 +130,19 @@ class Lab:
 
     def impossible(self) -> list[Allocation]:
         """Return the queued requests that nothing registered can satisfy any longer."""
-        planner, found = self.planner, []
-        if self._feasible_at != planner.inventory.version:
-            self._feasible_at = planner.inventory.version
-            self.doubtful.update(planner.queue.requests)
-        for request_id in list(self.doubtful):
-            request = planner.queue.requests.get(request_id)
-            if request and not planner.feasible(request.asked, request.excluded):
+        planner = self.planner
+        requests = planner.queue.requests
+        if self._losses != planner.inventory.losses:
+            self._losses = planner.inventory.losses
+            lost = [each for each in planner.classes.all_queued() if not planner.feasible(each)]
+            bits = sum(each.bit for each in lost)
+            for request in requests.values():
+                if request.excluded or request.asked.bit & bits:
+                    self.doubtful.add(request.id)
+        found = []
+        for request_id in self.doubtful:
+            known = requests.get(request_id)
+            if known and not planner.feasible(known.asked, known.excluded):
                 found.append(self._view.allocations[request_id])
         self.doubtful.clear()
         return found

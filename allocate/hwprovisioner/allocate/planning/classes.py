@@ -66,11 +66,11 @@ class RequestClass:
     bounded: int = 0
     """How many of the queued ones say how long they last at most."""
     feasible_at: int = -1
-    """The version of the inventory for which `feasible` was found out."""
+    """The `registered` of the inventory for which `feasible` was found out."""
     feasible: bool = False
     coming_at: int = -1
     coming: bool = False
-    """Likewise, whether it can be had one day without anybody's doing."""
+    """Whether it can be had one day without anybody's doing, as of a `version`."""
 
 
 class Classes:
@@ -108,6 +108,10 @@ class Classes:
     def at(self, place: int) -> RequestClass:
         """Return the class of a bit, by its place."""
         return self._by_bit[place]
+
+    def all_queued(self) -> list[RequestClass]:
+        """Return the classes of which something is queued."""
+        return [self._by_bit[place] for place in bits(self.queued)]
 
     def enqueue(self, found: RequestClass, *, bounded: bool) -> None:
         """Note that a request of a class is queued."""

@@ -90,6 +90,10 @@ class Inventory:
         """By label and value, the bits of the shapes that have it."""
         self.version = 0
         """One more when there is another resource, or one fewer, or one comes or goes."""
+        self.registered = 0
+        """One more when there is another resource, or one fewer."""
+        self.losses = 0
+        """One more when there is one fewer, or one has become something else."""
         self._shape_of: dict[str, Shape] = {}
         self._standings: dict[str, Standing] = {}
         self._by_spec: dict[Spec, Shape] = {}
@@ -132,6 +136,8 @@ class Inventory:
         if standing is None:
             return
         shape = self._shape(standing.room.spec)
+        if name not in self._standings:
+            self.registered += 1
         self._standings[name] = standing
         self._shape_of[name] = shape
         shape.names[name] = None
@@ -194,6 +200,8 @@ class Inventory:
         if after is None or after.room.spec != shape.spec:
             del shape.names[name], self._standings[name], self._shape_of[name]
             self.version += 1
+            self.registered += 1
+            self.losses += 1
             if not shape.names:
                 self._remove(shape)
 

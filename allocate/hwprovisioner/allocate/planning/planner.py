@@ -126,8 +126,8 @@ class Planner:
         """Say whether a set could be placed were all that is registered free and in service."""
         if excluded:
             return self.finder.find(Wish(asked, excluded), Scope.EVER) is not None
-        if asked.feasible_at != self.inventory.version:
-            asked.feasible_at = self.inventory.version
+        if asked.feasible_at != self.inventory.registered:
+            asked.feasible_at = self.inventory.registered
             asked.feasible = self.finder.find(Wish(asked), Scope.EVER) is not None
         return asked.feasible
 
