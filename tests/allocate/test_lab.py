@@ -8,15 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwprovisioner.allocate.demand import HostDemand
 from hwprovisioner.allocate.lab import Lab
-from hwprovisioner.allocate.notation import Bounds
-from hwprovisioner.state.model import Resource
+from hwprovisioner.allocate.policy import Policy, Preemption, Quota, UserPolicy
+from hwprovisioner.state.model import Allocation, Resource
 from hwprovisioner.state.transitions import Commit
 from hwprovisioner.state.view import View
-from support.planning import with_labels
 
-X, ANY, BIG = with_labels("x"), HostDemand(), HostDemand(cpus=Bounds(8))
+ANY, X, BIG, PAIR = (
+    json.dumps({"hosts": hosts})
+    for hosts in (
+        {"h": {}},
+        {"h": {"labels": ["x"]}},
+        {"h": {"cpus": "8"}},
+        {"one": {}, "two": {}},
+    )
+)
 Fields = Mapping[str, object]
 
 
@@ -38,14 +44,17 @@ class Log:
     def resource(
         self, name: str, cpus: int = 4, labels: Iterable[str] = (), **more: object
     ) -> None:
-        spec = json.dumps({"name": name, "cpus": str(cpus), "labels": dict.fromkeys(labels, "")})
+        spec = json.dumps({"cpus": str(cpus), "labels": dict.fromkeys(labels, "")})
         fields = {"manager": "m", "volunteered": 1, "slots": 1, "cpus": cpus, "used_slots": 0}
         self.change("resource", name, {"name": name, "spec": spec, **fields, **more})
 
-    def allocation(self, name: str, state: str, priority: int = 0, turn: int = 0) -> None:
-        demands = json.dumps({"hosts": {"h": {}}})
-        fields = {"state": state, "demands": demands, "priority": priority, "turn": turn}
-        self.change("allocation", name, {"id": name, **fields})
+    def allocation(self, name: str, state: str = "QUEUED", **more: object) -> None:
+        fields = {"id": name, "state": state, "demands": ANY, "turn": self.view.revision}
+        self.change("allocation", name, {**fields, **more})
+
+    def hold(self, name: str, resource: str, allocation: str, **more: object) -> None:
+        fields = {"id": name, "resource": resource, "allocation": allocation, "cpus": 4}
+        self.change("hold", name, {**fields, **more})
 
 
 @pytest.fixture
@@ -71,87 +80,179 @@ CHANGES = st.one_of(
             }
         ),
     ),
-    st.tuples(st.just("gone"), st.sampled_from(["resource", "allocation"]), NAMES),
+    st.tuples(st.just("gone"), st.sampled_from(["resource", "allocation", "hold"]), NAMES),
     st.tuples(
         st.just("allocation"),
         NAMES,
-        st.sampled_from(["QUEUED", "PREPARING", "ENDED"]),
-        st.integers(-1, 1),
-        st.integers(0, 3),
+        st.sampled_from(["BOOKED", "QUEUED", "PREPARING", "READY", "ENDED"]),
+        st.fixed_dictionaries(
+            {
+                "demands": st.sampled_from([ANY, X, BIG, PAIR]),
+                "priority": st.integers(-1, 1),
+                "turn": st.integers(0, 3),
+                "book_until_ms": st.sampled_from([0, 9]),
+                "reservation": st.sampled_from(
+                    ["", json.dumps({"h": {"resource": "a", "cpus": 4, "memory": 0, "gpus": []}})]
+                ),
+            }
+        ),
     ),
-    st.tuples(st.just("ask"), st.sampled_from([X, ANY, BIG])),
+    st.tuples(st.just("hold"), NAMES, NAMES, st.sampled_from(["OFFERED", "READY", "CLEANING"])),
 )
+USERS = {"a": "ann", "b": "bob", "c": "ann"}
+POLICY = Policy(everyone=UserPolicy(quota=Quota(cpus=8)))
+
+
+def make(log: Log, change: tuple[Any, ...]) -> None:
+    match change:
+        case "manager", presence:
+            log.manager("m", presence)
+        case "resource", name, cpus, labels, more:
+            log.resource(name, cpus, labels, **more)
+        case "gone", table, name:
+            # An allocation outlives its holds.
+            if table != "allocation" or name not in log.view.holds:
+                log.change(table, name)
+        case "allocation", name, state, more:
+            log.allocation(name, state, user=USERS[name], **more)
+        case "hold", name, resource, state:
+            # Whose a hold is never changes, nor what it is of.
+            if name in log.view.holds:
+                log.change("hold", name, {"state": state})
+            elif name in log.view.allocations:
+                log.hold(name, resource, name, state=state)
 
 
 def snapshot(lab: Lab) -> object:
-    candidates = {demand: list(lab.candidates(demand)) for demand in (X, ANY, BIG)}
-    places = {name: lab.place_in_queue(name) for name in "abc"}
-    return lab.rooms, list(lab.queued()), [r.id for r in lab.queue()], places, candidates
+    """What follows from the records and not from the order in which they came."""
+    planner = lab.planner
+    inventory = planner.inventory
+    resources = {
+        name: (inventory.standing(name), inventory.ends_ms(name) > 0, inventory.is_open(name))
+        for name in inventory.names()
+    }
+    users = {
+        name: (queue.held, [item[:3] for item in queue.items])
+        for name in ("ann", "bob", "")
+        if (queue := planner.queue.user(name))
+    }
+    booked = {name: set(each) for name, each in planner.finder.booked.items()}
+    return resources, users, list(lab.queued()), booked, set(lab.granted)
 
 
 @given(st.lists(CHANGES, max_size=30))
-def test_what_is_kept_up_to_date_equals_what_is_made_anew(
-    changes: list[tuple[object, ...]],
-) -> None:
+def test_what_is_kept_up_to_date_equals_what_is_made_anew(changes: list[tuple[Any, ...]]) -> None:
     log = Log(View())
-    lab = Lab(log.view)
+    lab = Lab(log.view, POLICY)
     log.manager("m")
-    for kind, *args in changes:
-        match kind, args:
-            case "manager", [presence]:
-                log.manager("m", str(presence))
-            case "resource", [name, cpus, labels, dict() as more]:
-                log.resource(str(name), int(str(cpus)), str(labels), **more)
-            case "gone", [table, name]:
-                log.change(str(table), str(name))
-            case "allocation", [name, state, priority, turn]:
-                log.allocation(str(name), str(state), int(str(priority)), int(str(turn)))
-            case "ask", [HostDemand() as demand]:
-                lab.candidates(demand)
-    fresh = Lab(log.view)
-    assert snapshot(lab) == snapshot(fresh)
-    assert lab.doubtful <= set(lab.queued())
+    for change in changes:
+        make(log, change)
+    assert snapshot(lab) == snapshot(Lab(log.view, POLICY))
+
+
+@given(st.lists(CHANGES, max_size=20))
+def test_what_is_decided_and_taken_back_is_as_it_was(changes: list[tuple[Any, ...]]) -> None:
+    log = Log(View())
+    log.manager("m")
+    for change in changes:
+        make(log, change)
+    lab = Lab(log.view)
+    grants = lab.decide()
+    for grant in grants:
+        lab.take_back(grant)
+    assert snapshot(lab) == snapshot(Lab(log.view))
+    assert {grant.request for grant in lab.decide()} == {grant.request for grant in grants}
 
 
 def test_priority_goes_before_time(log: Log) -> None:
     lab = Lab(log.view)
-    log.allocation("late", "QUEUED", priority=0, turn=2)
-    log.allocation("early", "QUEUED", priority=0, turn=1)
-    log.allocation("urgent", "QUEUED", priority=5, turn=3)
+    log.allocation("early", turn=1, user="ann")
+    log.allocation("late", turn=2, user="bob")
+    log.allocation("urgent", turn=3, user="bob", priority=5)
     assert list(lab.queued()) == ["urgent", "early", "late"]
-    assert [lab.place_in_queue(name) for name in ("urgent", "late", "none")] == [1, 3, 0]
+
+
+def test_priorities_are_bounded_by_policy(log: Log) -> None:
+    lab = Lab(log.view, Policy(everyone=UserPolicy(priority_high=0)))
+    log.allocation("early", turn=1, user="ann")
+    log.allocation("urgent", turn=2, user="bob", priority=5)
+    assert list(lab.queued()) == ["early", "urgent"]
+    lab.take_policy(Policy())
+    assert list(lab.queued()) == ["urgent", "early"]
+
+
+def test_whoever_holds_something_comes_after_those_who_hold_nothing(log: Log) -> None:
+    lab = Lab(log.view)
+    log.allocation("running", "READY", user="ann", grant_ms=0, holds="h1")
+    log.hold("h1", "a", "running", state="READY")
+    log.allocation("again", turn=1, user="ann")
+    log.allocation("first", turn=2, user="bob")
+    assert list(lab.queued()) == ["first", "again"]
+    log.change("hold", "h1", {"state": "CLEANING"})
+    assert list(lab.queued()) == ["again", "first"]
 
 
 def test_what_comes_back_to_the_queue_has_its_place_again(log: Log) -> None:
     lab = Lab(log.view)
-    log.allocation("first", "QUEUED", turn=1)
-    log.allocation("second", "QUEUED", turn=2)
-    log.allocation("first", "PREPARING", turn=1)
+    log.allocation("first", turn=1)
+    log.allocation("second", turn=2)
+    log.change("allocation", "first", {"state": "PREPARING"})
     assert list(lab.queued()) == ["second"]
-    log.allocation("first", "QUEUED", turn=1)
+    log.change("allocation", "first", {"state": "QUEUED"})
     assert list(lab.queued()) == ["first", "second"]
 
 
-def test_the_plainest_candidate_comes_first(log: Log) -> None:
-    lab = Lab(log.view)
-    log.resource("large", cpus=64)
-    log.resource("special", cpus=2, labels=["x"])
-    log.resource("plain", cpus=4)
-    assert list(lab.candidates(ANY)) == ["plain", "large", "special"]
-
-
-def test_requests_are_doubtful_when_they_come_and_all_when_a_resource_changes(log: Log) -> None:
-    lab = Lab(log.view)
-    log.resource("a")
-    log.allocation("one", "QUEUED")
-    assert lab.doubtful == {"one"}
-    lab.doubtful.clear()
+def test_a_quota_is_charged_from_the_grant_until_the_hardware_is_clean(log: Log) -> None:
+    lab = Lab(log.view, Policy(everyone=UserPolicy(quota=Quota(allocations=1))))
+    log.manager("m")
+    log.resource("a", used_slots=1)
     log.resource("b")
-    assert lab.doubtful == set()
-    log.resource("a", cpus=2)
-    assert lab.doubtful == {"one"}
-    log.allocation("one", "ENDED")
-    assert lab.doubtful == set()
+    log.allocation("running", "READY", user="ann", holds="h1")
+    log.hold("h1", "a", "running", state="READY")
+    log.allocation("next", turn=1, user="ann")
+    assert lab.decide() == []
+    log.allocation("running", "ENDED", user="ann", holds="")
+    log.change("hold", "h1", {"state": "CLEANING"})
+    assert lab.decide() == []
+    log.change("hold", "h1")
+    assert [grant.request for grant in lab.decide()] == ["next"]
+
+
+def test_a_quota_of_a_team_is_for_all_its_members(log: Log) -> None:
+    policy = Policy(teams={"t": Quota(cpus=4)}, members={"ann": "t", "bob": "t"})
+    lab = Lab(log.view, policy)
+    log.manager("m")
+    log.resource("a", used_slots=1)
+    log.resource("b")
+    log.allocation("running", "READY", user="ann", holds="h1")
+    log.hold("h1", "a", "running", state="READY", cpus=4)
+    log.allocation("next", turn=1, user="bob")
+    log.allocation("other", turn=2, user="eve")
+    assert [grant.request for grant in lab.decide()] == ["other"]
+
+
+def test_a_manager_that_comes_back_opens_what_it_has(log: Log) -> None:
+    lab = Lab(log.view)
+    log.manager("m")
+    log.resource("a")
+    log.manager("m", "DISCONNECTED")
+    log.allocation("one")
+    assert lab.decide() == []
+    log.manager("m")
+    assert [grant.request for grant in lab.decide()] == ["one"]
+
+
+def test_requests_that_nothing_registered_could_satisfy_are_found(log: Log) -> None:
+    lab = Lab(log.view)
+    log.resource("a", admin="MAINTENANCE")
+    log.resource("b", cpus=8, used_slots=1)
+    log.allocation("plain", demands=ANY)
+    log.allocation("big", demands=BIG)
+    log.allocation("failed", demands=BIG, excluded="b")
+    assert [each.id for each in lab.impossible()] == ["failed"]
+    assert lab.impossible() == []
+    log.resource("b", cpus=2)
+    assert {each.id for each in lab.impossible()} == {"big", "failed"}
 
 
 @pytest.mark.parametrize(
@@ -168,19 +269,19 @@ def test_requests_are_doubtful_when_they_come_and_all_when_a_resource_changes(lo
         ({"rest_until": 9, "rest_reason": "busy"}, "declined by its manager: busy", True),
     ],
 )
-def test_a_room_says_why_it_is_closed(
+def test_a_resource_says_why_it_is_closed(
     log: Log, fields: dict[str, Any], closed: str, can_open: bool
 ) -> None:
     lab = Lab(log.view)
     log.manager("m")
     log.resource("a", **fields)
-    assert (lab.rooms["a"].closed, lab.rooms["a"].can_open) == (closed, can_open)
+    standing = lab.planner.inventory.standing("a")
+    assert (standing.closed, standing.can_open) == (closed, can_open)
 
 
 def test_what_holds_have_is_missing_in_the_room() -> None:
     spec = json.dumps(
         {
-            "name": "d",
             "cpus": "8",
             "memoryBytes": "64",
             "gpus": [{}, {}, {}],
@@ -190,22 +291,50 @@ def test_what_holds_have_is_missing_in_the_room() -> None:
     used = {"used_slots": 2, "used_cpus": 3, "used_memory": 16, "used_gpus": (1,)}
     view = View()
     view.load(1, [Resource(name="d", spec=spec, slots=4, cpus=8, memory=64, **used)])  # type: ignore[arg-type]
-    room = Lab(view).rooms["d"]
+    room = Lab(view).planner.inventory.standing("d").room
     assert (room.slots, room.cpus, room.memory, room.cards) == (2, 5, 48, frozenset({0, 2}))
 
 
-def test_a_set_is_feasible_whatever_is_in_use_or_out_of_service_but_not_excluded(log: Log) -> None:
+def test_equal_machines_that_stand_alike_share_one_standing(log: Log) -> None:
     lab = Lab(log.view)
-    log.resource("a", used_slots=1)
-    log.resource("b", admin="MAINTENANCE")
-    pair = {"one": ANY, "two": ANY}
-    assert lab.feasible(pair)
-    assert not lab.feasible(pair, frozenset({"b"}))
-    assert not lab.feasible({"one": X})
+    log.manager("m")
+    log.resource("a")
+    log.resource("b")
+    inventory = lab.planner.inventory
+    assert inventory.standing("a") is inventory.standing("b")
 
 
-def test_a_share_that_does_not_say_is_never_more_than_all_there_is() -> None:
-    spec = json.dumps({"name": "d", "division": {"instances": 2, "defaultCpus": "4"}})
-    view = View()
-    view.load(1, [Resource(name="d", spec=spec, slots=2)])
-    assert Lab(view).feasible({"one": ANY, "two": ANY})
+@pytest.mark.parametrize(
+    ("fields", "until_ms"),
+    [
+        ({}, 0),
+        ({"max_ms": 1000}, 1005),
+        ({"max_ms": 1000, "preempt_ms": 700}, 700),
+        ({"book_until_ms": 800}, 800),
+    ],
+)
+def test_a_hold_ends_when_its_allocation_does_at_the_latest(
+    log: Log, fields: dict[str, Any], until_ms: int
+) -> None:
+    lab = Lab(log.view, Policy(preemption=Preemption()))
+    log.manager("m")
+    log.allocation("one", "READY", grant_ms=5, holds="h", **fields)
+    log.hold("h", "a", "one", state="READY")
+    log.resource("a", used_slots=1, holds="h")
+    assert lab.planner.inventory.ends_ms("a") == until_ms
+
+
+def test_the_past_of_a_class_grows_with_what_is_granted_and_ends(log: Log) -> None:
+    lab = Lab(log.view)
+    asked = {"class_id": "c", "submit_ms": 100, "user": "ann"}
+    log.allocation("one", **asked)
+    log.allocation("one", "PREPARING", grant_ms=400, holds="h", **asked)
+    log.allocation("one", "READY", grant_ms=400, holds="h", **asked)
+    log.allocation("one", "ENDED", grant_ms=400, end_ms=1400, **asked)
+    assert (lab.past.waits, lab.past.spans) == ({"c": (300,)}, {"c": (1000,)})
+
+
+def test_an_unknown_class_is_known_by_its_demands() -> None:
+    lab = Lab(View())
+    one, two = (Allocation(id=name, demands=PAIR) for name in "ab")
+    assert lab.asked(one) is lab.asked(two)
