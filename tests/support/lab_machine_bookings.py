@@ -25,13 +25,14 @@ class BookingMachine(ManagedMachine):
     @rule(
         request=st.integers(0, 30),
         names=sets,
-        in_ms=st.sampled_from([0, 1_000, 6_000]),
+        in_ms=st.sampled_from([0, 0, 1_000, 6_000]),
         for_ms=st.sampled_from([2_000, 20_000]),
         from_old_view=flags,
     )
     def book(
         self, request: int, names: list[str], in_ms: int, for_ms: int, from_old_view: bool
     ) -> None:
+        """Book, and begin if that is due."""
         name, request_id, user = f"a{next(self.ids)}", f"request-{request}", f"u{request % 2}"
         from_ms, until_ms = self.now + in_ms, self.now + in_ms + for_ms
         view = self.stale if from_old_view else self.lab.view
@@ -58,6 +59,8 @@ class BookingMachine(ManagedMachine):
             now_ms=self.now,
         )
         self.expect(word, booking)
+        if in_ms == 0:
+            self.begin_booking(name)
 
     @is_booked
     @rule(index=which, names=sets, from_old_view=flags, epoch_off=mostly_right)
