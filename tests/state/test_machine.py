@@ -9,6 +9,7 @@ HWP_MACHINE=long runs far more; a failure prints the shortest run that fails.
 
 import asyncio
 import os
+from dataclasses import replace
 from itertools import count
 
 import pytest
@@ -83,14 +84,8 @@ class LabMachine(BookingMachine):
         user, class_id = f"u{request % 2}", ["", "c1", "c2"][request % 3]
         word = self.model.submit(name, request_id, ttl_ms, wait_ms, max_ms, user, class_id)
         known = [i for i, a in self.model.allocations.items() if a.request == request_id]
-        allocation = Allocation(
-            *(0, name),
-            user=user,
-            ttl_ms=ttl_ms,
-            wait_ms=wait_ms,
-            max_ms=max_ms,
-            class_id=class_id,
-        )
+        who_and_what = Allocation(id=name, user=user, class_id=class_id)
+        allocation = replace(who_and_what, ttl_ms=ttl_ms, wait_ms=wait_ms, max_ms=max_ms)
         made, _ = self.expect(
             word,
             self.lab.allocations.submit(

@@ -43,7 +43,7 @@ class BookingMachine(ManagedMachine):
         wanted.book_until, wanted.reservation = until_ms, reservation
         word = self.model.book(name, wanted, from_ms, places)
         allocation = Allocation(
-            *(0, name),
+            id=name,
             ttl_ms=1_500,
             user=user,
             book_from_ms=from_ms,
