@@ -45,5 +45,5 @@ def quantile(times: Sequence[int], share: float) -> int:
 
 def _note(times: dict[str, tuple[int, ...]], class_id: str, time_ms: int) -> None:
     if class_id not in times and len(times) >= MAX_CLASSES:
-        return
+        del times[next(iter(times))]
     times[class_id] = (*times.get(class_id, ()), time_ms)[-KEPT:]

@@ -15,11 +15,14 @@ local function add_use(key, user, hosts, since)
   end
 end
 
--- Notes one more time, in ms, of a class; of each the newest are kept. A flood of classes does not grow the hash for ever.
+-- Notes one more time, in ms, of a class; of each the newest are kept. Where there are too many classes, any one makes room.
 local function remember(key, class, ms)
-  local known = redis.call('HGET', key, class)
-  if class == '' or (not known and redis.call('HLEN', key) >= CLASSES) then
+  if class == '' then
     return
+  end
+  local known = redis.call('HGET', key, class)
+  if not known and redis.call('HLEN', key) >= CLASSES then
+    redis.call('HDEL', key, redis.call('HRANDFIELD', key))
   end
   local times = split(known)
   times[#times + 1] = string.format('%.0f', ms)
