@@ -1,88 +1,71 @@
-"""Saying why demands can or cannot be served. Pure."""
+"""Why nothing that is registered could ever serve a host. Pure, and counted by shape."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
-from hwprovisioner.allocate.demand import HostDemand
-from hwprovisioner.allocate.matching import mismatch
-from hwprovisioner.allocate.room import Room
+from hwprovisioner.allocate.matching import mismatch, name_mismatch, why_not
+from hwprovisioner.allocate.planning.classes import HostClass, RequestClass
+from hwprovisioner.allocate.planning.inventory import Inventory, Shape, bits
+from hwprovisioner.allocate.reasons import counted
 
-_REASONS_SHOWN = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether a resource can serve a host."""
-
-    resource: str
-    now: bool
-    ever: bool
-    reason: str
-    """The first reason why not now; empty if it can."""
+_NAMES = 1_000
+"""Where it matters what resources are called, the reasons of so many are told."""
 
 
-def explain_host(demand: HostDemand, rooms: Iterable[Room]) -> list[Verdict]:
-    """Return for each resource whether it can serve a demand, by name."""
-    verdicts = []
-    for room in rooms:
-        never = mismatch(demand, room.spec)
-        reason = never or room.closed or room.shortage(demand)
-        verdicts.append(Verdict(room.spec.name, not reason, not never, reason))
-    return sorted(verdicts, key=lambda verdict: verdict.resource)
-
-
-def why_never(hosts: Mapping[str, HostDemand], rooms: Iterable[Room]) -> dict[str, str]:
+def why_never(asked: RequestClass, inventory: Inventory) -> dict[str, str]:
     """Return for each host that nothing could ever serve the reasons why, counted.
 
     Empty if each host alone could be served: then they cannot all be at once.
     """
-    rooms = list(rooms)
-    if not rooms:
-        return dict.fromkeys(hosts, "no resource is registered: is a resource manager connected?")
-    found = {}
-    for host, demand in hosts.items():
-        reasons = [mismatch(demand, room.spec) for room in rooms]
-        if all(reasons):
-            found[host] = f"none of {len(rooms)} resources fits: {_counted(reasons)}"
-    return found
+    if not len(inventory):
+        nothing = "no resource is registered: is a resource manager connected?"
+        return dict.fromkeys(asked.hosts, nothing)
+    told: dict[Sequence[HostClass], str] = {}
+    for options in asked.hosts.values():
+        if options not in told:
+            is_served = any(_serves(option, inventory) for option in options)
+            told[options] = "" if is_served else _why_none(options, inventory)
+    return {host: told[options] for host, options in asked.hosts.items() if told[options]}
 
 
-def waiting_for(
-    hosts: Mapping[str, HostDemand],
-    rooms: Mapping[str, Room],
-    candidates: Mapping[str, Iterable[str]],
-) -> str:
-    """Return what a queued set waits for, for people to read.
-
-    Args:
-        hosts: the set.
-        rooms: as they are, by resource.
-        candidates: by host, the resources that match.
-    """
-    lacking = []
-    for host, demand in hosts.items():
-        names = list(candidates[host])
-        reasons = [rooms[name].closed or rooms[name].shortage(demand) for name in names]
-        if all(reasons):
-            noun = "resource matches" if len(names) == 1 else "resources match"
-            lacking.append(f"{host}: {len(names)} {noun}: {_counted(reasons)}")
-    if not lacking:
-        return "its turn" if len(hosts) == 1 else "enough resources at once"
-    had = f"{len(hosts) - len(lacking)} of {len(hosts)} hosts could be had now; "
-    shown = "; ".join(lacking[:_REASONS_SHOWN])
-    more = len(lacking) - _REASONS_SHOWN
-    return (had if len(hosts) > 1 else "") + shown + (f"; and {more} more" if more > 0 else "")
+def _serves(option: HostClass, inventory: Inventory) -> bool:
+    """Say whether something could serve an option, were it free and in service."""
+    if name := option.option.resource:
+        return name in inventory and not _why_not_named(option, inventory)
+    if not option.by_name:
+        return bool(option.shapes)
+    shapes = (inventory.shapes[index] for index in bits(option.shapes))
+    return any(option.admits(name, shape) for shape in shapes for name in shape.names)
 
 
-def _counted(reasons: Iterable[str]) -> str:
-    counts = Counter(reasons).most_common()
-    shown = ", ".join(_times(count, reason) for reason, count in counts[:_REASONS_SHOWN])
-    return shown + (", and other reasons" if len(counts) > _REASONS_SHOWN else "")
+def _why_none(options: Sequence[HostClass], inventory: Inventory) -> str:
+    reasons = [_why_not_named(each, inventory) for each in options if each.option.resource]
+    if others := [each for each in options if not each.option.resource]:
+        found = Counter[str]()
+        names_left = iter(range(_NAMES))
+        for shape in inventory.shapes:
+            found.update(_reasons(others, shape, names_left))
+        reasons.append(f"none of {len(inventory)} resources fits: {counted(found)}")
+    return "; or ".join(dict.fromkeys(reasons))
 
 
-def _times(count: int, reason: str) -> str:
-    # "3 in use" reads well, "3 cpus: has 2" does not.
-    if ":" not in reason:
-        return f"{count} {reason}"
-    return reason if count == 1 else f"{reason} ({count})"
+def _why_not_named(option: HostClass, inventory: Inventory) -> str:
+    name = option.option.resource
+    if name not in inventory:
+        return f"no resource is called {name}"
+    reason = why_not(option.option, inventory.shape_of(name).spec, name)
+    return reason and f"{name}: {reason}"
+
+
+def _reasons(
+    options: Sequence[HostClass], shape: Shape, names_left: Iterator[int]
+) -> dict[str, int]:
+    """Return why none of the resources of a shape will do, with how many there are of each."""
+    fitting = [each.option for each in options if each.shapes & 1 << shape.index]
+    if not fitting:
+        said = dict.fromkeys(mismatch(each.option, shape.spec) for each in options)
+        return {"; or ".join(said): len(shape.names)} if shape.names else {}
+    return Counter(
+        "; or ".join(dict.fromkeys(name_mismatch(each, shape.spec, name) for each in fitting))
+        for name, _ in zip(shape.names, names_left, strict=False)
+    )
