@@ -5,6 +5,7 @@ shapes that match have something open" is one operation on machine words, whatev
 lab. Everything here costs by what changes, never by how much there is.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -51,6 +52,8 @@ class Shape:
     names: dict[str, None] = field(default_factory=dict)
     away: set[str] = field(default_factory=set)
     """Those that cannot be granted until somebody acts."""
+    closed: Counter[str] = field(default_factory=Counter)
+    """Why nothing of some can be granted now, with how many there are of each."""
     free: dict[str, None] = field(default_factory=dict)
     """Of an exclusive spec: the open and free ones, longest free first."""
     roomy: SortedList = field(default_factory=SortedList)
@@ -141,6 +144,8 @@ class Inventory:
         self._standings[name] = standing
         self._shape_of[name] = shape
         shape.names[name] = None
+        if standing.closed:
+            shape.closed[standing.closed] += 1
         if not standing.can_open:
             shape.away.add(name)
         if before is None or before.can_open != standing.can_open:
@@ -197,6 +202,10 @@ class Inventory:
         if ends_ms:
             shape.ends.discard((ends_ms, name))
         shape.away.discard(name)
+        if before.closed:
+            shape.closed[before.closed] -= 1
+            if not shape.closed[before.closed]:
+                del shape.closed[before.closed]
         if after is None or after.room.spec != shape.spec:
             del shape.names[name], self._standings[name], self._shape_of[name]
             self.version += 1
