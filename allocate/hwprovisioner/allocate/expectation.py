@@ -1,0 +1,137 @@
+"""When a request that waits is expected to be granted. Pure: equal arguments, equal answers.
+
+Those who have what it waits for are through one after the other, and whoever is before it takes
+what they give back, and has it for a while. This is played through a number of times, each span
+drawn from the spans that were seen: of those that have lasted for a while already, from the longer
+ones. The times that come out are a distribution, of which the middle and the 90 % are told. (To
+take the middle of each span would tell nothing of the first of several, who is through long before
+the middle.)
+"""
+
+import heapq
+import math
+import random
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+HOLDERS = 500
+"""So many of those who have something are looked at; of more, a sample."""
+_RELEASES = 1_000
+"""So many are counted one by one; after that, as many come in a time as before."""
+_EFFORT = 12_000
+_LEAST_DRAWS, _MOST_DRAWS = 15, 101
+MIDDLE, LIKELY = 0.5, 0.9
+_MINUTE_MS = 60_000
+_STEPS = ((10, 0.5), (60, 1), (240, 5), (1440, 15))
+"""Up to so many minutes ahead, times are rounded up to so many minutes."""
+_COARSEST = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Whoever has something that others wait for."""
+
+    since_ms: int
+    ends_ms: int = 0
+    """When it has ended at the latest; 0 if nobody knows."""
+    spans: Sequence[int] = ()
+    """How long such as this have lasted, in ms, sorted; empty if nothing is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """When something is expected, in ms since the epoch; 0 if nothing is known that would tell."""
+
+    middle_ms: int = 0
+    """As likely before as after."""
+    likely_ms: int = 0
+    """By then with a likelihood of 90 %."""
+
+
+class Releases:
+    """When what is in use is given back, the first of it, the second, and so on."""
+
+    def __init__(
+        self,
+        holders: Sequence[Holder],
+        spans: Sequence[int],
+        now_ms: int,
+        furthest: int,
+        share: float = 1.0,
+    ) -> None:
+        """Play it through.
+
+        Args:
+            holders: those who have it, at most `HOLDERS`, in an order that does not change.
+            spans: how long those last who take what is given back, in ms; empty if unknown.
+            now_ms: now, in ms since the epoch.
+            furthest: so many releases will be asked for at most.
+            share: what part of those who have it `holders` are.
+        """
+        self._now_ms = now_ms
+        self._share = share
+        self._count = min(_RELEASES, max(1, math.ceil(furthest * share)))
+        draws = _EFFORT // (len(holders) + self._count + 1)
+        draws = min(_MOST_DRAWS, max(_LEAST_DRAWS, draws))
+        # The same numbers each time: what is told changes with what has happened, not by chance.
+        chance = random.Random(draws)  # noqa: S311  # nothing is kept secret with it
+        self._runs = [self._run(holders, spans, chance) for _ in range(draws if holders else 0)]
+
+    def nth(self, number: int) -> Expected:
+        """Return when the `number`-th release, from 1, is expected."""
+        place = max(1, math.ceil(number * self._share))
+        times = [_at(run, place) for run in self._runs]
+        return Expected(self._instant(times, MIDDLE), self._instant(times, LIKELY))
+
+    def _instant(self, times: Sequence[float], share: float) -> int:
+        if not times:
+            return 0
+        ordered = sorted(times)
+        time = ordered[min(len(ordered) - 1, math.ceil(share * len(ordered)) - 1)]
+        return 0 if math.isinf(time) else self._now_ms + max(1, int(time))
+
+    def _run(
+        self, holders: Sequence[Holder], spans: Sequence[int], chance: random.Random
+    ) -> list[float]:
+        """Return the times from now at which something is given back, in order."""
+        ends = [_rest(holder, self._now_ms, chance) for holder in holders]
+        heapq.heapify(ends)
+        released: list[float] = []
+        while len(released) < self._count:
+            released.append(ends[0])
+            after = ends[0] + chance.choice(spans) if spans else math.inf
+            heapq.heapreplace(ends, after)
+        return released
+
+
+def _at(run: Sequence[float], place: int) -> float:
+    if place <= len(run):
+        return run[place - 1]
+    # Far ahead, chance evens out.
+    return run[-1] * place / len(run)
+
+
+def _rest(holder: Holder, now_ms: int, chance: random.Random) -> float:
+    """Return how much longer a holder may last."""
+    latest: float = max(0, holder.ends_ms - now_ms) if holder.ends_ms else math.inf
+    if not holder.spans:
+        return latest
+    lasted = max(0, now_ms - holder.since_ms)
+    first = bisect_right(holder.spans, lasted)
+    if first == len(holder.spans):
+        # It has lasted longer than all that were seen: nothing tells how much is left of it.
+        return min(latest, chance.choice(holder.spans))
+    place = first + int(chance.random() * (len(holder.spans) - first))
+    return min(latest, holder.spans[place] - lasted)
+
+
+def rounded(instant_ms: int, now_ms: int) -> int:
+    """Return an instant rounded up, the coarser the further it is, 0 for 0."""
+    if not instant_ms:
+        return 0
+    minutes = (instant_ms - now_ms) / _MINUTE_MS
+    step = next((step for limit, step in _STEPS if minutes <= limit), _COARSEST)
+    step_ms = int(step * _MINUTE_MS)
+    return -(-instant_ms // step_ms) * step_ms
