@@ -117,7 +117,7 @@ class Accounts:
     def members(self, user: str) -> Callable[[str], bool]:
         """Return what tells who shares a quota with a user."""
         team = self.policy.team_of(user)
-        return lambda other: other == user or bool(team) and self.policy.team_of(other) == team
+        return lambda other: other == user or (bool(team) and self.policy.team_of(other) == team)
 
     def _first(self, user: str, wanted: Usage) -> str:
         policy, team = self.policy, self.policy.team_of(user)

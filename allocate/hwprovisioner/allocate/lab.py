@@ -4,13 +4,14 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from hwprovisioner.allocate.accounts import Accounts
+from hwprovisioner.allocate.lab_clock import LabClock
 from hwprovisioner.allocate.past import Past
+from hwprovisioner.allocate.planning.board import Grant
 from hwprovisioner.allocate.planning.classes import RequestClass
 from hwprovisioner.allocate.planning.inventory import Held
 from hwprovisioner.allocate.planning.order import BOOKED, Request
 from hwprovisioner.allocate.planning.placement import Placed
-from hwprovisioner.allocate.planning.planner import Grant, Planner
-from hwprovisioner.allocate.lab_clock import LabClock
+from hwprovisioner.allocate.planning.planner import Planner
 from hwprovisioner.allocate.policy import DEFAULT_POLICY, Policy
 from hwprovisioner.allocate.reservations import Reservations
 from hwprovisioner.allocate.room import Share
@@ -180,7 +181,7 @@ class Lab:
     def _take_in_allocation(self, allocation_id: str, changed: Changed) -> None:
         before, after = changed.before, changed.after
         was = before.state if isinstance(before, Allocation) else None
-        if was is AllocationState.QUEUED or isinstance(before, Allocation) and before.book_until_ms:
+        if was is AllocationState.QUEUED:
             self.planner.remove(allocation_id)
             self.doubtful.discard(allocation_id)
         if isinstance(before, Allocation) and was in _GRANTED:

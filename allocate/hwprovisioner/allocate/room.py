@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from hwprovisioner.allocate.demand import HostDemand, Spec
 from hwprovisioner.allocate.cards import assign_cards
+from hwprovisioner.allocate.demand import HostDemand, Spec
 from hwprovisioner.allocate.notation import Bounds, amount
 
 

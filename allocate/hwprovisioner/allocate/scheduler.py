@@ -12,7 +12,7 @@ import random
 
 from hwprovisioner.allocate.giving_way import GivingWay
 from hwprovisioner.allocate.lab import Lab
-from hwprovisioner.allocate.planning.planner import Grant
+from hwprovisioner.allocate.planning.board import Grant
 from hwprovisioner.state.allocations import Allocations
 from hwprovisioner.state.care import Care
 from hwprovisioner.state.errors import StateUnavailable

@@ -25,7 +25,8 @@ spans         hash    of a class: the last 64 times from grant to end, likewise 
 ============  ======  ================================================================  =========
 
 The last three are the lab's memory of its past (`history.History`): the scripts that end and grant
-write them along. ``waits`` and ``spans`` have at most 20,000 classes, of which any one makes room for a new one.
+write them along. ``waits`` and ``spans`` have at most 20,000 classes; where there are so many, any
+one makes room for a new one.
 """
 
 import hashlib

@@ -142,7 +142,7 @@ class Classes:
         return self.inventory.shape_of(name).matches | self._named.get(name, 0)
 
     def await_only(self, found: RequestClass, options: Iterable[HostClass], lack: int) -> None:
-        """Note that a set needs `lack` more of what some options ask for, and nothing else helps."""
+        """Note that a set needs `lack` more of what some options ask for: nothing else helps."""
         shapes = shapes_of(options)
         for place in bits(found.awaits ^ shapes):
             self.inventory.shapes[place].awaited ^= found.bit

@@ -32,9 +32,7 @@ def average_held(hours: Mapping[int, int], half_life_ms: int, now_ms: int) -> fl
     return total
 
 
-def average_of_running(
-    running: Iterable[tuple[int, int]], half_life_ms: int, now_ms: int
-) -> float:
+def average_of_running(running: Iterable[tuple[int, int]], half_life_ms: int, now_ms: int) -> float:
     """Return the same of what is held now and not counted by hour yet.
 
     Args:

@@ -85,9 +85,7 @@ def start_by(wish: Wish, placement: Placement, finder: Finder) -> int:
     return 0
 
 
-def _is_whole_with(
-    wish: Wish, placement: Placement, finder: Finder, freed: Sequence[str]
-) -> bool:
+def _is_whole_with(wish: Wish, placement: Placement, finder: Finder, freed: Sequence[str]) -> bool:
     """Say whether a set is whole with what it has and with what will have been freed."""
     kept = {placed.resource for placed in placement.placed.values()}
     inventory = finder.classes.inventory
@@ -104,4 +102,3 @@ def _is_whole_with(
     rooms: dict[str, Room] = {name: inventory.standing(name).room for name in kept}
     rooms |= {name: Room.whole(inventory.standing(name).room.spec) for name in freed}
     return place(candidates, rooms.__getitem__, wish.asked.demand.relations).is_whole
-

@@ -176,9 +176,7 @@ def _accepts(rooms: Callable[[str], Room], relations: Sequence[Relation]) -> Acc
     return accepts
 
 
-def holds(
-    relation: Relation, placed: Mapping[str, Placed], rooms: Callable[[str], Room]
-) -> bool:
+def holds(relation: Relation, placed: Mapping[str, Placed], rooms: Callable[[str], Room]) -> bool:
     """Say whether a relation holds among those of its hosts that are placed."""
     values = [
         value_of(relation.label, rooms(placed[host].resource).spec)
