@@ -8,11 +8,12 @@ from google.protobuf import json_format
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from hwprovisioner.allocate.lab import closure
 from hwprovisioner.allocate.matching import why_not
+from hwprovisioner.allocate.reservations import reserved_hosts
 from hwprovisioner.allocate.room import Room, Share
 from hwprovisioner.allocate.set_demands import demands_message, host_message, stored_set
 from hwprovisioner.allocate.specs import spec_message, stored_spec
+from hwprovisioner.allocate.standings import closure
 from hwprovisioner.state.model import Allocation, Hold, Manager, Resource
 from hwprovisioner.state.tables import AllocationState, HoldState, Presence
 from hwprovisioner.state.view import View
@@ -93,6 +94,9 @@ class Codec:
             end_time=timestamp(record.end_ms),
             end_detail=record.end_detail,
             revision=record.rev,
+            book_start_time=timestamp(record.book_from_ms),
+            book_end_time=timestamp(record.book_until_ms),
+            preempt_time=timestamp(record.preempt_ms),
         )
         message.requestor.CopyFrom(_requestor(record.requestor))
         if record.end_reason:
@@ -118,6 +122,7 @@ class Codec:
             fence=record.fence,
             declined_until_time=timestamp(record.rest_until),
             revision=record.rev,
+            booked=self._booked(record),
         )
 
     def manager(self, record: Manager) -> resource_pb2.Manager:
@@ -173,6 +178,19 @@ class Codec:
         )
         return next(fitting, 0)
 
+    def _booked(self, record: Resource) -> list[resource_pb2.Booked]:
+        known = [b for i in record.booked if (b := self._view.allocations.get(i)) is not None]
+        return [
+            resource_pb2.Booked(
+                allocation_id=booking.id,
+                user=booking.user,
+                start_time=timestamp(booking.book_from_ms),
+                end_time=timestamp(booking.book_until_ms),
+            )
+            for booking in sorted(known, key=lambda each: (each.book_from_ms, each.id))
+            if booking.state in _RESERVING and record.name in _reserved(booking.reservation)
+        ]
+
     def _held(self, hold_ids: Iterable[str]) -> list[Hold]:
         return [held for i in hold_ids if (held := self._view.holds.get(i)) is not None]
 
@@ -189,6 +207,12 @@ class Codec:
 
 
 @functools.lru_cache(maxsize=10_000)
+def _reserved(reservation: str) -> frozenset[str]:
+    """Return the resources of a stored reservation."""
+    return frozenset(placed.resource for placed in reserved_hosts(reservation).values())
+
+
+@functools.lru_cache(maxsize=10_000)
 def _requestor(text: str) -> allocation_pb2.Requestor:
     """Return a stored requestor as message; not to be changed."""
     return json_format.Parse(text or "{}", allocation_pb2.Requestor(), ignore_unknown_fields=True)
@@ -202,6 +226,7 @@ def _resource_presence(record: Resource, manager: Manager | None) -> Any:  # noq
     return _PRESENCES[manager.presence]
 
 
+_RESERVING = (AllocationState.BOOKED, AllocationState.QUEUED)
 _ALLOCATION_STATES = {
     state: allocation_pb2.AllocationState.Value(f"ALLOCATION_STATE_{state}")
     for state in AllocationState

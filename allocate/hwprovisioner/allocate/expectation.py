@@ -15,7 +15,6 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-
 HOLDERS = 500
 """So many of those who have something are looked at; of more, a sample."""
 _RELEASES = 1_000

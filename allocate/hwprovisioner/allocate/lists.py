@@ -3,14 +3,16 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from hwprovisioner.allocate.codec import Codec, hold, timestamp
-from hwprovisioner.allocate.demand import HostDemand
-from hwprovisioner.allocate.explain import explain_host, why_never
+from hwprovisioner.allocate.demand import HostDemand, Spec
+from hwprovisioner.allocate.host_demands import read_host_demand
 from hwprovisioner.allocate.lab import Lab
-from hwprovisioner.allocate.matching import mismatch
+from hwprovisioner.allocate.matching import mismatch, name_mismatch
 from hwprovisioner.allocate.pages import page
-from hwprovisioner.allocate.placement import place
-from hwprovisioner.allocate.requests import read_demands, read_host_demand
-from hwprovisioner.allocate.updates import Places
+from hwprovisioner.allocate.places import Places
+from hwprovisioner.allocate.planning.inventory import Standing
+from hwprovisioner.allocate.set_demands import read_set
+from hwprovisioner.allocate.specs import to_json
+from hwprovisioner.allocate.verdicts import Judge, Verdict, When
 from hwprovisioner.serving import bad_request
 from hwprovisioner.state.errors import NoSuchResource
 from hwprovisioner.state.keys import Kind
@@ -20,6 +22,11 @@ from hwprovisioner.state.tables import AllocationState, Presence
 from hwprovisioner.state.view import Change, View
 from hwprovisioner.v1 import allocate_service_pb2 as pb
 from hwprovisioner.v1 import allocation_pb2, resource_pb2
+
+MAX_EXPLAINED = 1_000
+"""Of so many resources at most it is explained why they can serve a host or not."""
+MAX_EXPLAINED_IN_ALL = 8_000
+"""Likewise of all hosts of a set together: larger messages are not taken by clients."""
 
 
 class Lists:
@@ -47,6 +54,7 @@ class Lists:
             request.page_size,
             request.page_token,
         )
+        self._places.prepare(len(records))
         revision = self._view.revision  # that of the records: it may rise while Redis is asked
         remaining = await self._reader.remaining_ms([record.id for record in records])
         return pb.ListAllocationsResponse(
@@ -97,26 +105,19 @@ class Lists:
 
     def explain(self, request: pb.ExplainRequest) -> pb.ExplainResponse:
         """Explain demands."""
-        hosts = read_demands(request.demands)
-        rooms = self._lab.rooms
-        open_to = {
-            host: [name for name in self._lab.candidates(demand) if not rooms[name].closed]
-            for host, demand in hosts.items()
-        }
-        now = len(place(hosts, open_to, rooms).placed) == len(hosts)
-        ever = self._lab.feasible(hosts)
-        response = pb.ExplainResponse(satisfiable_now=now, satisfiable_ever=ever)
-        response.summary = _summary(now=now, ever=ever, never=why_never(hosts, rooms.values()))
-        for host, demand in hosts.items():
-            response.hosts[host].resources.extend(
-                pb.ResourceExplanation(
-                    resource=verdict.resource,
-                    now=verdict.now,
-                    ever=verdict.ever,
-                    reason=verdict.reason,
-                )
-                for verdict in explain_host(demand, rooms.values())
-            )
+        demands = read_set(request.demands)
+        asked = self._lab.planner.classes.get(to_json(request.demands), demands)
+        outlook, now_ms = self._places.outlook, self._lab.clock.now_ms()
+        judge = Judge(self._lab.planner.finder, outlook.stock(), asked, now_ms)
+        when, summary = judge.whole(outlook.lack_of(asked))
+        response = pb.ExplainResponse(availability=_AVAILABILITIES[when], summary=summary)
+        most = min(MAX_EXPLAINED, MAX_EXPLAINED_IN_ALL // len(asked.hosts))
+        told: dict[HostDemand, list[pb.ResourceExplanation]] = {}
+        for host, demand in demands.hosts.items():
+            if demand not in told:
+                verdicts = judge.hosts(demand, asked.hosts[host], most)
+                told[demand] = [_explanation(each) for each in verdicts]
+            response.hosts[host].resources.extend(told[demand])
         return response
 
     def change(self, change: Change) -> pb.WatchLabResponse:
@@ -146,15 +147,39 @@ class Lists:
 
     def _matching(self, request: pb.ListResourcesRequest) -> Iterator[Resource]:
         demand = read_host_demand("demand", request.demand) if request.HasField("demand") else None
+        fits = _Fits(demand or HostDemand(), is_free=request.free)
         for resource in self._view.resources.values():
-            room = self._lab.rooms[resource.name]
-            if request.manager not in ("", resource.manager):
-                continue
-            if demand is not None and mismatch(demand, room.spec):
-                continue
-            if request.free and (room.closed or room.shortage(demand or HostDemand())):
-                continue
-            yield resource
+            if request.manager in ("", resource.manager) and fits(
+                resource.name, self._lab.planner.inventory.standing(resource.name)
+            ):
+                yield resource
+
+
+class _Fits:
+    """Says which resources satisfy a demand; each spec is looked at once."""
+
+    def __init__(self, demand: HostDemand, *, is_free: bool) -> None:
+        self._demand = demand
+        self._is_free = is_free
+        self._matching: dict[Spec, list[HostDemand]] = {}
+
+    def __call__(self, name: str, standing: Standing) -> bool:
+        room = standing.room
+        if room.spec not in self._matching:
+            options = [o for o in self._demand.options if not mismatch(o, room.spec)]
+            self._matching[room.spec] = options
+        fitting = (o for o in self._matching[room.spec] if not name_mismatch(o, room.spec, name))
+        if not self._is_free:
+            return any(True for _ in fitting)
+        return not standing.closed and any(not room.shortage(option) for option in fitting)
+
+
+def _explanation(verdict: Verdict) -> pb.ResourceExplanation:
+    return pb.ResourceExplanation(
+        resource=verdict.resource,
+        availability=_AVAILABILITIES[verdict.when],
+        reason=verdict.reason,
+    )
 
 
 def _removal(kind: Kind, record_id: str) -> pb.Removal:
@@ -165,16 +190,6 @@ def _removal(kind: Kind, record_id: str) -> pb.Removal:
             return pb.Removal(resource=record_id)
         case _:
             return pb.Removal(hold_id=record_id)
-
-
-def _summary(*, now: bool, ever: bool, never: dict[str, str]) -> str:
-    if now:
-        return "can be had now"
-    if ever:
-        return "cannot be had now, but could be"
-    if never:
-        return "can never be had: " + "; ".join(f"{host}: {why}" for host, why in never.items())
-    return "can never be had: each host could, but not all of them at once"
 
 
 def _words(field: str, values: Iterable[int], names: Mapping[int, str]) -> set[str]:
@@ -191,4 +206,7 @@ _STATES: Mapping[int, str] = {
 }
 _PRESENCES: Mapping[int, str] = {
     resource_pb2.Presence.Value(f"PRESENCE_{p}"): str(p) for p in Presence
+}
+_AVAILABILITIES: Mapping[When, pb.Availability.ValueType] = {
+    when: pb.Availability.Value(f"AVAILABILITY_{when}") for when in When
 }

@@ -8,10 +8,9 @@ from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from hwprovisioner.allocate.codec import Codec
+from hwprovisioner.allocate.codec import Codec, duration
 from hwprovisioner.allocate.dispatch import Dispatch
-from hwprovisioner.allocate.explain import waiting_for
-from hwprovisioner.allocate.lab import Lab
+from hwprovisioner.allocate.places import Places, is_news
 from hwprovisioner.state.errors import NoSuchAllocation
 from hwprovisioner.state.keys import Kind
 from hwprovisioner.state.model import Allocation, Hold
@@ -23,58 +22,6 @@ from hwprovisioner.v1.allocate_service_pb2 import AllocationUpdate, Preparing
 
 _LINES_KEPT = 256
 """So many progress lines wait for a slow reader; older ones are dropped."""
-PLACES_S = 0.25
-"""Places in the queue are told at most so often."""
-
-
-class Places:
-    """Where queued requests stand and what they wait for, and who wants to hear of changes."""
-
-    def __init__(self, view: View, lab: Lab) -> None:
-        """Follow `view`, after `lab` does."""
-        self._lab = lab
-        self._reasons: dict[tuple[str, tuple[str, ...]], str] = {}
-        self._reasons_version = -1
-        self._told_version = lab.version
-        self._waiting: set[asyncio.Event] = set()
-        self._timer: asyncio.TimerHandle | None = None
-        view.listen(self._note)
-
-    def place(self, allocation: Allocation) -> allocation_pb2.QueuePlace:
-        """Return where a queued allocation stands."""
-        return allocation_pb2.QueuePlace(
-            place=self._lab.place_in_queue(allocation.id), reason=self._reason(allocation)
-        )
-
-    def wants_news(self, event: asyncio.Event) -> None:
-        """Set `event` once when places or reasons have changed."""
-        self._waiting.add(event)
-
-    def _reason(self, allocation: Allocation) -> str:
-        if self._reasons_version != self._lab.version:
-            self._reasons.clear()
-            self._reasons_version = self._lab.version
-        key = allocation.demands, allocation.excluded
-        if key not in self._reasons:
-            request = self._lab.request(allocation)
-            candidates = {
-                host: [n for n in self._lab.candidates(demand) if n not in request.excluded]
-                for host, demand in request.hosts.items()
-            }
-            self._reasons[key] = waiting_for(request.hosts, self._lab.rooms, candidates)
-        failure = f" (before: {allocation.last_failure})" if allocation.last_failure else ""
-        return self._reasons[key] + failure
-
-    def _note(self, change: Change | None) -> None:
-        if self._timer is None and self._lab.version != self._told_version:
-            self._timer = asyncio.get_running_loop().call_later(PLACES_S, self._tell)
-
-    def _tell(self) -> None:
-        self._timer = None
-        self._told_version = self._lab.version
-        waiting, self._waiting = self._waiting, set()
-        for event in waiting:
-            event.set()
 
 
 @dataclass(slots=True)
@@ -155,9 +102,14 @@ class Updates:
         if allocation is None or allocation.state is not AllocationState.QUEUED:
             return None
         watch.state, watch.place = allocation.state, self._places.place(allocation)
-        message = self._codec.allocation(allocation, remaining_ms=allocation.ttl_ms)
-        message.queue_place.CopyFrom(watch.place)
-        return AllocationUpdate(allocation=message, queued=watch.place)
+        return self._queued(allocation, allocation.ttl_ms, watch.place)
+
+    def _queued(
+        self, allocation: Allocation, remaining_ms: int | None, place: allocation_pb2.QueuePlace
+    ) -> AllocationUpdate:
+        message = self._codec.allocation(allocation, remaining_ms=remaining_ms)
+        message.queue_place.CopyFrom(place)
+        return AllocationUpdate(allocation=message, queued=place)
 
     async def shown(
         self, allocation: Allocation, *, with_connections: bool, remaining_ms: int | None = None
@@ -187,15 +139,17 @@ class Updates:
             yield update
         if allocation.state is AllocationState.QUEUED:
             place = self._places.place(allocation)
-            if is_new or place != watch.place:
+            if is_new or is_news(place, watch.place, self._places.now_ms()):
                 watch.place = place
-                message = await self.shown(allocation, with_connections=False)
-                yield AllocationUpdate(allocation=message, queued=message.queue_place)
+                remaining = await self._reader.remaining_ms([allocation.id])
+                with self._places.telling():
+                    update = self._queued(allocation, remaining.get(allocation.id), place)
+                yield update
         elif is_new and allocation.state is not AllocationState.PREPARING:
             message = await self.shown(
                 allocation, with_connections=with_connections, remaining_ms=left_ms
             )
-            yield _outcome(message)
+            yield self._outcome(message)
 
     async def _progress(
         self, watch: _Watch, allocation: Allocation, is_new: bool, left_ms: int | None
@@ -208,12 +162,14 @@ class Updates:
                 progress = Preparing(host=host, message=line)
                 yield AllocationUpdate(allocation=message, preparing=progress)
 
-
-def _outcome(message: allocation_pb2.Allocation) -> AllocationUpdate:
-    update = AllocationUpdate(allocation=message)
-    if message.state == allocation_pb2.ALLOCATION_STATE_READY:
-        update.ready.remaining_lease.CopyFrom(message.remaining_lease)
-    else:
-        update.ended.reason = message.end_reason
-        update.ended.detail = message.end_detail
-    return update
+    def _outcome(self, message: allocation_pb2.Allocation) -> AllocationUpdate:
+        update = AllocationUpdate(allocation=message)
+        if message.state == allocation_pb2.ALLOCATION_STATE_READY:
+            update.ready.remaining_lease.CopyFrom(message.remaining_lease)
+        elif message.state == allocation_pb2.ALLOCATION_STATE_BOOKED:
+            left_ms = message.book_start_time.ToMilliseconds() - self._places.now_ms()
+            update.booked.remaining.CopyFrom(duration(max(0, left_ms)))
+        else:
+            update.ended.reason = message.end_reason
+            update.ended.detail = message.end_detail
+        return update
