@@ -2,101 +2,107 @@
 
 import itertools
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from hwprovisioner.allocate.lab import Lab
-from hwprovisioner.allocate.planning.order import BOOKED, Request
-from hwprovisioner.allocate.planning.preemption import Running, victims
+from hwprovisioner.allocate.pacing import Pace
+from hwprovisioner.allocate.planning.order import BOOKED
+from hwprovisioner.allocate.planning.preemption import Prospect, Running, Use, victims
 from hwprovisioner.allocate.policy import Preemption
 from hwprovisioner.allocate.room import Share
 from hwprovisioner.state.grants import Grants
-from hwprovisioner.state.model import Allocation, Hold
 from hwprovisioner.state.tables import AllocationState, HoldState
 from hwprovisioner.state.view import View
 
 _log = logging.getLogger(__name__)
 
-_AGAIN_MS = 1000
-"""A request that nobody could give way to is looked at again after so long."""
-_REQUESTS = 16
-"""At so many of the waiting requests that are first in the order is looked in one go."""
+_EVERY_S = 1.0
+"""It is looked at most so often, as it costs by what runs."""
+_REQUESTS = 256
+"""At so many of the waiting requests that are first in the order is looked."""
+_CLASSES = 16
+"""After so many of what they ask for that cannot be had anyway, the others wait."""
 
 
 class GivingWay:
     """Finds out who gives way to whom, and tells them."""
 
-    def __init__(self, view: View, lab: Lab, grants: Grants) -> None:
-        """Look at the lab of `view`."""
+    def __init__(self, view: View, lab: Lab, grants: Grants, wake: Callable[[], None]) -> None:
+        """Look at the lab of `view`; `wake` has `look` called again."""
         self._view = view
         self._lab = lab
         self._grants = grants
-        self._looked = set[str]()
-        self._since_ms = 0
+        self._pace = Pace(_EVERY_S, wake)
 
     async def look(self, epoch: int) -> None:
-        """Let allocations give way to what waits, and spare those for whom that is over.
+        """Spare those who need not give way any longer, and let others give way to what waits.
 
         Raises:
             Deposed: another scheduler has been elected since `epoch`.
             StateUnavailable: Redis is away.
         """
-        if self._lab.policy.preemption is None:
+        policy = self._lab.policy.preemption
+        is_of_use = policy is not None and self._lab.queue_length and self._lab.granted
+        if not (is_of_use or self._lab.giving_way) or not self._pace.is_time():
             return
-        now_ms = self._lab.clock.now_ms()
-        if not 0 <= now_ms - self._since_ms < _AGAIN_MS:
-            self._since_ms = now_ms
-            self._looked.clear()
-        first = itertools.islice(self._lab.planner.queue.in_order(), _REQUESTS)
-        new = [each for each in first if each.id not in self._looked and each.priority != BOOKED]
-        if not new:
+        for allocation_id in list(self._lab.giving_way):
+            if not self._is_needed(allocation_id):
+                _log.info("%s need not give way any longer", allocation_id)
+                await self._grants.spare(allocation_id, epoch=epoch)
+        if policy is None:
             return
-        self._looked.update(each.id for each in new)
-        granted = [self._view.allocations[each] for each in self._lab.granted]
-        served = await self._spare(granted, epoch)
-        for request in new:
-            if request.id not in served and not self._lab.over_least(request):
-                await self._preempt(request, granted, self._lab.policy.preemption, epoch)
+        for request_id, victim in list(self._decide(policy)):
+            _log.info("%s gives way to %s in %d ms", victim, request_id, policy.grace_ms)
+            await self._grants.preempt(victim, request_id, grace_ms=policy.grace_ms, epoch=epoch)
 
-    async def _spare(self, granted: Sequence[Allocation], epoch: int) -> set[str]:
-        """Spare whom it is over for; returns those to whom others give way."""
-        served = set[str]()
-        for allocation in granted:
-            if not allocation.preempt_ms:
+    def _is_needed(self, allocation_id: str) -> bool:
+        """Say whether the request that an allocation gives way to still waits."""
+        waiting = self._view.allocations.get(self._view.allocations[allocation_id].preempted_for)
+        return waiting is not None and waiting.state is AllocationState.QUEUED
+
+    def _decide(self, policy: Preemption) -> Iterator[tuple[str, str]]:
+        """Return to which request which allocations are to give way."""
+        running = self._running()
+        lowest = min((each.priority for each in running), default=BOOKED)
+        planner = self._lab.planner
+        prospect = Prospect(planner.finder, self._soon(), self._lab.clock.now_ms())
+        failed = 0
+        for request in itertools.islice(planner.queue.in_order(), _REQUESTS):
+            if request.priority - lowest < policy.gap or failed.bit_count() >= _CLASSES:
+                return
+            if request.asked.bit & failed or self._lab.over_least(request):
                 continue
-            waiting = self._view.allocations.get(allocation.preempted_for)
-            if waiting is not None and waiting.state is AllocationState.QUEUED:
-                served.add(waiting.id)
-            else:
-                _log.info("%s need not give way any longer", allocation.id)
-                await self._grants.spare(allocation.id, epoch=epoch)
-        return served
+            keeper = planner.keepers.get(request.id)
+            kept = sorted(keeper.names) if keeper else ()
+            placement, gone = prospect.place(request, kept), tuple[Running, ...]()
+            if not placement.is_whole and request.priority != BOOKED:
+                gone = victims(request, running, prospect, policy.gap, kept)
+                placement = prospect.place(request, kept, gone)
+            if not placement.is_whole:
+                failed |= request.asked.bit
+            elif not planner.over_quota(request, placement.placed):
+                prospect.take(placement, gone)
+                running = [each for each in running if each not in gone]
+                yield from ((request.id, each.id) for each in gone)
 
-    async def _preempt(
-        self,
-        request: Request,
-        granted: Sequence[Allocation],
-        policy: Preemption,
-        epoch: int,
-    ) -> None:
-        running = [
-            Running(a.id, self._lab.priority(a), a.grant_ms, self._shares(a.holds))
-            for a in granted
-            if not a.preempt_ms and not a.book_until_ms
+    def _running(self) -> list[Running]:
+        """Return those who may be told to give way."""
+        granted = (self._view.allocations[each] for each in self._lab.granted)
+        return [
+            Running(each.id, self._lab.priority(each), each.grant_ms, self._uses(each.holds))
+            for each in granted
+            if not each.preempt_ms and not each.book_until_ms
         ]
-        inventory = self._lab.planner.inventory
-        soon = self._shares(hold.id for hold in self._view.holds.values() if _is_cleaned(hold))
-        for victim in victims(request, running, soon, inventory, policy.gap):
-            _log.info("%s gives way to %s in %d ms", victim.id, request.id, policy.grace_ms)
-            await self._grants.preempt(
-                victim.id, request.id, grace_ms=policy.grace_ms, epoch=epoch
-            )
 
-    def _shares(self, hold_ids: Iterable[str]) -> tuple[tuple[str, Share], ...]:
+    def _soon(self) -> Sequence[Use]:
+        """Return what is being cleaned, or given up by those who give way."""
+        holds = self._view.holds.values()
+        cleaned = [each.id for each in holds if each.state is HoldState.CLEANING]
+        given = [self._view.allocations[each].holds for each in self._lab.giving_way]
+        return self._uses(dict.fromkeys(itertools.chain(cleaned, *given)))
+
+    def _uses(self, hold_ids: Iterable[str]) -> tuple[Use, ...]:
         holds = (self._view.holds.get(each) for each in hold_ids)
         return tuple(
             (hold.resource, Share(hold.cpus, hold.memory, hold.gpus)) for hold in holds if hold
         )
-
-
-def _is_cleaned(hold: Hold) -> bool:
-    return hold.state is HoldState.CLEANING

@@ -31,5 +31,7 @@ def digest_of(allocation: Allocation) -> str:
         allocation.ttl_ms,
         allocation.wait_ms,
         allocation.max_ms,
+        allocation.book_from_ms,
+        allocation.book_until_ms,
     )
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()

@@ -41,6 +41,8 @@ class Lab:
         """One more with each change that may matter to planning."""
         self.granted: dict[str, None] = {}
         """The allocations that have hosts."""
+        self.giving_way: dict[str, None] = {}
+        """Those of them that have been told to give way to others."""
         self.doubtful: set[str] = set()
         """The queued requests that may be impossible although others of their class are not: new or
         back in the queue, or with resources that failed them. Looking at them takes them out."""
@@ -151,6 +153,7 @@ class Lab:
     def _reload(self) -> None:
         self.accounts.clear()
         self.granted.clear()
+        self.giving_way.clear()
         self._begin()
         self._of_manager.clear()
         view = self._view
@@ -186,7 +189,10 @@ class Lab:
             self.doubtful.discard(allocation_id)
         if isinstance(before, Allocation) and was in _GRANTED:
             self._note_end(before, after)
+        self.giving_way.pop(allocation_id, None)
         if isinstance(after, Allocation):
+            if after.preempt_ms and after.state in _GRANTED:
+                self.giving_way[allocation_id] = None
             self.planner.look_at(self.reservations.note(after))
             if after.state is AllocationState.QUEUED:
                 self._enqueue(after)

@@ -43,6 +43,8 @@ class Memory:
 
     async def _read(self) -> None:
         if self._loaded.is_set():
+            # A lab in which nothing changes does not tell the time.
+            self._lab.clock.set(await self._reader.now_ms())
             history = await self._reader.history()
             self._loaded.clear()
             self._lab.remember(history)

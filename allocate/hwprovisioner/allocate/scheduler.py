@@ -13,7 +13,9 @@ import random
 from hwprovisioner.allocate.giving_way import GivingWay
 from hwprovisioner.allocate.lab import Lab
 from hwprovisioner.allocate.planning.board import Grant
+from hwprovisioner.allocate.rebooking import Rebooking
 from hwprovisioner.state.allocations import Allocations
+from hwprovisioner.state.bookings import Bookings
 from hwprovisioner.state.care import Care
 from hwprovisioner.state.errors import StateUnavailable
 from hwprovisioner.state.grants import GrantRefused, Grants, PlannedHold
@@ -39,6 +41,7 @@ class Scheduler:
         lab: Lab,
         allocations: Allocations,
         grants: Grants,
+        bookings: Bookings,
         care: Care,
     ) -> None:
         """Stand by as `replica`; `lab` follows `view`."""
@@ -47,7 +50,8 @@ class Scheduler:
         self._lab = lab
         self._allocations = allocations
         self._grants = grants
-        self._giving_way = GivingWay(view, lab, grants)
+        self._giving_way = GivingWay(view, lab, grants, self.wake)
+        self._rebooking = Rebooking(view, lab, bookings, self.wake)
         self._care = care
         self._wake = asyncio.Event()
         self._epoch: int | None = None
@@ -78,6 +82,7 @@ class Scheduler:
             try:
                 await self._prune()
                 await self._pass(self._epoch)
+                await self._rebooking.look(self._epoch)
                 await self._giving_way.look(self._epoch)
             except Deposed:
                 _log.info("scheduler: deposed")

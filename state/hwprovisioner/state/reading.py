@@ -25,6 +25,10 @@ class Reader:
         """Return the lab's newest revision; a view may be behind it."""
         return int(await self._link.call("GET", self._keys.revision) or 0)
 
+    async def now_ms(self) -> int:
+        """Return the time by the clock of Redis, in ms since the epoch."""
+        return _ms(await self._link.call("TIME"))
+
     async def remaining_ms(self, allocation_ids: Sequence[str]) -> Mapping[str, int]:
         """Return what leases have left, in ms; ended allocations have none."""
         if not allocation_ids:
@@ -33,7 +37,7 @@ class Reader:
         scores, time = await asyncio.gather(
             self._link.call("ZMSCORE", self._keys.deadlines, *members), self._link.call("TIME")
         )
-        now_ms = int(time[0]) * 1000 + int(time[1]) // 1000
+        now_ms = _ms(time)
         return {
             allocation_id: max(0, int(float(score)) - now_ms)
             for allocation_id, score in zip(allocation_ids, scores, strict=True)
@@ -81,3 +85,8 @@ class Reader:
         return found | {
             i: str(text) for i, text in zip(missing, texts, strict=True) if text is not None
         }
+
+
+def _ms(time: Sequence[object]) -> int:
+    seconds, microseconds = map(int, map(str, time))
+    return seconds * 1000 + microseconds // 1000

@@ -1,4 +1,4 @@
-"""Finding resources for a request: among what is open now, what will come back, or all there is.
+"""Finding resources for a request: what is open now or free in time, comes back, or is at all.
 
 A host never needs more candidates than the set has hosts: were all others placed on some of them,
 one is left. So what is looked at depends on the request, not on the lab.
@@ -29,6 +29,8 @@ class Scope(Enum):
 
     OPEN = auto()
     """What is open and free now."""
+    THEN = auto()
+    """What is free from a time to a time, by what its holders and bookings have said."""
     COMING = auto()
     """What can be had one day without anybody's doing, all of it free."""
     EVER = auto()
@@ -44,6 +46,7 @@ class Wish:
     booking: str = ""
     """Its id if it is a booking, whose own reservation is not in its way."""
     now_ms: int = 0
+    """When it would begin; a time to come where it is looked for what is free then."""
     ends_ms: int = 0
     """When it would have ended; 0 if nobody knows."""
     reserved: tuple[str, ...] = ()
@@ -88,6 +91,10 @@ class Finder:
                 best = placement
         return best or Placement(lambda name: self.room(wish, scope, name), _none(wish.asked))
 
+    def candidates(self, wish: Wish, options: Sequence[HostClass], count: int) -> list[Candidate]:
+        """Return at most `count` of what is open for a host, the best first."""
+        return self._candidates(wish, options, Scope.OPEN, count, _ALL)
+
     def roomiest(self, wish: Wish, options: Sequence[HostClass]) -> str:
         """Return the open shared resource with the most processors free, "" if there is none."""
         inventory = self.classes.inventory
@@ -114,14 +121,14 @@ class Finder:
     def room(self, wish: Wish, scope: Scope, name: str) -> Room:
         """Return what a request could have of a resource."""
         standing = self.classes.inventory.standing(name)
-        if scope is not Scope.OPEN:
+        if scope in (Scope.COMING, Scope.EVER):
             return Room.whole(standing.room.spec)
-        booked = self.booked.get(name)
-        if not booked:
+        booked, is_now = self.booked.get(name, ()), scope is Scope.OPEN
+        if is_now and not booked:
             return standing.room
         others = [each for each in booked if each.allocation != wish.booking]
-        held = self.held(name)
-        return room_during(standing.room, held, others, wish.now_ms, wish.ends_ms)
+        held, span = self.held(name), (wish.now_ms, wish.ends_ms)
+        return room_during(standing.room, held, others, *span, from_now=is_now)
 
     def _place(
         self, wish: Wish, scope: Scope, masks: Mapping[str, int], relations: Sequence[Relation]
@@ -166,7 +173,7 @@ class Finder:
     ) -> bool:
         if name in wish.excluded or not option.admits(name, shape):
             return False
-        if shape.spec.division is None and not self.booked:
+        if shape.spec.division is None and not self.booked and scope is not Scope.THEN:
             return True
         return self.room(wish, scope, name).share_for(option.option) is not None
 
@@ -174,27 +181,45 @@ class Finder:
         self, wish: Wish, option: HostClass, scope: Scope, mask: int
     ) -> Iterator[tuple[str, Shape]]:
         inventory = self.classes.inventory
-        if name := option.option.resource:
+        within = option.shapes & mask
+        own = [option.option.resource] if option.option.resource else wish.reserved
+        for name in own:
             if name in inventory and self._is_within(wish, scope, name):
                 shape = inventory.shape_of(name)
-                if option.shapes & mask & 1 << shape.index:
+                if within & 1 << shape.index:
                     yield name, shape
+        if option.option.resource:
             return
-        for name in wish.reserved:
-            if name in inventory and self._is_within(wish, scope, name):
-                shape = inventory.shape_of(name)
-                if option.shapes & mask & 1 << shape.index:
-                    yield name, shape
         for name in wish.also:
             shape = inventory.shape_of(name)
-            if option.shapes & mask & 1 << shape.index and not inventory.is_open(name):
+            if within & 1 << shape.index and not inventory.is_open(name):
                 yield name, shape
-        within = option.shapes & mask
+        yield from self._of_shapes(option, scope, within)
+
+    def _of_shapes(
+        self, option: HostClass, scope: Scope, within: int
+    ) -> Iterator[tuple[str, Shape]]:
         if scope is Scope.OPEN:
-            within &= inventory.open
-        for shape in self._preferred(within):
+            within &= self.classes.inventory.open
+        shapes = self._preferred(within)
+        if scope is Scope.THEN:
+            yield from self._unused_first(list(shapes))
+            return
+        for shape in shapes:
             for name in _of_shape(shape, option, scope):
                 yield name, shape
+
+    def _unused_first(self, shapes: Sequence[Shape]) -> Iterator[tuple[str, Shape]]:
+        """Return what neither is in use nor booked, then the rest."""
+        for wants_used in (False, True):
+            for shape in shapes:
+                for name in shape.names:
+                    if name not in shape.away and self._is_used(name) is wants_used:
+                        yield name, shape
+
+    def _is_used(self, name: str) -> bool:
+        room = self.classes.inventory.standing(name).room
+        return name in self.booked or room.slots < room.spec.slots
 
     def _is_within(self, wish: Wish, scope: Scope, name: str) -> bool:
         if scope is Scope.OPEN:
@@ -238,7 +263,8 @@ class Finder:
         Last come some values with which only a part of the hosts can be had now.
         """
         open_now = self.classes.inventory.open if scope is Scope.OPEN else _ALL
-        complete, partial = [], []
+        complete = list[tuple[tuple[str, ...], int]]()
+        partial = list[tuple[tuple[str, ...], int]]()
         wanted = [_any_shape(asked.hosts[host]) for host in relation.hosts]
         for mask in self.classes.inventory.by_label.get(relation.label, {}).values():
             if all(shapes & mask & open_now for shapes in wanted):

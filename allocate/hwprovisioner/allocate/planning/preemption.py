@@ -5,17 +5,22 @@ would still lack something. Of several ways the one is taken that costs least: t
 first, then those that have run for the shortest time.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from hwprovisioner.allocate.planning.classes import HostClass
-from hwprovisioner.allocate.planning.inventory import Inventory, bits
+from hwprovisioner.allocate.planning.finding import Finder, Scope, Wish
 from hwprovisioner.allocate.planning.order import Request
-from hwprovisioner.allocate.planning.placement import Candidate, place
+from hwprovisioner.allocate.planning.placement import Candidate, Placement, place
 from hwprovisioner.allocate.room import Room, Share
 
 _LOOKED_AT = 64
 """So many of those who could give way are considered for a request."""
+_RELATED = 64
+"""Of what is open, so much is considered for each host of a set with relations."""
+
+Use = tuple[str, Share]
+"""A resource, and what is used of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,111 +30,140 @@ class Running:
     id: str
     priority: int
     since_ms: int
-    hosts: tuple[tuple[str, Share], ...]
+    hosts: tuple[Use, ...]
     """The resources that it has, and what of them."""
+
+
+class Prospect:
+    """What can be had now, and soon without anybody else's giving way; less and less of it.
+
+    Requests are asked about in their order, and what one is to have is not there for the next.
+    """
+
+    def __init__(self, finder: Finder, soon: Sequence[Use], now_ms: int) -> None:
+        """Begin with what is open, and what will be free `soon`."""
+        self._finder = finder
+        self._inventory = finder.classes.inventory
+        self._now_ms = now_ms
+        self._rooms = self._freed({}, soon)
+
+    def place(
+        self, request: Request, kept: Sequence[str] = (), gone: Sequence[Running] = ()
+    ) -> Placement:
+        """Place what can be placed of a request, were some allocations gone.
+
+        Args:
+            request: one that waits.
+            kept: what it keeps, which is not open to others.
+            gone: the allocations.
+        """
+        rooms = self._freed(self._rooms, [use for each in gone for use in each.hosts])
+        booking = request.id if request.until_ms else ""
+        span = self._now_ms, request.ends_ms(self._now_ms)
+        wish = Wish(request.asked, request.excluded, booking, *span, request.reserved, tuple(kept))
+
+        def room(name: str) -> Room:
+            return rooms.get(name) or self._finder.room(wish, Scope.OPEN, name)
+
+        usable = {name: None for name in rooms if self._is_usable(wish, name)}
+        demand = request.asked.demand
+        count = len(rooms) + (_RELATED if demand.relations else len(demand.hosts))
+        candidates = {
+            host: self._candidates(wish, options, usable, count)
+            for host, options in request.asked.hosts.items()
+        }
+        return place(candidates, room, demand.relations)
+
+    def take(self, placement: Placement, gone: Sequence[Running] = ()) -> None:
+        """Take out what a request is to have, once some allocations are gone."""
+        self._rooms = self._freed(self._rooms, [use for each in gone for use in each.hosts])
+        for placed in placement.placed.values():
+            self._rooms[placed.resource] = placement.left(placed.resource)
+
+    def could_use(self, request: Request, name: str) -> bool:
+        """Say whether a request could use a resource, were it free."""
+        span = self._now_ms, request.ends_ms(self._now_ms)
+        wish = Wish(request.asked, request.excluded, "", *span)
+        return self._is_usable(wish, name) and any(
+            self._matches(option, name)
+            for options in request.asked.hosts.values()
+            for option in options
+        )
+
+    def _freed(self, before: dict[str, Room], uses: Sequence[Use]) -> dict[str, Room]:
+        """Return the rooms of what differs from what is open, with some uses over."""
+        rooms = dict(before)
+        for name, share in uses:
+            if name in self._inventory:
+                room = rooms.get(name) or self._inventory.standing(name).room
+                rooms[name] = room.with_again(share)
+        return rooms
+
+    def _candidates(
+        self, wish: Wish, options: Sequence[HostClass], names: Collection[str], count: int
+    ) -> list[Candidate]:
+        """Return what is open before what is to be freed."""
+        open_now = self._finder.candidates(wish, options, count)
+        return [
+            *(each for each in open_now if each[0] not in names),
+            *(
+                (name, option.option)
+                for option in options
+                for name in names
+                if self._matches(option, name)
+            ),
+        ]
+
+    def _matches(self, option: HostClass, name: str) -> bool:
+        shape = self._inventory.shape_of(name)
+        return bool(option.shapes & 1 << shape.index) and option.admits(name, shape)
+
+    def _is_usable(self, wish: Wish, name: str) -> bool:
+        """Say whether a resource is in service, and not promised to others for the time."""
+        if name not in self._inventory or name in wish.excluded:
+            return False
+        standing = self._inventory.standing(name)
+        return not standing.closed and not any(
+            each.until_ms > wish.now_ms and (not wish.ends_ms or each.from_ms < wish.ends_ms)
+            for each in self._finder.booked.get(name, ())
+            if each.allocation != wish.booking
+        )
 
 
 def victims(
     request: Request,
     running: Sequence[Running],
-    soon: Sequence[tuple[str, Share]],
-    inventory: Inventory,
+    prospect: Prospect,
     gap: int,
+    kept: Sequence[str] = (),
 ) -> tuple[Running, ...]:
     """Return who has to give way so that a request can be had whole; none if that does not help.
 
     Args:
-        request: one that waits.
+        request: one that cannot be had whole from the prospect.
         running: those who may give way, in any order.
-        soon: what is being cleaned, and will be free without anybody's giving way.
-        inventory: the resources as they are.
+        prospect: what there is without that.
         gap: by so much the request's priority has to be higher, or more.
+        kept: what the request keeps.
     """
-    cleaned = Running("", 0, 0, tuple(soon))
-    if _fits(request, [cleaned], inventory):
-        return ()
-    useful = _useful(request, inventory)
     lower = [
         each
         for each in running
         if request.priority - each.priority >= gap
-        and any(useful(name) for name, _ in each.hosts)
+        and any(prospect.could_use(request, name) for name, _ in each.hosts)
     ]
     lower.sort(key=lambda each: (each.priority, -each.since_ms, each.id))
-    chosen: list[Running] = []
-    for each in lower[:_LOOKED_AT]:
-        chosen.append(each)
-        if _fits(request, [cleaned, *chosen], inventory):
-            return tuple(_needed(request, cleaned, chosen, inventory))
-    return ()
+    del lower[_LOOKED_AT:]
 
+    def helps(gone: Sequence[Running]) -> bool:
+        return prospect.place(request, kept, gone).is_whole
 
-def _needed(
-    request: Request, cleaned: Running, chosen: Sequence[Running], inventory: Inventory
-) -> Sequence[Running]:
-    """Leave out whoever need not give way: those of the highest priority are spared first."""
-    needed = list(chosen)
-    for each in reversed(chosen):
+    if not helps(lower):
+        return ()
+    needed = lower
+    # Those of the highest priority are spared first.
+    for each in reversed(lower):
         rest = [other for other in needed if other is not each]
-        if rest and _fits(request, [cleaned, *rest], inventory):
+        if helps(rest):
             needed = rest
-    return needed
-
-
-def _useful(request: Request, inventory: Inventory) -> Callable[[str], bool]:
-    shapes = 0
-    for options in request.asked.hosts.values():
-        for option in options:
-            shapes |= option.shapes
-
-    def useful(name: str) -> bool:
-        if name not in inventory or name in request.excluded:
-            return False
-        is_fit = inventory.standing(name).can_open and not inventory.standing(name).closed
-        return is_fit and bool(shapes & 1 << inventory.shape_of(name).index)
-
-    return useful
-
-
-def _fits(request: Request, gone: Sequence[Running], inventory: Inventory) -> bool:
-    """Say whether a request could be had whole, were some allocations gone."""
-    freed: dict[str, Room] = {}
-    for each in gone:
-        for name, share in each.hosts:
-            if name in inventory:
-                before = freed.get(name) or inventory.standing(name).room
-                freed[name] = before.with_again(share)
-    candidates = {
-        host: _candidates(request, options, freed, inventory)
-        for host, options in request.asked.hosts.items()
-    }
-    rooms: Mapping[str, Room] = freed
-
-    def room(name: str) -> Room:
-        return rooms.get(name) or inventory.standing(name).room
-
-    return place(candidates, room, request.asked.demand.relations).is_whole
-
-
-def _candidates(
-    request: Request,
-    options: Sequence[HostClass],
-    freed: Mapping[str, Room],
-    inventory: Inventory,
-) -> list[Candidate]:
-    found: list[Candidate] = []
-    useful = _useful(request, inventory)
-    for option in options:
-        names = [name for name in freed if useful(name)]
-        for index in bits(option.shapes & inventory.open):
-            shape = inventory.shapes[index]
-            open_names = [*shape.free, *(name for _, name in shape.roomy)]
-            names += [n for n in open_names if n not in freed][: len(request.asked.hosts)]
-        found += [
-            (name, option.option)
-            for name in names
-            if option.shapes & 1 << inventory.shape_of(name).index
-            and name not in request.excluded
-            and option.admits(name, inventory.shape_of(name))
-        ]
-    return found
+    return tuple(needed)
