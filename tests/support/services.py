@@ -17,6 +17,7 @@ from typing import Any
 
 import grpc.aio
 
+from hwprovisioner.allocate.policy import DEFAULT_POLICY, Policy
 from hwprovisioner.allocate.server import Allocate, open_service
 from hwprovisioner.allocate.settings import Settings
 from hwprovisioner.serving import Readiness, serve
@@ -43,19 +44,25 @@ class Running:
 
 @contextlib.asynccontextmanager
 async def allocate(
-    redis_url: str, *, lab: str = "default", wait_ready: bool = True, **limits_ms: int
+    redis_url: str,
+    *,
+    lab: str = "default",
+    policy: Policy = DEFAULT_POLICY,
+    wait_ready: bool = True,
+    **limits_ms: int,
 ) -> AsyncIterator[Running]:
     """Run the service on a free port until the block ends.
 
     Args:
         redis_url: the lab's Redis, which may be away.
         lab: its name.
+        policy: what holds in it.
         wait_ready: begin only once it says SERVING.
         limits_ms: those of `Limits`, such as `offer_ms`; also `tries`.
     """
     environ = {"HWP_REDIS_URL": redis_url, "HWP_ALLOCATE_PORT": "0", "HWP_LAB": lab}
     settings = from_env(Settings, environ)
-    settings = replace(settings, limits=replace(settings.limits, **limits_ms))
+    settings = replace(settings, limits=replace(settings.limits, **limits_ms), policy=policy)
     stopping = asyncio.Event()
     async with open_service(settings) as opened:
         loops = opened.allocate.loops(stopping)
