@@ -45,7 +45,9 @@ def _why_none(options: Sequence[HostClass], inventory: Inventory) -> str:
         names_left = iter(range(_NAMES))
         for shape in inventory.shapes:
             found.update(_reasons(others, shape, names_left))
-        reasons.append(f"none of {len(inventory)} resources fits: {counted(found)}")
+        count = len(inventory)
+        none = f"none of {count} resources fits" if count > 1 else "the only resource does not fit"
+        reasons.append(f"{none}: {counted(found)}")
     return "; or ".join(dict.fromkeys(reasons))
 
 

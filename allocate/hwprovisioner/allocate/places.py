@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -36,9 +36,12 @@ than an eighth of the time until then."""
 class Places:
     """Tells where queued requests stand, and who wants to hear of changes."""
 
-    def __init__(self, view: View, lab: Lab) -> None:
-        """Follow `view`, after `lab` does."""
+    def __init__(
+        self, view: View, lab: Lab, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        """Follow `view`, after `lab` does; `clock` tells seconds, for what telling takes."""
         self._lab = lab
+        self._clock = clock
         self.outlook = Outlook(view, lab)
         self._places: Mapping[str, int] = {}
         self._places_version = -1
@@ -89,11 +92,11 @@ class Places:
     @contextlib.contextmanager
     def telling(self) -> Iterator[None]:
         """Count the time that the block takes as spent on telling; it must not wait."""
-        begin = time.perf_counter()
+        begin = self._clock()
         try:
             yield
         finally:
-            self._spent_s += time.perf_counter() - begin
+            self._spent_s += self._clock() - begin
 
     def _place(self, allocation_id: str) -> int:
         is_new = self._places_version == self._lab.version

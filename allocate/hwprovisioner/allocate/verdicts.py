@@ -115,7 +115,7 @@ class Judge:
         for options in missing:
             away = [*itertools.islice(self._away(options), 2)]
             if away:
-                more = ", say" if len(away) > 1 else ""
+                more = ", as others are out of service" if len(away) > 1 else ""
                 found[self._while(away[0]) + more] = None
         return listed(list(found)) or "some of its resources are out of service"
 
