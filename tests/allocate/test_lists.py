@@ -1,16 +1,23 @@
 """Lists, filters, pages, one of each, drain and enable."""
 
-from typing import Any
+import json
+from typing import Any, cast
 
 import grpc
 import pytest
 
+from hwprovisioner.allocate import lists as module
+from hwprovisioner.allocate.codec import Codec
+from hwprovisioner.allocate.lists import Lists
+from hwprovisioner.allocate.places import Places
 from hwprovisioner.heartbeat.beats import Alive, Beat, BeatWriter
 from hwprovisioner.state.keys import Keys
 from hwprovisioner.state.link import Link
+from hwprovisioner.state.reading import Reader
 from hwprovisioner.v1 import allocate_service_pb2 as pb
 from hwprovisioner.v1 import resource_pb2
 from hwprovisioner.v1.allocation_pb2 import (
+    ALLOCATION_STATE_BOOKED,
     ALLOCATION_STATE_ENDED,
     ALLOCATION_STATE_QUEUED,
     ALLOCATION_STATE_READY,
@@ -22,6 +29,7 @@ from support.eventually import eventually
 from support.fake_manager import hypervisor, machine, manager
 from support.refusals import refusal
 from support.services import Running
+from support.told_lab import NOW_MS, Records
 
 STATES: Any = [ALLOCATION_STATE_READY, 99]
 
@@ -191,3 +199,80 @@ async def test_a_free_resource_is_in_maintenance_as_soon_as_it_is_drained(servic
             drain = pb.DrainResourceRequest(name="a")
             state = (await service.stub.DrainResource(drain)).resource.admin_state
             assert state == resource_pb2.ADMIN_STATE_MAINTENANCE
+
+
+async def test_filters_by_name_and_alternatives_look_at_each_resource(service: Running) -> None:
+    async with (
+        manager(service.stub, "m", [machine("a"), machine("b"), machine("big", cpus=64)]),
+        asking(service.stub, wanting(h={"resource": "b"})) as asked,
+    ):
+        await asked.until("ready")
+        assert await names(service, demand=HostDemand(not_resources=["a"])) == ["b", "big"]
+        assert await names(service, demand=HostDemand(where="resource.name != 'b'")) == ["a", "big"]
+        either = HostDemand(any_of=[HostDemand(resource="b"), HostDemand(cpus="64")])
+        assert await names(service, demand=either) == ["b", "big"]
+        assert await names(service, demand=either, free=True) == ["big"]
+
+
+async def test_wait_times_are_listed(service: Running) -> None:
+    async with manager(service.stub, "m", [machine("a")]), asking(service.stub) as running:
+        await running.until("ready")
+        async with asking(service.stub):
+            listed = await service.stub.ListWaitTimes(pb.ListWaitTimesRequest())
+            [found] = listed.classes
+            assert (found.queued_count, found.granted_count) == (1, 1)
+            assert found.demands == running.allocation.demands
+            assert found.HasField("median_wait")
+            assert not found.HasField("median_span")
+
+
+BOOKING: dict[str, Any] = {
+    "book_from_ms": NOW_MS + 60_000,
+    "book_until_ms": NOW_MS + 120_000,
+    "reservation": json.dumps({"h": {"resource": "r", "cpus": 4, "memory": 0, "gpus": []}}),
+    "user": "ann",
+}
+
+
+def test_a_resource_shows_for_when_it_is_booked() -> None:
+    records = Records()
+    moved = BOOKING | {"reservation": BOOKING["reservation"].replace('"r"', '"other"')}
+    records.queue("later", **BOOKING | {"book_from_ms": NOW_MS + 90_000, "state": "BOOKED"})
+    records.queue("sooner", **BOOKING)
+    records.queue("ended", **BOOKING | {"state": "ENDED"})
+    records.queue("moved", **moved)
+    records.machine("r", booked="later,sooner,ended,moved,forgotten")
+    booked = Codec(records.view).resource(records.view.resources["r"]).booked
+    assert [(each.allocation_id, each.user) for each in booked] == [
+        ("sooner", "ann"),
+        ("later", "ann"),
+    ]
+    assert booked[0].start_time.ToMilliseconds() == NOW_MS + 60_000
+    assert booked[0].end_time.ToMilliseconds() == NOW_MS + 120_000
+
+
+def test_an_allocation_shows_its_booking_and_when_it_gives_way() -> None:
+    records = Records()
+    records.queue("a", **BOOKING | {"state": "BOOKED", "preempt_ms": NOW_MS})
+    message = Codec(records.view).allocation(records.view.allocations["a"])
+    assert message.state == ALLOCATION_STATE_BOOKED
+    assert message.book_start_time.ToMilliseconds() == NOW_MS + 60_000
+    assert message.book_end_time.ToMilliseconds() == NOW_MS + 120_000
+    assert message.preempt_time.ToMilliseconds() == NOW_MS
+
+
+def test_explanations_are_bounded_for_each_host_and_for_all_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MAX_EXPLAINED", 5)
+    monkeypatch.setattr(module, "MAX_EXPLAINED_IN_ALL", 8)
+    records = Records()
+    for number in range(9):
+        records.machine(f"r{number}")
+    places, codec = Places(records.view, records.lab), Codec(records.view)
+    lists = Lists(records.view, records.lab, places, codec, cast("Reader", None))
+    one = lists.explain(pb.ExplainRequest(demands=wanting(a={})))
+    assert len(one.hosts["a"].resources) == 5
+    four = lists.explain(pb.ExplainRequest(demands=wanting(a={}, b={}, c={}, d={"cpus": "1"})))
+    assert {len(host.resources) for host in four.hosts.values()} == {2}
+    assert four.availability == pb.AVAILABILITY_NOW

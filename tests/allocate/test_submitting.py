@@ -135,19 +135,24 @@ async def test_explain_tells_never_from_not_now(service: Running) -> None:
     ):
         await asked.until("ready")
         now = await explained(service, wanting(h={"labels": ["x"]}))
-        assert (now.satisfiable_now, now.satisfiable_ever) == (True, True)
-        assert now.summary == "can be had now"
-        rows = {r.resource: (r.now, r.ever, r.reason) for r in now.hosts["h"].resources}
+        assert (now.availability, now.summary) == (pb.AVAILABILITY_NOW, "can be had now")
+        rows = {r.resource: (r.availability, r.reason) for r in now.hosts["h"].resources}
         assert rows == {
-            "a": (False, False, "labels: lacks x"),
-            "b": (False, True, "in use"),
-            "c": (True, True, ""),
+            "a": (pb.AVAILABILITY_NEVER, "labels: lacks x"),
+            "b": (pb.AVAILABILITY_LATER, "in use"),
+            "c": (pb.AVAILABILITY_NOW, ""),
         }
         later = await explained(service, wanting(h={"labels": ["x"]}, i={"labels": ["x"]}))
-        assert (later.satisfiable_now, later.satisfiable_ever) == (False, True)
+        assert later.availability == pb.AVAILABILITY_LATER
+        assert later.summary.startswith("not now: 1 of 2 hosts could be had now; i: ")
         never = await explained(service, wanting(h={"cpus": "64"}))
-        assert (never.satisfiable_now, never.satisfiable_ever) == (False, False)
+        assert never.availability == pb.AVAILABILITY_NEVER
         assert never.summary.startswith("can never be had: h: none of 3 resources fits")
+        drain = pb.DrainResourceRequest(name="c", reason="new disk")
+        await service.stub.DrainResource(drain)
+        away = await explained(service, wanting(h={"resource": "c"}))
+        assert away.availability == pb.AVAILABILITY_OUT_OF_SERVICE
+        assert away.summary == "not while c is in maintenance: new disk"
 
 
 async def explained(service: Running, demands: Demands) -> pb.ExplainResponse:

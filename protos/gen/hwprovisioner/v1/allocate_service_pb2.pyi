@@ -1087,7 +1087,7 @@ class HostExplanation(_message.Message):
     RESOURCES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def resources(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResourceExplanation]:
-        """Each registered resource, by name."""
+        """Registered resources, by name: of many the 1,000 that can serve it soonest, and 8,000 of all hosts of a set together."""
 
     def __init__(
         self,
