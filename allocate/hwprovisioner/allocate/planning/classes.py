@@ -103,6 +103,8 @@ class Classes:
             found = self._make(key, demand)
             self._unused[key] = found
             self._forget_unused()
+        elif key in self._unused:
+            self._unused.move_to_end(key)
         return found
 
     def at(self, place: int) -> RequestClass:
@@ -143,12 +145,16 @@ class Classes:
 
     def await_only(self, found: RequestClass, options: Iterable[HostClass], lack: int) -> None:
         """Note that a set needs `lack` more of what some options ask for: nothing else helps."""
+        options = list(options)
         shapes = shapes_of(options)
         for place in bits(found.awaits ^ shapes):
             self.inventory.shapes[place].awaited ^= found.bit
         found.awaits = shapes
-        found.lack = lack
-        if lack > 1:
+        # One that is shared may do for several hosts, and nobody counts what is asked for by name.
+        is_counted = not shapes & self.inventory.divisible
+        is_counted = is_counted and not any(option.option.resource for option in options)
+        found.lack = lack if is_counted else 1
+        if found.lack > 1:
             self.lacking |= found.bit
         else:
             self.lacking &= ~found.bit
@@ -177,17 +183,19 @@ class Classes:
         """Return the bits of the classes that compete for what some options ask for."""
         found = 0
         for option in options:
+            if name := option.option.resource:
+                found |= self.matching(name) if name in self.inventory else 0
+                continue
             if option.rivals_at != self._version:
                 option.rivals_at = self._version
-                option.rivals = self._rivals(option)
+                option.rivals = self.matching_any(option.shapes)
             found |= option.rivals
         return found
 
-    def _rivals(self, option: HostClass) -> int:
-        if name := option.option.resource:
-            return self.matching(name) if name in self.inventory else 0
+    def matching_any(self, shapes: int) -> int:
+        """Return the bits of the classes that match one of some shapes."""
         found = 0
-        for place in bits(option.shapes):
+        for place in bits(shapes):
             found |= self.inventory.shapes[place].matches
         return found
 
@@ -241,9 +249,10 @@ class Classes:
         self._version += 1
         for option in _distinct(gone):
             if name := option.option.resource:
-                self._named[name] &= ~gone.bit
-                if not self._named[name]:
-                    del self._named[name]
+                # Several of its options may be of one resource.
+                left = self._named.pop(name, 0) & ~gone.bit
+                if left:
+                    self._named[name] = left
             else:
                 for index in bits(option.shapes):
                     self.inventory.shapes[index].matches &= ~gone.bit
@@ -268,6 +277,14 @@ class Classes:
                 self.lacking &= ~made.bit
                 shape.matches |= made.bit
                 shape.awaited |= made.bit
+
+
+def any_shape(options: Iterable[HostClass]) -> int:
+    """Return the bits of the shapes that match one of some options."""
+    mask = 0
+    for option in options:
+        mask |= option.shapes
+    return mask
 
 
 def shapes_of(options: Iterable[HostClass]) -> int:

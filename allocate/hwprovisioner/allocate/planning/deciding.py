@@ -7,9 +7,10 @@ what it could have had (`keeping.py`), so that a stream of small requests never 
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from hwprovisioner.allocate.planning.board import Board, Grant
-from hwprovisioner.allocate.planning.classes import Classes, shapes_of
+from hwprovisioner.allocate.planning.classes import Classes, any_shape
 from hwprovisioner.allocate.planning.finding import Wish
 from hwprovisioner.allocate.planning.keeping import Keeper, Turns, start_by
 from hwprovisioner.allocate.planning.order import Request, Walk
@@ -32,7 +33,7 @@ class Pass:
         self._now_ms = now_ms
         self._open = Offered(board.classes, changed)
         self._arrived = dict(arrived)
-        self._turns = Turns(board.queue, board.classes)
+        self._turns = Turns(board.queue, board.classes, board.coming)
         self._blocked = 0
         self._looked: Counter[int] = Counter()
         self._lent: dict[str, Keeper] = {}
@@ -74,6 +75,7 @@ class Pass:
             self._block(request)
         elif self._board.over_quota(request, found):
             walk.bar(request.user, request.asked.bit)
+            self._turns.bar(request.user, request.asked.bit)
         else:
             self._take(request, found)
 
@@ -81,8 +83,8 @@ class Pass:
         """Place what can be placed of a set, None if there is no use in trying."""
         board, asked = self._board, request.asked
         if asked.bit & board.classes.lacking:
-            # It can only be its turn to keep something, and that only of the first of them.
-            self._blocked |= board.classes.lacking
+            # It can only be its turn to keep something, and that only of the first for it.
+            self._open.claim(asked.awaits)
         missing = board.finder.lacks_open(asked)
         if not missing or self._lent or self._turns.has_come(request, missing):
             return board.finder.place(wish)
@@ -117,12 +119,18 @@ class Pass:
         for placed in found.values():
             self._board.inventory.take(placed.resource, placed.share, ends_ms)
             if placed.resource in self._lent:
-                self._board.inventory.shut(placed.resource)
+                self._lend_on(placed.resource)
             elif not self._board.inventory.is_open(placed.resource):
                 self._open.discard(placed.resource)
         self._turns.take(request.id)
         # It stays in the queue until the end of the pass, as that must not change on the way.
         self._grants.append(Grant(request.id, found))
+
+    def _lend_on(self, name: str) -> None:
+        """Lend what is left of a resource that is kept, if there is something."""
+        self._board.inventory.shut(name)
+        if self._board.inventory.standing(name).room.slots < 1:
+            del self._lent[name]
 
     def _block(self, request: Request) -> None:
         """Pass over the rest of a class, if what failed one fails all of them."""
@@ -136,9 +144,11 @@ class Pass:
     def _keep(self, request: Request, wish: Wish, placement: Placement | None) -> None:
         """Let a request keep what it could have had, if it is its turn."""
         board, asked = self._board, request.asked
-        if placement is None:
-            if not shapes_of(asked.lone) & board.inventory.divisible:
-                return
+        if placement is None and not any_shape(asked.lone) & board.inventory.divisible:
+            return
+        if placement is None or wish.also:
+            # It keeps nothing that another one keeps, if that might have been lent to it.
+            wish = replace(wish, also=())
             placement = board.finder.place(wish)
         missing = [host for host in asked.hosts if host not in placement.placed]
         self._note_lack(request, placement, len(missing))
@@ -157,7 +167,7 @@ class Pass:
         board, asked = self._board, request.asked
         every = [option for options in asked.hosts.values() for option in options]
         is_matching = not (asked.demand.relations or board.finder.booked or request.excluded)
-        if is_matching and not shapes_of(every) & board.inventory.divisible:
+        if is_matching and not any_shape(every) & board.inventory.divisible:
             hosts = placement.stuck()
             options = [option for host in hosts for option in asked.hosts[host]]
             board.classes.await_only(asked, options, lack)
@@ -184,6 +194,7 @@ class Offered:
         self._classes = classes
         self._names = set(names)
         self._of_shape: Counter[int] = Counter()
+        self._claimed = 0
         self.classes = 0
         """The bits of the classes that they could serve."""
         for name in self._names:
@@ -201,8 +212,14 @@ class Offered:
             if not self._of_shape.get(index) or self._classes.is_named(name):
                 self._add_up()
 
+    def claim(self, shapes: int) -> None:
+        """Offer no more of some shapes to sets that cannot be whole: one is before them."""
+        self._claimed |= shapes
+        self._add_up()
+
     def _add_up(self) -> None:
-        shapes = self._classes.inventory.shapes
+        shapes, lacking = self._classes.inventory.shapes, self._classes.lacking
         self.classes = self._classes.named(self._names)
         for index in self._of_shape:
-            self.classes |= shapes[index].awaited
+            left_out = lacking if self._claimed >> index & 1 else 0
+            self.classes |= shapes[index].awaited & ~left_out

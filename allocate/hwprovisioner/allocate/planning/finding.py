@@ -5,13 +5,13 @@ one is left. So what is looked at depends on the request, not on the lab.
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from hwprovisioner.allocate.demand import Relation, RelationKind
 from hwprovisioner.allocate.planning.booked import Booked, room_during
-from hwprovisioner.allocate.planning.classes import Classes, HostClass, RequestClass
+from hwprovisioner.allocate.planning.classes import Classes, HostClass, RequestClass, any_shape
 from hwprovisioner.allocate.planning.inventory import Held, Shape, bits
 from hwprovisioner.allocate.planning.placement import Candidate, Placed, Placement, place
 from hwprovisioner.allocate.room import Room
@@ -101,22 +101,29 @@ class Finder:
         best = (-1, "")
         for option in options:
             for index in bits(option.shapes & inventory.open & inventory.divisible):
-                shape = inventory.shapes[index]
-                for cpus, name in reversed(shape.roomy):
-                    if name not in wish.excluded and option.admits(name, shape):
-                        best = max(best, (cpus, name))
-                        break
+                best = max(best, self._roomiest(wish, option, inventory.shapes[index]))
         return best[1]
+
+    def _roomiest(self, wish: Wish, option: HostClass, shape: Shape) -> tuple[int, str]:
+        roomy: Iterable[tuple[int, str]] = reversed(shape.roomy)
+        if name := option.option.resource:
+            standing = self.classes.inventory.get(name)
+            mine = (standing.room.cpus if standing else 0), name
+            roomy = [mine] if mine in shape.roomy else []
+        for cpus, name in roomy:
+            if name not in wish.excluded and option.admits(name, shape):
+                return cpus, name
+        return -1, ""
 
     def has_open(self, asked: RequestClass) -> bool:
         """Say whether anything is open, or kept, that matches one of the hosts."""
         open_now = self.classes.inventory.open
-        return any(_any_shape(options) & open_now for options in asked.hosts.values())
+        return any(any_shape(options) & open_now for options in asked.hosts.values())
 
     def lacks_open(self, asked: RequestClass) -> list[str]:
         """Return the hosts for which nothing at all is open."""
         open_now = self.classes.inventory.open
-        return [h for h, options in asked.hosts.items() if not _any_shape(options) & open_now]
+        return [h for h, options in asked.hosts.items() if not any_shape(options) & open_now]
 
     def room(self, wish: Wish, scope: Scope, name: str) -> Room:
         """Return what a request could have of a resource."""
@@ -158,13 +165,14 @@ class Finder:
         With a label in `apart`, so many of them that have different values.
         """
         found: list[Candidate] = []
-        values = set[str]()
+        names, values = set[str](), set[str]()
         for option in options:
             for name, shape in self._names(wish, option, scope, mask):
                 if self._will_do(wish, option, scope, name, shape):
                     found.append((name, option.option))
+                    names.add(name)
                     values.update(v for label, v in shape.spec.labels if label == apart)
-                    if len(found) >= count and (not apart or len(values) >= count):
+                    if len(names) >= count and (not apart or len(values) >= count):
                         return found
         return found
 
@@ -265,7 +273,7 @@ class Finder:
         open_now = self.classes.inventory.open if scope is Scope.OPEN else _ALL
         complete = list[tuple[tuple[str, ...], int]]()
         partial = list[tuple[tuple[str, ...], int]]()
-        wanted = [_any_shape(asked.hosts[host]) for host in relation.hosts]
+        wanted = [any_shape(asked.hosts[host]) for host in relation.hosts]
         for mask in self.classes.inventory.by_label.get(relation.label, {}).values():
             if all(shapes & mask & open_now for shapes in wanted):
                 complete.append((relation.hosts, mask))
@@ -286,13 +294,6 @@ def _of_shape(shape: Shape, option: HostClass, scope: Scope) -> Iterator[str]:
         # The tightest first.
         for _, name in shape.roomy.irange(minimum=(low, "")):
             yield name
-
-
-def _any_shape(options: Sequence[HostClass]) -> int:
-    mask = 0
-    for option in options:
-        mask |= option.shapes
-    return mask
 
 
 def _none(asked: RequestClass) -> Mapping[str, Sequence[Candidate]]:

@@ -14,7 +14,13 @@ import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from hwprovisioner.allocate.planning.classes import Classes
+from hwprovisioner.allocate.planning.classes import (
+    Classes,
+    HostClass,
+    RequestClass,
+    any_shape,
+    shapes_of,
+)
 from hwprovisioner.allocate.planning.finding import Finder, Wish
 from hwprovisioner.allocate.planning.inventory import bits
 from hwprovisioner.allocate.planning.order import Queue, Request, Walk
@@ -22,6 +28,8 @@ from hwprovisioner.allocate.planning.placement import Candidate, Placement, plac
 from hwprovisioner.allocate.room import Room
 
 _ENDS_LOOKED_AT = 256
+_LOOKED_BEFORE = 64
+"""So many requests before a set are looked at for whether they wait for something else."""
 
 
 @dataclass(slots=True, eq=False)
@@ -44,44 +52,98 @@ class Keeper:
 class Turns:
     """Whose turn it is for what, in one pass."""
 
-    def __init__(self, queue: Queue, classes: Classes) -> None:
-        """Look at a queue that does not change meanwhile."""
+    def __init__(
+        self,
+        queue: Queue,
+        classes: Classes,
+        coming: Callable[[RequestClass, frozenset[str]], bool],
+    ) -> None:
+        """Look at a queue that does not change meanwhile; who is not `coming` has no turn."""
         self._queue = queue
         self._classes = classes
+        self._coming = coming
         self._gone: set[str] = set()
-        self._first: dict[int, str] = {}
+        self._barred: set[tuple[str, int]] = set()
+        self._first: dict[int, Request | None] = {}
 
     def take(self, request_id: str) -> None:
         """Note that a request was granted."""
         self._gone.add(request_id)
         self._first.clear()
 
-    def has_come(self, request: Request, missing: Iterable[str]) -> bool:
-        """Say whether nobody is before a request for any of the hosts that it lacks."""
-        asked = {request.asked.hosts[host] for host in missing}
-        return all(self._first_of(self._classes.rivals(o)) == request.id for o in asked)
+    def bar(self, user: str, bit: int) -> None:
+        """Note that a user may not have what a class asks for, and is in nobody's way."""
+        self._barred.add((user, bit))
+        self._first.clear()
 
-    def _first_of(self, mask: int) -> str:
+    def has_come(self, request: Request, missing: Iterable[str]) -> bool:
+        """Say whether each host that a request lacks can be had of something it is first for."""
+        asked = {request.asked.hosts[host] for host in missing}
+        return all(self._is_first(request, options) for options in asked)
+
+    def _is_first(self, request: Request, options: Sequence[HostClass]) -> bool:
+        mask = self._classes.rivals(options)
+        first = self._first_of(mask)
+        if first is None or first.id == request.id:
+            return first is not None
+        # Those before it may all be waiting for what is rarer.
+        left = shapes_of(options) & ~_shapes(first.asked)
+        walk = self._walk(self._classes.matching_any(left))
+        for other in itertools.islice(walk, _LOOKED_BEFORE):
+            if not left or other.id == request.id:
+                break
+            if self._counts(other, walk):
+                left &= ~_shapes(other.asked)
+                walk.mask = self._classes.matching_any(left) & walk.mask
+        else:
+            return False
+        return bool(left)
+
+    def _first_of(self, mask: int) -> Request | None:
         if mask not in self._first:
-            walk = Walk(self._queue, mask & self._classes.queued)
-            self._first[mask] = next((each.id for each in walk if each.id not in self._gone), "")
+            walk = self._walk(mask)
+            found = (each for each in walk if self._counts(each, walk))
+            self._first[mask] = next(found, None)
         return self._first[mask]
+
+    def _walk(self, mask: int) -> Walk:
+        return Walk(self._queue, mask & self._classes.queued)
+
+    def _counts(self, request: Request, walk: Walk) -> bool:
+        """Say whether a request is in the way of those behind it."""
+        if request.id in self._gone:
+            return False
+        if (request.user, request.asked.bit) in self._barred:
+            walk.bar(request.user, request.asked.bit)
+            return False
+        if self._coming(request.asked, request.excluded):
+            return True
+        if not request.excluded:
+            walk.mask &= ~request.asked.bit
+        return False
+
+
+def _shapes(asked: RequestClass) -> int:
+    return shapes_of(option for options in asked.hosts.values() for option in options)
 
 
 def start_by(wish: Wish, placement: Placement, finder: Finder) -> int:
     """Return when a set can start for certain, by what holders have said; 0 if nobody knows."""
     inventory = finder.classes.inventory
-    missing = wish.asked.hosts.keys() - placement.placed.keys()
-    options = {o for host in missing for o in wish.asked.hosts[host]}
-    shapes = 0
-    for option in options:
-        shapes |= option.shapes
+    is_matching = not wish.asked.demand.relations
+    # Others may move on to what is freed, and make room.
+    hosts = placement.stuck() if is_matching else wish.asked.hosts
+    shapes = any_shape({o for host in hosts for o in wish.asked.hosts[host]})
+    least = len(wish.asked.hosts) - len(placement.placed)
+    if shapes & inventory.divisible:
+        least = 1
     ends = heapq.merge(*(inventory.shapes[index].ends for index in bits(shapes)))
     freed: list[str] = []
     for ends_ms, name in itertools.islice(ends, _ENDS_LOOKED_AT):
-        freed.append(name)
-        if len(freed) >= len(missing) and _is_whole_with(wish, placement, finder, freed):
-            return int(ends_ms)
+        if inventory.standing(name).can_open:
+            freed.append(name)
+            if len(freed) >= least and _is_whole_with(wish, placement, finder, freed):
+                return ends_ms
     return 0
 
 

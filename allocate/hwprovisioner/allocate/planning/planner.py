@@ -31,11 +31,6 @@ class Planner(Board):
         self._arrived: dict[str, int] = {}
         """The bit of the class of each request that was not looked at yet."""
 
-    @property
-    def has_work(self) -> bool:
-        """Whether something changed since the last pass."""
-        return bool(self._changed or self._arrived)
-
     def set_resource(self, name: str, standing: Standing | None, ends_ms: int = 0) -> None:
         """Take in how a resource is now; see `Inventory.put`."""
         self._forget_keeping(name)
@@ -98,7 +93,7 @@ class Planner(Board):
         for name in keeper.names:
             if name in self.inventory:
                 self.inventory.open_up(name)
-                self._offer(name)
+        self.look_at(keeper.names)
 
     def _offer(self, name: str) -> None:
         self._changed.add(name)
