@@ -5,7 +5,7 @@ import dataclasses
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwprovisioner.allocate.ahead import Ahead, ahead_of, all_places, place_of
+from hwprovisioner.allocate.ahead import Ahead, Order, ahead_of, place_of
 from hwprovisioner.allocate.demand import HostDemand
 from hwprovisioner.allocate.planning.order import BOOKED, Queue, Request
 from support.waiting_lab import SmallLab, labelled
@@ -24,7 +24,7 @@ REQUESTS = st.lists(
     max_size=25,
 )
 HELD = st.dictionaries(st.sampled_from(["ann", "bob", "eve"]), st.integers(0, 4))
-WEIGHTS = {"ann": 1.0, "bob": 3.0, "eve": 0.5}
+WEIGHTS = {"ann": 1.0, "bob": 3.0, "eve": 0.5, "zoe": 1.0}
 
 
 def queue_of(requests: list[tuple[str, object, int]], held: dict[str, int]) -> Queue:
@@ -42,12 +42,29 @@ def test_the_place_of_each_request_is_that_in_the_order(
 ) -> None:
     queue = queue_of(requests, held)
     in_order = {request.id: place for place, request in enumerate(queue.in_order(), 1)}
-    assert all_places(queue) == in_order
+    order = Order(queue)
+    assert {request_id: order.place(request_id) for request_id in in_order} == in_order
     assert {request_id: place_of(queue, request_id) for request_id in queue.requests} == in_order
 
 
 def test_what_is_not_queued_has_no_place() -> None:
-    assert place_of(queue_of([], {}), "r0") == 0
+    queue = queue_of([], {})
+    assert (place_of(queue, "r0"), Order(queue).place("r0")) == (0, 0)
+
+
+@given(REQUESTS, st.integers(0, 24), st.none() | st.integers(0, 24))
+def test_what_has_come_since_has_a_place_among_those_that_were_there(
+    requests: list[tuple[str, object, int]], turn: int, gone: int | None
+) -> None:
+    queue = queue_of(requests, {})
+    order = Order(queue)
+    queue.remove(f"r{gone}")
+    # Of another user, whose requests change nobody else's share.
+    queue.add(Request("new", "zoe", ONE_X, 0, turn))
+    told = order.place("new")
+    assert 1 <= told <= len(requests) + 1
+    if gone is None:
+        assert told == place_of(queue, "new")
 
 
 @given(REQUESTS, HELD)

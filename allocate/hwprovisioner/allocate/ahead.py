@@ -36,9 +36,43 @@ def place_of(queue: Queue, request_id: str) -> int:
     return before + 1
 
 
-def all_places(queue: Queue) -> dict[str, int]:
-    """Return the places of all requests."""
-    return {request.id: place for place, request in enumerate(queue.in_order(), 1)}
+class Order:
+    """All requests in order, as it was at one moment."""
+
+    def __init__(self, queue: Queue) -> None:
+        """Take the order down; costs by the requests."""
+        self._queue = queue
+        self.ids = [request.id for request in queue.in_order()]
+        self._places = {request_id: place for place, request_id in enumerate(self.ids, 1)}
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def place(self, request_id: str) -> int:
+        """Return the place of a request; 0 if it is not queued.
+
+        Of one that has come since, about where it stands among those that were there.
+        """
+        if place := self._places.get(request_id):
+            return place
+        key = self._queue.key(request_id)
+        return 0 if key is None else self._about(key)
+
+    def _about(self, key: Key) -> int:
+        low, high = 0, len(self.ids)
+        while low < high:
+            middle = (low + high) // 2
+            known = self._known_key(middle, high)
+            if known is None or known > key:
+                high = middle
+            else:
+                low = middle + 1
+        return low + 1
+
+    def _known_key(self, first: int, end: int) -> Key | None:
+        """Return the key of the first request from a place on that is still queued."""
+        keys = (self._queue.key(self.ids[place]) for place in range(first, end))
+        return next((key for key in keys if key is not None), None)
 
 
 def ahead_of(queue: Queue, rivals: int, shapes: int) -> Mapping[str, Ahead]:

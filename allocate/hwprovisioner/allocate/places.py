@@ -8,11 +8,11 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from hwprovisioner.allocate.ahead import all_places, place_of
+from hwprovisioner.allocate.ahead import Order, place_of
 from hwprovisioner.allocate.codec import timestamp
 from hwprovisioner.allocate.kept import REST
 from hwprovisioner.allocate.lab import Lab
@@ -27,6 +27,8 @@ _AT_ONCE = 64
 """So many are told in one go, before others have a turn."""
 _MANY = 1_000
 """With no more in the queue, nothing is told that was worked out before the last change."""
+_FEW = 64
+"""Of so many users it is counted anew for each request what they have before it."""
 _NOTABLE_MS = 60_000
 _NOTABLE_PART = 8
 """That something is expected later or sooner is told if it is by more than a minute, and by more
@@ -43,8 +45,8 @@ class Places:
         self._lab = lab
         self._clock = clock
         self.outlook = Outlook(view, lab)
-        self._places: Mapping[str, int] = {}
-        self._places_version = -1
+        self._order: Order | None = None
+        self._order_version = -1
         self._told_version = lab.version
         self._waiting: dict[asyncio.Event, None] = {}
         self._round: deque[asyncio.Event] = deque()
@@ -78,12 +80,8 @@ class Places:
 
     def prepare(self, count: int) -> None:
         """Make ready for being asked for the places of so many in a row."""
-        queue = self._lab.planner.queue
-        users = sum(1 for _ in queue.users_in_order())
-        if count * users >= len(queue):
-            version = self._lab.version
-            self._places = self.outlook.kept.get("places", version, lambda: all_places(queue))
-            self._places_version = version
+        if count * self._users() >= self._lab.queue_length:
+            self._take_order()
 
     def wants_news(self, event: asyncio.Event) -> None:
         """Set `event` once when places or reasons have changed."""
@@ -99,12 +97,23 @@ class Places:
             self._spent_s += self._clock() - begin
 
     def _place(self, allocation_id: str) -> int:
-        is_new = self._places_version == self._lab.version
-        if is_new or len(self._places) > _MANY:
-            if place := self._places.get(allocation_id):
-                self.outlook.kept.is_old |= not is_new
-                return place
+        if self._users() > _FEW:
+            self._take_order()
+        is_new = self._order_version == self._lab.version
+        if self._order and (is_new or len(self._order) > _MANY):
+            self.outlook.kept.is_old |= not is_new
+            return self._order.place(allocation_id)
         return place_of(self._lab.planner.queue, allocation_id)
+
+    def _users(self) -> int:
+        return sum(1 for _ in self._lab.planner.queue.users_in_order())
+
+    def _take_order(self) -> None:
+        """Take the order of all requests down, if it is time."""
+        kept, version = self.outlook.kept, self._lab.version
+        order = kept.get("order", version, lambda: Order(self._lab.planner.queue))
+        if order is not self._order:
+            self._order, self._order_version = order, version
 
     def _note(self, change: Change | None) -> None:
         if self._waiting and self._lab.version != self._told_version:
