@@ -194,6 +194,23 @@ async def test_the_same_request_makes_the_same_booking(redis_url: str, service: 
         assert refused.reason == "REQUEST_ID_REUSED"
 
 
+async def test_a_booking_can_be_asked_for_again_when_its_time_could_not_be_booked_any_longer(
+    redis_url: str, service: Running
+) -> None:
+    async with manager(service.stub, "m", [machine("a")]):
+        request = await booking(redis_url, in_s=-59)
+        first = await book(service, request)
+        late_s = request.start_time.ToMilliseconds() / 1000 + MINUTE_S
+
+        async def is_late() -> bool:
+            return await lab_now_s(redis_url) > late_s
+
+        await eventually(is_late)
+        assert (await book(service, request)).allocation.id == first.allocation.id
+        request.request_id = str(uuid.uuid4())
+        assert (await refusal(book(service, request))).fields == ["start_time"]
+
+
 async def test_of_two_who_book_the_same_at_once_one_gets_it(
     redis_url: str, service: Running
 ) -> None:

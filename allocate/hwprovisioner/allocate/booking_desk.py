@@ -14,8 +14,8 @@ from hwprovisioner.allocate.requests import AskedBooking
 from hwprovisioner.allocate.reservations import places_of, reservation_text
 from hwprovisioner.allocate.violations import Violations
 from hwprovisioner.serving import Refused
-from hwprovisioner.state.bookings import Bookings, BookingStale
-from hwprovisioner.state.errors import StateUnavailable
+from hwprovisioner.state.bookings import BookedPlace, Bookings, BookingStale
+from hwprovisioner.state.errors import RequestIdReused, StateUnavailable
 from hwprovisioner.state.model import Allocation
 from hwprovisioner.state.reading import Reader
 from hwprovisioner.state.view import View
@@ -60,25 +60,18 @@ class BookingDesk:
             book_until_ms=asked.until_ms,
         )
         token, digest = token_of(request_id), digest_of(allocation)
-        is_known = await self._reader.submitted(request_id) is not None
-        if not is_known:
-            await self._freshness.catch_up()
-            self._lab.clock.set(await self._reader.now_ms())
+        if known := await self._reader.submitted(request_id):
+            if known[1] != digest:
+                raise RequestIdReused
+            await self._reach(known[0])
+            return Taken(known[0], token, is_new=False)
+        await self._freshness.catch_up()
+        self._lab.clock.set(await self._reader.now_ms())
         for _ in range(_TRIES):
-            places = {} if is_known else self._plan(allocation)
-            names = [placed.resource for placed in places.values()]
-            now_ms = self._lab.clock.now_ms()
+            stored, places = self._planned(allocation)
             try:
                 allocation_id, revision = await self._bookings.book(
-                    dataclasses.replace(
-                        allocation,
-                        book_from_ms=max(asked.from_ms, now_ms),
-                        reservation=reservation_text(places),
-                    ),
-                    token=token,
-                    request_id=request_id,
-                    digest=digest,
-                    places=places_of(self._view, allocation.id, (), names),
+                    stored, token=token, request_id=request_id, digest=digest, places=places
                 )
             except BookingStale:
                 await self._freshness.catch_up()
@@ -87,11 +80,22 @@ class BookingDesk:
             return Taken(allocation_id, token, revision is not None)
         raise StateUnavailable("the lab changes faster than can be booked: try again")
 
-    async def _reach(self, allocation_id: str, revision: int | None) -> None:
+    async def _reach(self, allocation_id: str, revision: int | None = None) -> None:
         if revision is not None:
             await self._view.reached(revision)
         elif allocation_id not in self._view.allocations:
             await self._freshness.catch_up()
+
+    def _planned(self, allocation: Allocation) -> tuple[Allocation, list[BookedPlace]]:
+        """Return a booking as it would be stored, and what of; or refuse it."""
+        hosts = self._plan(allocation)
+        stored = dataclasses.replace(
+            allocation,
+            book_from_ms=max(allocation.book_from_ms, self._lab.clock.now_ms()),
+            reservation=reservation_text(hosts),
+        )
+        names = [placed.resource for placed in hosts.values()]
+        return stored, places_of(self._view, allocation.id, (), names)
 
     def _plan(self, allocation: Allocation) -> Mapping[str, Placed]:
         """Return where a booking would be, or refuse it."""

@@ -50,10 +50,13 @@ class Reader:
         replies = await asyncio.gather(*(self._link.call("HGETALL", key) for key in hashes))
         return History.of(*map(pairs, replies))
 
-    async def submitted(self, request_id: str) -> str | None:
-        """Return the allocation that a request id has made, None if it is new."""
+    async def submitted(self, request_id: str) -> tuple[str, str] | None:
+        """Return the allocation that a request id has made and its digest, None if it is new."""
         known = await self._link.call("GET", self._keys.request(request_id))
-        return None if known is None else str(known).partition(" ")[0]
+        if known is None:
+            return None
+        allocation_id, _, digest = str(known).partition(" ")
+        return allocation_id, digest
 
     async def check_token(self, allocation_id: str, token: str) -> None:
         """Refuse a token that is not the allocation's.
