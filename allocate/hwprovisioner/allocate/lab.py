@@ -1,23 +1,22 @@
 """The lab as planning sees it: follows the view, and tells the planner what has changed."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from hwprovisioner.allocate.accounts import Accounts
 from hwprovisioner.allocate.lab_clock import LabClock
 from hwprovisioner.allocate.past import Past
 from hwprovisioner.allocate.planning.board import Grant
 from hwprovisioner.allocate.planning.classes import RequestClass
-from hwprovisioner.allocate.planning.inventory import Held
 from hwprovisioner.allocate.planning.order import BOOKED, Request
 from hwprovisioner.allocate.planning.placement import Placed
 from hwprovisioner.allocate.planning.planner import Planner
 from hwprovisioner.allocate.policy import DEFAULT_POLICY, Policy
 from hwprovisioner.allocate.reservations import Reservations
-from hwprovisioner.allocate.room import Share
 from hwprovisioner.allocate.set_demands import stored_set
 from hwprovisioner.allocate.specs import stored_spec
 from hwprovisioner.allocate.standings import Standings
+from hwprovisioner.allocate.uses import Uses
 from hwprovisioner.state.history import History
 from hwprovisioner.state.keys import Kind
 from hwprovisioner.state.model import Allocation, Hold, Resource
@@ -47,6 +46,7 @@ class Lab:
         """The queued requests that may be impossible although others of their class are not: new or
         back in the queue, or with resources that failed them. Looking at them takes them out."""
         self.clock = LabClock()
+        self._uses = Uses(view, self.clock)
         self._begin()
         view.listen(self.follow)
         self.follow(None)
@@ -58,7 +58,7 @@ class Lab:
             self._over_quota,
             backfill=self.accounts.policy.backfill,
         )
-        self.planner.finder.held = self._held
+        self.planner.finder.held = self._uses.held
         self.reservations = Reservations(self.planner.finder.booked)
         self._losses = 0
 
@@ -160,7 +160,7 @@ class Lab:
         for resource in view.resources.values():
             self._of_manager[resource.manager][resource.name] = None
             self.planner.set_resource(
-                resource.name, self._standings.of(resource), self._ends_ms(resource)
+                resource.name, self._standings.of(resource), self._uses.ends_ms(resource)
             )
         for hold in view.holds.values():
             self._take_in_hold(Changed(None, hold))
@@ -179,7 +179,7 @@ class Lab:
     def _take_in_resource(self, name: str) -> None:
         resource = self._view.resources.get(name)
         standing = self._standings.of(resource) if resource else None
-        self.planner.set_resource(name, standing, self._ends_ms(resource) if resource else 0)
+        self.planner.set_resource(name, standing, self._uses.ends_ms(resource) if resource else 0)
 
     def _take_in_allocation(self, allocation_id: str, changed: Changed) -> None:
         before, after = changed.before, changed.after
@@ -284,32 +284,6 @@ class Lab:
             for each in hosts.values()
         ]
         return self.accounts.over(request.user, wanted)
-
-    def _held(self, name: str) -> Sequence[Held]:
-        resource = self._view.resources.get(name)
-        holds = (self._view.holds.get(hold) for hold in resource.holds) if resource else ()
-        return [
-            Held(Share(hold.cpus, hold.memory, hold.gpus), self._until_ms(hold))
-            for hold in holds
-            if hold is not None
-        ]
-
-    def _ends_ms(self, resource: Resource) -> int:
-        ends = [
-            self._until_ms(hold)
-            for hold_id in resource.holds
-            if (hold := self._view.holds.get(hold_id)) is not None
-        ]
-        return max(ends) if ends and all(ends) else 0
-
-    def _until_ms(self, hold: Hold) -> int:
-        """Return when a hold ends at the latest, 0 if nobody knows; of one being cleaned, soon."""
-        allocation = self._view.allocations.get(hold.allocation)
-        if hold.state is HoldState.CLEANING or allocation is None:
-            return max(self.clock.now_ms(), 1)
-        by_span = allocation.grant_ms + allocation.max_ms if allocation.max_ms else 0
-        ends = [each for each in (by_span, allocation.book_until_ms, allocation.preempt_ms) if each]
-        return min(ends, default=0)
 
 
 def _is_live(hold: object) -> bool:
