@@ -113,20 +113,19 @@ def test_two_sets_that_want_what_the_other_has_do_not_wait_for_ever() -> None:
     assert lab.granted() == {"two": ["b", "a"]}
 
 
-def test_sets_with_bottlenecks_of_their_own_both_keep_what_is_freed_at_once() -> None:
-    lab = lab_of(a="x", b="x", c="x", d="y", e="y", f="y")
-    busy(lab, *"abcdef")
-    lab.ask("xs", X, X, X)
-    lab.ask("ys", Y, Y, Y)
-    lab.ask("small", Y)
-    lab.free("a")
+def test_a_set_that_cannot_be_whole_keeps_no_other_from_its_own_bottleneck() -> None:
+    lab = SmallLab(specs={f"{kind}{n}": exclusive(kind) for kind in "xy" for n in range(5)})
+    busy(lab, *lab.specs)
+    lab.ask("first of x", *[X] * 5)
+    lab.ask("second of x", *[X] * 4)
+    lab.ask("first of y", *[Y] * 5)
+    lab.ask("second of y", *[Y] * 4)
+    lab.free("x0", "y0")
     lab.granted()
-    lab.planner.remove("xs")
-    lab.ask("xs", X, X, X, turn=0)
-    lab.use("a")
-    lab.free("a", "d")
+    lab.planner.remove("first of y")
+    lab.ask("small", Y)
     assert lab.granted() == {}
-    assert lab.kept == {"xs": {"a"}, "ys": {"d"}}
+    assert lab.kept == {"first of x": {"x0"}, "second of y": {"y0"}}
 
 
 def test_who_waits_for_a_rare_machine_keeps_no_set_of_plain_ones_from_its_turn() -> None:

@@ -71,8 +71,8 @@ class UserQueue:
     """Hosts."""
     average: float = 0.0
     """Hosts held on average in the recent past."""
-    items: SortedList = field(default_factory=SortedList)
-    by_class: dict[int, SortedList] = field(default_factory=dict)
+    items: "SortedList[_Item]" = field(default_factory=SortedList)
+    by_class: "dict[int, SortedList[_Item]]" = field(default_factory=dict)
     """The same by the bit of their class."""
     classes: int = 0
     """The bits of their classes."""
@@ -100,12 +100,14 @@ class UserQueue:
 class Queue:
     """All queued requests."""
 
-    def __init__(self, average: Callable[[str, int], float], weight: Callable[[str], float]) -> None:
+    def __init__(
+        self, average: Callable[[str, int], float], weight: Callable[[str], float]
+    ) -> None:
         """Begin empty; `average` and `weight` tell of a user (at a time) what counts."""
         self._average = average
         self._weight = weight
         self._users: dict[str, UserQueue] = {}
-        self._bounds: SortedList = SortedList()
+        self._bounds: SortedList[tuple[Key, str]] = SortedList()
         """(bound, user) of those who have something queued."""
         self.requests: dict[str, Request] = {}
         self._refreshed_ms = -REFRESH_MS
@@ -227,8 +229,9 @@ class Walk:
             key, place, user, rest, item = heappop(self._next)
             if item[3] & self._wanted_of(user):
                 yield self._queue.requests[item[2]]
-            if self.mask & ~known:
-                known |= self.mask
+            # What is lost was passed over meanwhile, so to have it again is to gain it.
+            gained, known = self.mask & ~known, self.mask
+            if gained:
                 self._look_back(key)
             else:
                 self._go_on(user, rest, place + 1)
