@@ -1,11 +1,11 @@
 """What queued requests are told, from the records of a lab and its past."""
 
-import itertools
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from hwprovisioner.allocate import outlook as module
 from hwprovisioner.allocate.expectation import Expected
 from hwprovisioner.allocate.kept import REST, Kept
 from hwprovisioner.allocate.policy import Policy, Preemption, Quota, UserPolicy
@@ -13,7 +13,7 @@ from hwprovisioner.allocate.set_demands import class_id
 from hwprovisioner.allocate.wait_times import WaitTimes
 from hwprovisioner.serving import Refused
 from hwprovisioner.v1 import allocate_service_pb2 as pb
-from support.told_lab import MINUTE_MS, NOW_MS, ONE, PAIR, Records
+from support.told_lab import MINUTE_MS, NOW_MS, ONE, PAIR, Records, always_new
 
 
 @pytest.fixture
@@ -72,6 +72,20 @@ def test_a_set_waits_for_as_many_as_it_lacks(records: Records) -> None:
     assert records.minutes("set") == (10, 10)
     records.machine("free")
     assert records.minutes("set") == (5, 5)
+
+
+def test_of_many_that_are_in_use_some_stand_for_all(
+    records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "HOLDERS", 5)
+    records.lab.past.spans = {"runs": (20 * MINUTE_MS,) * 3}
+    for number in range(20):
+        records.holder(f"running{number}", number, class_id="runs")
+        records.machine(f"r{number}", f"running{number}")
+    for number in range(9):
+        records.queue(f"waiting{number}")
+    # The first five, that have lasted for up to 4 minutes, are a quarter of all.
+    assert [records.minutes(f"waiting{number}")[0] for number in (0, 3, 4, 8)] == [16, 16, 17, 18]
 
 
 def test_what_is_cleaned_is_expected_soon(records: Records) -> None:
@@ -134,7 +148,7 @@ def test_each_change_is_seen(records: Records) -> None:
 
 
 def test_what_was_cheap_is_worked_out_anew_with_each_version() -> None:
-    kept = Kept(itertools.repeat(0.0).__next__)
+    kept = always_new()
     made = iter("abc")
     assert [kept.get("key", version, made.__next__) for version in (1, 1, 2)] == ["a", "a", "b"]
     assert not kept.is_old
@@ -148,7 +162,7 @@ def test_what_took_long_is_kept_for_so_many_times_as_long() -> None:
         now += 1.0
         return now
 
-    kept = Kept(lambda: now)
+    kept = Kept(lambda: now, lambda: now)
     assert kept.get("key", 1, make) == 1.0
     now += REST - 1
     assert (kept.get("key", 2, make), kept.is_old) == (1.0, True)

@@ -8,7 +8,7 @@ import pytest
 from hwprovisioner.allocate.kept import REST
 from hwprovisioner.allocate.places import PLACES_S, Places, is_news
 from hwprovisioner.v1.allocation_pb2 import QueuePlace
-from support.told_lab import MINUTE_MS, NOW_MS, Records
+from support.told_lab import MINUTE_MS, NOW_MS, Records, always_new
 
 
 class Loop:
@@ -40,6 +40,7 @@ class Telling:
         self.now_s = 0.0
         self.records = Records()
         self.places = Places(self.records.view, self.records.lab, lambda: self.now_s)
+        self.places.outlook.kept = always_new()
         self.records.holder("running", 4)
         self.records.machine("r", "running")
 

@@ -50,6 +50,11 @@ class Expected:
     """By then with a likelihood of 90 %."""
 
 
+_Rest = tuple[float, Sequence[int], int, int, float]
+"""How much longer a holder may last: at most so long, and as one of the spans from a place on, so
+many of them, less what it has lasted."""
+
+
 class Releases:
     """When what is in use is given back, the first of it, the second, and so on."""
 
@@ -77,7 +82,8 @@ class Releases:
         draws = min(_MOST_DRAWS, max(_LEAST_DRAWS, draws))
         # The same numbers each time: what is told changes with what has happened, not by chance.
         chance = random.Random(draws)  # noqa: S311  # nothing is kept secret with it
-        self._runs = [self._run(holders, spans, chance) for _ in range(draws if holders else 0)]
+        rests = [_rest_of(holder, now_ms) for holder in holders]
+        self._runs = [self._run(rests, spans, chance) for _ in range(draws if holders else 0)]
 
     def nth(self, number: int) -> Expected:
         """Return when the `number`-th release, from 1, is expected."""
@@ -93,12 +99,15 @@ class Releases:
         return 0 if math.isinf(time) else self._now_ms + max(1, int(time))
 
     def _run(
-        self, holders: Sequence[Holder], spans: Sequence[int], chance: random.Random
+        self, rests: Sequence[_Rest], spans: Sequence[int], chance: random.Random
     ) -> list[float]:
         """Return the times from now at which something is given back, in order."""
-        ends = [_rest(holder, self._now_ms, chance) for holder in holders]
-        heapq.heapify(ends)
         number, draw = len(spans), chance.random
+        ends = [
+            min(latest, seen[first + int(draw() * longer)] - lasted)
+            for latest, seen, first, longer, lasted in rests
+        ]
+        heapq.heapify(ends)
         released: list[float] = []
         for _ in range(self._count):
             first = ends[0]
@@ -115,19 +124,16 @@ def _at(run: Sequence[float], place: int) -> float:
     return run[-1] * place / len(run)
 
 
-def _rest(holder: Holder, now_ms: int, chance: random.Random) -> float:
-    """Return how much longer a holder may last."""
+def _rest_of(holder: Holder, now_ms: int) -> _Rest:
     latest: float = max(0, holder.ends_ms - now_ms) if holder.ends_ms else math.inf
-    if not holder.spans:
-        return latest
-    lasted = max(0, now_ms - holder.since_ms)
-    first = bisect_right(holder.spans, lasted)
-    if first == len(holder.spans):
+    spans, lasted = holder.spans, max(0, now_ms - holder.since_ms)
+    if not spans:
+        return latest, (0,), 0, 1, -latest
+    first = bisect_right(spans, lasted)
+    if first == len(spans):
         # It has lasted longer than all that were seen: nothing tells how much is left of it.
-        first = 0
-        lasted = 0
-    place = first + int(chance.random() * (len(holder.spans) - first))
-    return min(latest, holder.spans[place] - lasted)
+        return latest, spans, 0, len(spans), 0
+    return latest, spans, first, len(spans) - first, lasted
 
 
 def rounded(instant_ms: int, now_ms: int) -> int:

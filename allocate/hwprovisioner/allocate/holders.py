@@ -33,13 +33,16 @@ class Holders:
         self._all = _sample(past.spans)
         self._sorted: dict[str, Sequence[int]] = {}
 
-    def of(self, names: Iterable[str], helps: Helps) -> tuple[list[Holder], float]:
-        """Return who has some resources, and of how large a part of the resources they are."""
-        used = list(names)
-        step = max(1, -(-len(used) // HOLDERS))
-        looked_at = used[::step]
-        found = [self._holder(hold) for name in looked_at for hold in self._holds(name, helps)]
-        share = len(looked_at) / len(used) if used else 1.0
+    def of(self, names: Sequence[str], total: int, helps: Helps) -> tuple[list[Holder], float]:
+        """Return who has some resources, and of how large a part of all they are.
+
+        Args:
+            names: of the resources.
+            total: how many there are, with those that are not named.
+            helps: says whose end would help.
+        """
+        found = [self._holder(hold) for name in names for hold in self._holds(name, helps)]
+        share = len(names) / max(total, len(names), 1)
         if len(found) > HOLDERS:
             share *= HOLDERS / len(found)
         return found[:HOLDERS], share

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 REST = 20
 """What took a time to work out is kept for so many times as long, whatever changes: so no more
 than a twentieth of the time goes into it."""
-_CHEAP_S = 0.001
+_CHEAP_S = 0.002
 """What took no longer is worked out anew whenever something has changed."""
 _MOST = 4_096
 
@@ -17,9 +17,14 @@ T = TypeVar("T")
 class Kept:
     """What was worked out for some version of the lab, by a key."""
 
-    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
-        """Begin empty; `clock` tells seconds."""
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        effort: Callable[[], float] = time.thread_time,
+    ) -> None:
+        """Begin empty; `clock` tells seconds, `effort` those that this thread has worked."""
         self._clock = clock
+        self._effort = effort
         self._found: dict[Hashable, tuple[int, float, float, Any]] = {}
         self.is_old = False
         """Whether something was told that was worked out before the last change. Whoever looks at
@@ -27,17 +32,16 @@ class Kept:
 
     def get(self, key: Hashable, version: int, make: Callable[[], T]) -> T:
         """Return what was made, made anew if the version has changed and it is time."""
-        begin = self._clock()
         if found := self._found.get(key):
             made_for, since, took, value = found
             if made_for == version:
                 return cast("T", value)
-            if took > _CHEAP_S and begin - since < took * REST:
+            if took > _CHEAP_S and self._clock() - since < took * REST:
                 self.is_old = True
                 return cast("T", value)
+        begin = self._effort()
         value = make()
         if len(self._found) >= _MOST:
             self._found.clear()
-        end = self._clock()
-        self._found[key] = version, end, end - begin, value
+        self._found[key] = version, self._clock(), self._effort() - begin, value
         return value

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from hwprovisioner.allocate.ahead import Ahead, ahead_of
-from hwprovisioner.allocate.expectation import Expected, Releases, rounded
+from hwprovisioner.allocate.expectation import HOLDERS, Expected, Releases, rounded
 from hwprovisioner.allocate.holders import Holders
 from hwprovisioner.allocate.kept import Kept
 from hwprovisioner.allocate.lab import Lab
@@ -135,7 +135,8 @@ class Outlook:
             return any(o.shapes & bit and room.share_for(o.option) is not None for o in options)
 
         all_holders = Holders(self._view, self._lab.past, now_ms)
-        holders, share = all_holders.of(self.stock().in_use(matching), helps)
+        names, total = self.stock().in_use(matching, HOLDERS)
+        holders, share = all_holders.of(names, total, helps)
         rivals = itertools.islice(bits(classes.rivals(options) & classes.queued), _CLASSES)
         spans = all_holders.spans(class_id(classes.at(place).key) for place in rivals)
         hosts = max((each.hosts for each in self._ahead(options).values()), default=0)

@@ -39,11 +39,11 @@ class Places:
     """Tells where queued requests stand, and who wants to hear of changes."""
 
     def __init__(
-        self, view: View, lab: Lab, clock: Callable[[], float] = time.perf_counter
+        self, view: View, lab: Lab, effort: Callable[[], float] = time.thread_time
     ) -> None:
-        """Follow `view`, after `lab` does; `clock` tells seconds, for what telling takes."""
+        """Follow `view`, after `lab` does; `effort` tells how long this thread has worked, in s."""
         self._lab = lab
-        self._clock = clock
+        self._effort = effort
         self.outlook = Outlook(view, lab)
         self._order: Order | None = None
         self._order_version = -1
@@ -90,11 +90,11 @@ class Places:
     @contextlib.contextmanager
     def telling(self) -> Iterator[None]:
         """Count the time that the block takes as spent on telling; it must not wait."""
-        begin = self._clock()
+        begin = self._effort()
         try:
             yield
         finally:
-            self._spent_s += self._clock() - begin
+            self._spent_s += self._effort() - begin
 
     def _place(self, allocation_id: str) -> int:
         if self._users() > _FEW:

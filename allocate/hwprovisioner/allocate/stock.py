@@ -72,12 +72,18 @@ class Stock:
             count += len(shape.free) + len(shape.roomy) + self._kept_of[index]
         return count + sum(self.state_of(name) in (FREE, KEPT) for name in matching.names)
 
-    def in_use(self, matching: Matching) -> Iterator[str]:
-        """Return the names of what is in service and in use, be it in part."""
-        for index in bits(matching.shapes):
-            shape = self._inventory.shapes[index]
-            yield from (name for name in shape.names if self._is_used(name))
-        yield from (name for name in matching.names if self._is_used(name))
+    def in_use(self, matching: Matching, most: int) -> tuple[list[str], int]:
+        """Return the names of at most so many of what is in use, be it in part, and how many are.
+
+        Of shared resources, those of which nothing is in use count as well.
+        """
+        shapes = [self._inventory.shapes[index] for index in bits(matching.shapes)]
+        names = itertools.chain((n for shape in shapes for n in shape.names), matching.names)
+        found = list(itertools.islice((n for n in names if self._is_used(n)), most))
+        if len(found) < most:
+            return found, len(found)
+        free = sum(len(shape.free) + sum(shape.closed.values()) for shape in shapes)
+        return found, sum(len(shape.names) for shape in shapes) + len(matching.names) - free
 
     def count(self, options: Sequence[HostClass], wish: Wish, others: Mapping[str, str]) -> Count:
         """Count how what matches a host stands.
