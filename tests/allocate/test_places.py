@@ -8,6 +8,9 @@ import pytest
 from hwprovisioner.allocate.kept import REST
 from hwprovisioner.allocate.places import PLACES_S, Places, is_news
 from hwprovisioner.v1.allocation_pb2 import QueuePlace
+from support.asking import asking
+from support.fake_manager import machine, manager
+from support.services import Running
 from support.told_lab import MINUTE_MS, NOW_MS, Records, always_new
 
 
@@ -153,3 +156,22 @@ def test_what_nobody_would_mind_is_no_news(
     before: QueuePlace | None, after: QueuePlace, is_worth_it: bool
 ) -> None:
     assert is_news(after, before, NOW_MS) is is_worth_it
+
+
+async def test_a_waiter_is_told_what_it_waits_for_and_until_when(service: Running) -> None:
+    async with (
+        manager(service.stub, "m", [machine("a")]),
+        asking(service.stub, max_duration=600) as holder,
+    ):
+        await holder.until("ready")
+        async with asking(service.stub) as waiting, asking(service.stub) as last:
+            queued = waiting.updates[0].queued
+            lacks = "host: 1 resource matches: 1 in use, next expected free in about 10 min"
+            assert queued.reason == lacks
+            ends_ms = holder.allocation.grant_time.ToMilliseconds() + 600_000
+            assert 0 <= queued.expected_time.ToMilliseconds() - ends_ms <= MINUTE_MS
+            assert last.updates[0].queued.reason.endswith("1 request is before it for the same")
+            await waiting.release()
+            told = await last.until("queued", lambda queued: queued.place == 1)
+            assert told.queued.expected_time == queued.expected_time
+            assert told.queued.reason == lacks

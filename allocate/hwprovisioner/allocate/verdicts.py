@@ -1,6 +1,8 @@
 """When each resource could serve a host, and the first reason why not now. Pure."""
 
+import functools
 import itertools
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -140,20 +142,28 @@ class Judge:
     def _soonest(self, options: Sequence[HostClass]) -> Iterator[tuple[str, Shape]]:
         """Return all resources, those that may be had soonest first, some of them repeatedly."""
         inventory = self._inventory
-        for option in options:
-            if (name := option.option.resource) in inventory:
+        for name in (each.option.resource for each in options):
+            if name in inventory:
                 yield name, inventory.shape_of(name)
-        mask = 0
-        for option in options:
-            mask |= option.shapes
+        mask = functools.reduce(operator.or_, (each.shapes for each in options))
         matching = [inventory.shapes[index] for index in bits(mask)]
-        for shape in matching:
-            yield from ((name, shape) for name in shape.free)
-            yield from ((name, shape) for _, name in reversed(shape.roomy))
-        for shape in matching:
-            yield from ((name, shape) for name in shape.names if name not in shape.away)
-        for shape in (*matching, *inventory.shapes):
-            yield from ((name, shape) for name in shape.names)
+        in_turn = [*itertools.product((_open, _in_service, _all), matching)]
+        for names, shape in itertools.chain(in_turn, ((_all, each) for each in inventory.shapes)):
+            for name in names(shape):
+                yield name, shape
+
+
+def _open(shape: Shape) -> Iterator[str]:
+    yield from shape.free
+    yield from (name for _, name in reversed(shape.roomy))
+
+
+def _in_service(shape: Shape) -> Iterator[str]:
+    return (name for name in shape.names if name not in shape.away)
+
+
+def _all(shape: Shape) -> Iterator[str]:
+    return iter(shape.names)
 
 
 def _is_match(option: HostClass, shape: Shape) -> bool:
