@@ -4,6 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwprovisioner.allocate.demand import HostDemand
+from hwprovisioner.allocate.planning.finding import Wish
+from hwprovisioner.allocate.planning.keeping import roomiest
 from hwprovisioner.allocate.planning.planner import Planner
 from support.planning import SmallLab, cpus, divisible, exclusive, with_labels
 
@@ -159,6 +161,21 @@ def test_who_is_over_quota_keeps_no_set_from_its_turn() -> None:
     lab.ask("small", X)
     assert lab.granted() == {}
     assert lab.kept == {"pair": {"a"}}
+
+
+def test_the_roomiest_shared_machine_is_the_named_one_or_one_that_is_not_excluded() -> None:
+    lab = SmallLab(a=divisible(8), b=divisible(8), c=divisible(8), e=exclusive())
+    lab.use("a", 4)
+    lab.use("b", 2)
+    lab.use("c", 6)
+    finder = lab.planner.finder
+    asked = lab.ask("any", cpus(8)).asked
+    assert roomiest(Wish(asked), asked.lone, finder) == "b"
+    assert roomiest(Wish(asked, frozenset("b")), asked.lone, finder) == "a"
+    named = lab.ask("named", HostDemand(resource="c", cpus=cpus(8).cpus)).asked
+    assert roomiest(Wish(named), named.lone, finder) == "c"
+    alone = lab.ask("alone", HostDemand(resource="e")).asked
+    assert roomiest(Wish(alone), alone.lone, finder) == ""
 
 
 # Backfill

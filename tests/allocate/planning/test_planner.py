@@ -295,4 +295,4 @@ def test_a_class_explosion_by_one_user_costs_others_no_look(
         return looks
 
     monkeypatch.setattr(Finder, "_will_do", counted)
-    assert looks_of_a_decision(1_000) == looks_of_a_decision(0)
+    assert looks_of_a_decision(5_000) == looks_of_a_decision(0)

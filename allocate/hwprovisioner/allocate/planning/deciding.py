@@ -12,7 +12,7 @@ from dataclasses import replace
 from hwprovisioner.allocate.planning.board import Board, Grant
 from hwprovisioner.allocate.planning.classes import Classes, any_shape
 from hwprovisioner.allocate.planning.finding import Wish
-from hwprovisioner.allocate.planning.keeping import Keeper, Turns, start_by
+from hwprovisioner.allocate.planning.keeping import Keeper, Turns, roomiest, start_by
 from hwprovisioner.allocate.planning.order import Request, Walk
 from hwprovisioner.allocate.planning.placement import Placed, Placement
 
@@ -154,7 +154,7 @@ class Pass:
         self._note_lack(request, placement, len(missing))
         names = {placed.resource for placed in placement.placed.values()}
         # A shared resource that is to have room for it one day must not be filled up before.
-        names.update(board.finder.roomiest(wish, asked.hosts[host]) for host in missing)
+        names.update(roomiest(wish, asked.hosts[host], board.finder) for host in missing)
         names.discard("")
         if not names or not self._turns.has_come(request, missing):
             return

@@ -5,7 +5,7 @@ one is left. So what is looked at depends on the request, not on the lab.
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -94,26 +94,6 @@ class Finder:
     def candidates(self, wish: Wish, options: Sequence[HostClass], count: int) -> list[Candidate]:
         """Return at most `count` of what is open for a host, the best first."""
         return self._candidates(wish, options, Scope.OPEN, count, _ALL)
-
-    def roomiest(self, wish: Wish, options: Sequence[HostClass]) -> str:
-        """Return the open shared resource with the most processors free, "" if there is none."""
-        inventory = self.classes.inventory
-        best = (-1, "")
-        for option in options:
-            for index in bits(option.shapes & inventory.open & inventory.divisible):
-                best = max(best, self._roomiest(wish, option, inventory.shapes[index]))
-        return best[1]
-
-    def _roomiest(self, wish: Wish, option: HostClass, shape: Shape) -> tuple[int, str]:
-        roomy: Iterable[tuple[int, str]] = reversed(shape.roomy)
-        if name := option.option.resource:
-            standing = self.classes.inventory.get(name)
-            mine = (standing.room.cpus if standing else 0), name
-            roomy = [mine] if mine in shape.roomy else []
-        for cpus, name in roomy:
-            if name not in wish.excluded and option.admits(name, shape):
-                return cpus, name
-        return -1, ""
 
     def has_open(self, asked: RequestClass) -> bool:
         """Say whether anything is open, or kept, that matches one of the hosts."""

@@ -14,6 +14,7 @@ import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from hwprovisioner.allocate.planning.booked import Booked, room_during
 from hwprovisioner.allocate.planning.classes import (
     Classes,
     HostClass,
@@ -22,7 +23,7 @@ from hwprovisioner.allocate.planning.classes import (
     shapes_of,
 )
 from hwprovisioner.allocate.planning.finding import Finder, Wish
-from hwprovisioner.allocate.planning.inventory import bits
+from hwprovisioner.allocate.planning.inventory import Shape, bits
 from hwprovisioner.allocate.planning.order import Queue, Request, Walk
 from hwprovisioner.allocate.planning.placement import Candidate, Placement, place
 from hwprovisioner.allocate.room import Room
@@ -125,6 +126,39 @@ class Turns:
 
 def _shapes(asked: RequestClass) -> int:
     return shapes_of(option for options in asked.hosts.values() for option in options)
+
+
+def roomiest(wish: Wish, options: Iterable[HostClass], finder: Finder) -> str:
+    """Return the open shared resource with the most processors free, "" if there is none.
+
+    One in which a booking leaves no room for the request is kept in vain, so it does not count.
+    """
+    inventory = finder.classes.inventory
+    best = (-1, "")
+    for option in options:
+        for index in bits(option.shapes & inventory.open & inventory.divisible):
+            best = max(best, _roomiest(wish, option, inventory.shapes[index], finder))
+    return best[1]
+
+
+def _roomiest(wish: Wish, option: HostClass, shape: Shape, finder: Finder) -> tuple[int, str]:
+    roomy: Iterable[tuple[int, str]] = reversed(shape.roomy)
+    if name := option.option.resource:
+        standing = finder.classes.inventory.get(name)
+        mine = (standing.room.cpus if standing else 0), name
+        roomy = [mine] if mine in shape.roomy else []
+    for cpus, name in roomy:
+        if name in wish.excluded or not option.admits(name, shape):
+            continue
+        others = [e for e in finder.booked.get(name, ()) if e.allocation != wish.booking]
+        if not others or _leave_room(others, wish, option, shape):
+            return cpus, name
+    return -1, ""
+
+
+def _leave_room(booked: Sequence[Booked], wish: Wish, option: HostClass, shape: Shape) -> bool:
+    room = room_during(Room.whole(shape.spec), (), booked, wish.now_ms, wish.ends_ms)
+    return room.share_for(option.option) is not None
 
 
 def start_by(wish: Wish, placement: Placement, finder: Finder) -> int:

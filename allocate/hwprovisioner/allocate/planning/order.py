@@ -220,7 +220,9 @@ class Walk:
         upcoming = next(users, None)
         known = self.mask
         while self.mask:
-            while upcoming is not None and not (self._next and self._next[0][0] < upcoming.bound):
+            while upcoming is not None and not (
+                self._next and self._next[0][0] < (upcoming.bound or ())
+            ):
                 self._met.append(upcoming)
                 self._go_on(upcoming, iter(upcoming.items), 0)
                 upcoming = next(users, None)
