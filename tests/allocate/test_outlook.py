@@ -1,5 +1,6 @@
 """What queued requests are told, from the records of a lab and its past."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -118,6 +119,15 @@ def test_over_quota_comes_before_all_else() -> None:
     records.queue("waiting", user="ann")
     assert records.reason("waiting") == "over quota: cpus: 4 of 4 in use, wants 4 more"
     assert records.minutes("waiting") == (0, 0)
+
+
+def test_what_is_more_than_the_least_may_be_over_quota() -> None:
+    records = Records(Policy(everyone=UserPolicy(quota=Quota(cpus=4))))
+    records.holder("running", 4, user="ann")
+    records.machine("r", "running")
+    records.machine("free")
+    records.queue("waiting", json.dumps({"hosts": {"h": {}}}), user="ann")
+    assert records.reason("waiting") == "over quota: cpus: 4 of 4 in use, wants 4 more"
 
 
 def test_who_gives_way_is_counted() -> None:

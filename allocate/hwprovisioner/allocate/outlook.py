@@ -43,14 +43,15 @@ class Outlook:
         number, latest_ms = self._giving_way().get(request.id, (0, 0))
         options = dict.fromkeys(itertools.chain.from_iterable(request.asked.hosts.values()))
         ahead = self._ahead(tuple(options)).get(request.id)
+        lack = self._lack(request, now_ms)
         waiting = Waiting(
-            self._lab.over_least(request),
+            self._lab.over_least(request) or ("" if lack else self._over(request, now_ms)),
             ahead.requests if ahead else 0,
             number,
             latest_ms,
             failure,
         )
-        return waits_for(waiting, self._lack(request, now_ms), now_ms)
+        return waits_for(waiting, lack, now_ms)
 
     def lack_of(self, asked: RequestClass) -> str:
         """Return what those who ask for the same lack now, empty if nothing."""
@@ -83,22 +84,29 @@ class Outlook:
         )
 
     def _lack(self, request: Request, now_ms: int) -> str:
+        wish = self._wish(request, now_ms)
+        key = request.asked.key, request.excluded, request.max_ms, wish.booking, wish.also
+        return self.kept.get(
+            ("lack", key),
+            self._lab.version,
+            lambda: lacking(self._lab.planner.finder, self.stock(), wish, self._next_free),
+        )
+
+    def _over(self, request: Request, now_ms: int) -> str:
+        """Return why a user may not have what could be had; it may be more than the least."""
+        found = self._lab.planner.finder.find(self._wish(request, now_ms))
+        return self._lab.planner.over_quota(request, found) if found else ""
+
+    def _wish(self, request: Request, now_ms: int) -> Wish:
         keeper = self._lab.planner.keepers.get(request.id)
-        booking = request.id if request.until_ms else ""
-        also = tuple(sorted(keeper.names)) if keeper else ()
-        wish = Wish(
+        return Wish(
             request.asked,
             request.excluded,
-            booking,
+            request.id if request.until_ms else "",
             now_ms,
             request.ends_ms(now_ms),
             request.reserved,
-            also,
-        )
-        return self.kept.get(
-            ("lack", request.asked.key, request.excluded, request.max_ms, booking, also),
-            self._lab.version,
-            lambda: lacking(self._lab.planner.finder, self.stock(), wish, self._next_free),
+            tuple(sorted(keeper.names)) if keeper else (),
         )
 
     def _next_free(self, options: Options) -> int:
