@@ -53,6 +53,11 @@ DEMANDS = st.one_of(
     st.lists(st.sampled_from(HOSTS), min_size=1, max_size=3).map(lambda hosts: a_set(*hosts)),
     st.sampled_from(RELATED),
 )
+NAMELESS = st.one_of(
+    st.lists(st.sampled_from(HOSTS[:5]), min_size=1, max_size=3).map(lambda hosts: a_set(*hosts)),
+    st.sampled_from(RELATED),
+)
+"""To which it does not matter what machines are called."""
 NAMES = st.sampled_from([f"r{number}" for number in range(6)])
 
 

@@ -12,7 +12,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from hwprovisioner.allocate.planning import classes
 from support.planning import SmallLab
-from support.planning_machine import DEMANDS, SPECS, PlanningMachine
+from support.planning_machine import NAMELESS, SPECS, PlanningMachine
 
 LONG = os.environ.get("HWP_MACHINE") == "long"
 SETTINGS = settings(
@@ -36,7 +36,7 @@ def test_what_is_decided_step_by_step_is_right_at_each_step(
 
 @given(
     specs=st.lists(st.sampled_from(SPECS), max_size=5),
-    wanted=st.lists(DEMANDS, max_size=5),
+    wanted=st.lists(NAMELESS, max_size=5),
     data=st.data(),
 )
 def test_the_order_in_which_a_planner_is_told_changes_nothing(

@@ -56,20 +56,22 @@ class Shape:
     """Why nothing of some can be granted now, with how many there are of each."""
     free: dict[str, None] = field(default_factory=dict)
     """Of an exclusive spec: the open and free ones, longest free first."""
-    roomy: SortedList = field(default_factory=SortedList)
+    roomy: "SortedList[tuple[int, str]]" = field(default_factory=SortedList)
     """Of a divisible spec: (cpus free, name) of the open ones with an instance left."""
-    ends: SortedList = field(default_factory=SortedList)
+    ends: "SortedList[tuple[int, str]]" = field(default_factory=SortedList)
     """(ms, name): when what is in use is free again at the latest, where that is known."""
     matches: int = 0
     """The bits of the request classes that it matches."""
     awaited: int = 0
     """The bits of those of them that one more of it may help."""
-    plainness: tuple[int, int, int, int] = (0, 0, 0, 0)
+    plainness: tuple[int, int, int, int, str] = (0, 0, 0, 0, "")
     """The plainer, the lower: a plain demand leaves special and large machines alone."""
 
     def __post_init__(self) -> None:
         spec = self.spec
-        self.plainness = len(spec.gpus), len(spec.labels), spec.cpus, spec.memory
+        # Among equals the words decide, so that it does not matter what came first.
+        words = f"{spec.kind} {sorted(spec.labels)}"
+        self.plainness = len(spec.gpus), len(spec.labels), spec.cpus, spec.memory, words
 
     @property
     def has_open(self) -> bool:
@@ -144,10 +146,7 @@ class Inventory:
         self._standings[name] = standing
         self._shape_of[name] = shape
         shape.names[name] = None
-        if standing.closed:
-            shape.closed[standing.closed] += 1
-        if not standing.can_open:
-            shape.away.add(name)
+        _note_closed(shape, name, standing)
         if before is None or before.can_open != standing.can_open:
             self.version += 1
         if ends_ms:
@@ -238,3 +237,10 @@ class Inventory:
             if not values[value]:
                 del values[value]
         self._on_shape(shape, False)
+
+
+def _note_closed(shape: Shape, name: str, standing: Standing) -> None:
+    if standing.closed:
+        shape.closed[standing.closed] += 1
+    if not standing.can_open:
+        shape.away.add(name)
