@@ -24,6 +24,7 @@ from support.eventually import eventually
 from support.fake_manager import machine, manager
 from support.refusals import refusal
 from support.services import Running, allocate
+from support.told_lab import MINUTE_MS, NOW_MS, Records
 
 MINUTE_S = 60
 HOUR_S = 3600
@@ -251,6 +252,21 @@ async def test_whoever_does_not_show_up_loses_what_is_booked(redis_url: str) -> 
             assert await watched.ended() == "EXPIRED"
         async with asking(service.stub) as other:
             await other.until("ready")
+
+
+async def test_lists_of_bookings_leave_out_what_has_ended(redis_url: str, service: Running) -> None:
+    async with manager(service.stub, "m", [machine("a")]):
+        await release(service, await book(service, await booking(redis_url, in_s=HOUR_S)))
+        made = await book(service, await booking(redis_url, in_s=HOUR_S))
+    async with Link(redis_url) as link:
+        assert await link.call("HGET", Keys().resource("a"), "booked") == made.allocation.id
+
+
+async def test_nothing_is_promised_on_what_only_gives_way() -> None:
+    records = Records()
+    records.holder("low", 5, holds="a.1", preempt_ms=NOW_MS + MINUTE_MS, preempted_for="urgent")
+    records.machine("a", "low")
+    assert [each.until_ms for each in records.lab.planner.finder.held("a")] == [0]
 
 
 async def test_what_is_booked_gets_something_else_when_its_resource_is_drained(
