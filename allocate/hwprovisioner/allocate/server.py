@@ -11,9 +11,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 import grpc.aio
+from hwprovisioner.allocate.booking_desk import BookingDesk
+from hwprovisioner.allocate.wait_times import WaitTimes
 from redis.asyncio import Redis
 
-from hwprovisioner.allocate.booking_desk import BookingDesk
 from hwprovisioner.allocate.codec import Codec
 from hwprovisioner.allocate.dispatch import Dispatch
 from hwprovisioner.allocate.expiry import Expiry
@@ -21,15 +22,15 @@ from hwprovisioner.allocate.freshness import Freshness
 from hwprovisioner.allocate.intake import Intake
 from hwprovisioner.allocate.lab import Lab
 from hwprovisioner.allocate.lists import Lists
-from hwprovisioner.allocate.memory import Memory
-from hwprovisioner.allocate.policy_watch import PolicyWatch
 from hwprovisioner.allocate.manager_stream import Desk
+from hwprovisioner.allocate.memory import Memory
 from hwprovisioner.allocate.notifications import Notifications
+from hwprovisioner.allocate.policy_watch import PolicyWatch
 from hwprovisioner.allocate.scheduler import Scheduler
 from hwprovisioner.allocate.servicer import AllocateServicer, Parts
 from hwprovisioner.allocate.settings import Settings
-from hwprovisioner.allocate.updates import Places, Updates
-from hwprovisioner.allocate.wait_times import WaitTimes
+from hwprovisioner.allocate.places import Places
+from hwprovisioner.allocate.updates import Updates
 from hwprovisioner.serving import STARTED, Readiness, Service, bind, build_server, serve
 from hwprovisioner.state.allocations import Allocations
 from hwprovisioner.state.bookings import Bookings

@@ -1205,7 +1205,7 @@ class WaitTimes(_message.Message):
     queued_count: _builtins.int
     """How many are queued."""
     granted_count: _builtins.int
-    """How many were granted and are counted here. Older ones weigh less and less."""
+    """How many of those that were granted are counted here: the newest 64."""
     @_builtins.property
     def demands(self) -> _demand_pb2.Demands:
         """What it asks for; unset if no request of the class is remembered."""
