@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import cast
@@ -183,6 +184,21 @@ async def test_somebody_gives_way_only_where_the_policy_has_it(policy: Policy, i
     records = of_two(policy)
     records.queue("urgent", user="eve", priority=9)
     assert bool((await look(records)).preempted) is is_so
+
+
+async def test_in_one_look_everybody_gives_way_to_one_request_at_most() -> None:
+    records = of_two(LATER)
+    records.queue("first", priority=9)
+    records.queue("second", priority=8)
+    assert (await look(records)).preempted == [("low", "first"), ("own", "second")]
+
+
+async def test_nobody_gives_way_for_what_would_be_over_quota_once_it_was_had() -> None:
+    policy = replace(LATER, users={"eve": UserPolicy(quota=Quota(cpus=6))})
+    records = of_two(policy)
+    # Whatever it gets has 4 processors, and as many are in use.
+    records.queue("urgent", json.dumps({"hosts": {"h": {}}}), user="eve", priority=9)
+    assert (await look(records)).preempted == []
 
 
 async def test_what_is_booked_does_not_give_way_and_nobody_gives_way_to_it() -> None:
