@@ -14,15 +14,13 @@ from hwprovisioner.state.model import Allocation, Resource
 from hwprovisioner.state.transitions import Commit
 from hwprovisioner.state.view import View
 
-ANY, X, BIG, PAIR = (
-    json.dumps({"hosts": hosts})
-    for hosts in (
-        {"h": {}},
-        {"h": {"labels": ["x"]}},
-        {"h": {"cpus": "8"}},
-        {"one": {}, "two": {}},
-    )
-)
+
+def asking(**hosts: Mapping[str, object]) -> str:
+    return json.dumps({"hosts": hosts})
+
+
+ANY, X, BIG = asking(h={}), asking(h={"labels": ["x"]}), asking(h={"cpus": "8"})
+PAIR = asking(one={}, two={})
 Fields = Mapping[str, object]
 
 
@@ -109,18 +107,21 @@ def make(log: Log, change: tuple[Any, ...]) -> None:
             log.manager("m", presence)
         case "resource", name, cpus, labels, more:
             log.resource(name, cpus, labels, **more)
-        case "gone", table, name:
-            # An allocation outlives its holds.
-            if table != "allocation" or name not in log.view.holds:
-                log.change(table, name)
         case "allocation", name, state, more:
             log.allocation(name, state, user=USERS[name], **more)
-        case "hold", name, resource, state:
-            # Whose a hold is never changes, nor what it is of.
-            if name in log.view.holds:
-                log.change("hold", name, {"state": state})
-            elif name in log.view.allocations:
-                log.hold(name, resource, name, state=state)
+        # An allocation outlives its holds.
+        case "gone", table, name if table != "allocation" or name not in log.view.holds:
+            log.change(table, name)
+        case "hold", name, resource, state if name in log.view.allocations:
+            hold(log, name, resource, state)
+
+
+def hold(log: Log, name: str, resource: str, state: str) -> None:
+    # Whose a hold is never changes, nor what it is of.
+    if name in log.view.holds:
+        log.change("hold", name, {"state": state})
+    else:
+        log.hold(name, resource, name, state=state)
 
 
 def snapshot(lab: Lab) -> object:
@@ -326,7 +327,7 @@ def test_a_hold_ends_when_its_allocation_does_at_the_latest(
 
 def test_the_past_of_a_class_grows_with_what_is_granted_and_ends(log: Log) -> None:
     lab = Lab(log.view)
-    asked = {"class_id": "c", "submit_ms": 100, "user": "ann"}
+    asked: dict[str, Any] = {"class_id": "c", "submit_ms": 100, "user": "ann"}
     log.allocation("one", **asked)
     log.allocation("one", "PREPARING", grant_ms=400, holds="h", **asked)
     log.allocation("one", "READY", grant_ms=400, holds="h", **asked)

@@ -9,7 +9,7 @@ import pytest
 from hwprovisioner.allocate import lists as module
 from hwprovisioner.allocate.codec import Codec
 from hwprovisioner.allocate.lists import Lists
-from hwprovisioner.allocate.places import Places
+from hwprovisioner.allocate.telling.places import Places
 from hwprovisioner.heartbeat.beats import Alive, Beat, BeatWriter
 from hwprovisioner.state.keys import Keys
 from hwprovisioner.state.link import Link

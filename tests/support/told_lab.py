@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from hwprovisioner.allocate.kept import Kept
+from hwprovisioner.allocate.telling.kept import Kept
 from hwprovisioner.allocate.lab import Lab
-from hwprovisioner.allocate.outlook import Outlook
+from hwprovisioner.allocate.telling.outlook import Outlook
 from hwprovisioner.allocate.policy import Policy
 from hwprovisioner.allocate.set_demands import class_id
 from hwprovisioner.state.transitions import Commit

@@ -8,8 +8,8 @@ from hwprovisioner.allocate.planning.finding import Wish
 from hwprovisioner.allocate.planning.inventory import Standing
 from hwprovisioner.allocate.planning.planner import Planner
 from hwprovisioner.allocate.room import Room
-from hwprovisioner.allocate.stock import Stock
-from hwprovisioner.allocate.waiting import lacking
+from hwprovisioner.allocate.telling.stock import Stock
+from hwprovisioner.allocate.telling.waiting import lacking
 
 
 def labelled(letters: str) -> HostDemand:

@@ -5,13 +5,13 @@ import secrets
 
 from google.protobuf import json_format
 
-from hwprovisioner.allocate.explain import why_never
 from hwprovisioner.allocate.freshness import Freshness
 from hwprovisioner.allocate.identity import digest_of, new_id, token_of
 from hwprovisioner.allocate.lab import Lab
 from hwprovisioner.allocate.requests import Asked
 from hwprovisioner.allocate.set_demands import class_id
 from hwprovisioner.allocate.specs import to_json
+from hwprovisioner.allocate.telling.explain import why_never
 from hwprovisioner.allocate.violations import span
 from hwprovisioner.serving import Refused, bad_request
 from hwprovisioner.state.allocations import Allocations

@@ -8,11 +8,11 @@ from hwprovisioner.allocate.host_demands import read_host_demand
 from hwprovisioner.allocate.lab import Lab
 from hwprovisioner.allocate.matching import mismatch, name_mismatch
 from hwprovisioner.allocate.pages import page
-from hwprovisioner.allocate.places import Places
 from hwprovisioner.allocate.planning.inventory import Standing
 from hwprovisioner.allocate.set_demands import read_set
 from hwprovisioner.allocate.specs import to_json
-from hwprovisioner.allocate.verdicts import Judge, Verdict, When
+from hwprovisioner.allocate.telling.places import Places
+from hwprovisioner.allocate.telling.verdicts import Judge, Verdict, When
 from hwprovisioner.serving import bad_request
 from hwprovisioner.state.errors import NoSuchResource
 from hwprovisioner.state.keys import Kind

@@ -11,10 +11,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 import grpc.aio
-from hwprovisioner.allocate.booking_desk import BookingDesk
-from hwprovisioner.allocate.wait_times import WaitTimes
 from redis.asyncio import Redis
 
+from hwprovisioner.allocate.booking_desk import BookingDesk
 from hwprovisioner.allocate.codec import Codec
 from hwprovisioner.allocate.dispatch import Dispatch
 from hwprovisioner.allocate.expiry import Expiry
@@ -29,7 +28,8 @@ from hwprovisioner.allocate.policy_watch import PolicyWatch
 from hwprovisioner.allocate.scheduler import Scheduler
 from hwprovisioner.allocate.servicer import AllocateServicer, Parts
 from hwprovisioner.allocate.settings import Settings
-from hwprovisioner.allocate.places import Places
+from hwprovisioner.allocate.telling.places import Places
+from hwprovisioner.allocate.telling.wait_times import WaitTimes
 from hwprovisioner.allocate.updates import Updates
 from hwprovisioner.serving import STARTED, Readiness, Service, bind, build_server, serve
 from hwprovisioner.state.allocations import Allocations

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import grpc.aio
-from hwprovisioner.allocate.booking_desk import BookingDesk
-from hwprovisioner.allocate.wait_times import WaitTimes
 
+from hwprovisioner.allocate.booking_desk import BookingDesk
 from hwprovisioner.allocate.dispatch import LAB, Dispatch
 from hwprovisioner.allocate.freshness import Freshness
 from hwprovisioner.allocate.intake import Intake
 from hwprovisioner.allocate.lists import Lists
 from hwprovisioner.allocate.manager_stream import Desk, ManagerStream
 from hwprovisioner.allocate.requests import read_booking, read_request
+from hwprovisioner.allocate.telling.wait_times import WaitTimes
 from hwprovisioner.allocate.updates import Updates
 from hwprovisioner.allocate.violations import Violations
 from hwprovisioner.serving import bad_request

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from hwprovisioner.allocate.codec import Codec, duration
 from hwprovisioner.allocate.dispatch import Dispatch
-from hwprovisioner.allocate.places import Places, is_news
+from hwprovisioner.allocate.telling.places import Places, is_news
 from hwprovisioner.state.errors import NoSuchAllocation
 from hwprovisioner.state.keys import Kind
 from hwprovisioner.state.model import Allocation, Hold

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from hwprovisioner.allocate.planning.classes import HostClass
 from hwprovisioner.allocate.planning.finding import Finder, Wish
-from hwprovisioner.allocate.reasons import about, at, counted, listed
-from hwprovisioner.allocate.stock import FREE, IN_USE, Count, Stock
+from hwprovisioner.allocate.telling.reasons import about, at, counted, listed
+from hwprovisioner.allocate.telling.stock import FREE, IN_USE, Count, Stock
 
 _TAKEN = "for another of its hosts"
 _OWN = "kept for it until there is enough"

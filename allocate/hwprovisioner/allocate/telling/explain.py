@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from hwprovisioner.allocate.matching import mismatch, name_mismatch, why_not
 from hwprovisioner.allocate.planning.classes import HostClass, RequestClass
 from hwprovisioner.allocate.planning.inventory import Inventory, Shape, bits
-from hwprovisioner.allocate.reasons import counted
+from hwprovisioner.allocate.telling.reasons import counted
 
 _NAMES = 1_000
 """Where it matters what resources are called, the reasons of so many are told."""

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from hwprovisioner.allocate.demand import HostDemand
-from hwprovisioner.allocate.explain import why_never
 from hwprovisioner.allocate.matching import why_not
 from hwprovisioner.allocate.planning.classes import HostClass, RequestClass
 from hwprovisioner.allocate.planning.finding import Finder, Scope, Wish
 from hwprovisioner.allocate.planning.inventory import Shape, bits
-from hwprovisioner.allocate.reasons import at, listed
-from hwprovisioner.allocate.stock import FREE, IN_USE, Stock
+from hwprovisioner.allocate.telling.explain import why_never
+from hwprovisioner.allocate.telling.reasons import at, listed
+from hwprovisioner.allocate.telling.stock import FREE, IN_USE, Stock
 
 _MAX_REASON = 400
 

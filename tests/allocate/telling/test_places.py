@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from hwprovisioner.allocate.kept import REST
-from hwprovisioner.allocate.places import PLACES_S, Places, is_news
+from hwprovisioner.allocate.telling.kept import REST
+from hwprovisioner.allocate.telling.places import PLACES_S, Places, is_news
 from hwprovisioner.v1.allocation_pb2 import QueuePlace
 from support.asking import asking
 from support.fake_manager import machine, manager

@@ -3,13 +3,13 @@
 import pytest
 
 from hwprovisioner.allocate.demand import HostDemand, Relation, RelationKind
-from hwprovisioner.allocate.explain import why_never
 from hwprovisioner.allocate.notation import Bounds
 from hwprovisioner.allocate.planning.booked import Booked
 from hwprovisioner.allocate.planning.classes import RequestClass
 from hwprovisioner.allocate.planning.order import Request
 from hwprovisioner.allocate.room import Share
-from hwprovisioner.allocate.verdicts import Judge, When
+from hwprovisioner.allocate.telling.explain import why_never
+from hwprovisioner.allocate.telling.verdicts import Judge, When
 from support.waiting_lab import SmallLab, labelled
 
 X, Y = labelled("x"), labelled("y")

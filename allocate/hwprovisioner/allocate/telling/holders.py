@@ -3,9 +3,9 @@
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from hwprovisioner.allocate.expectation import HOLDERS, Holder
 from hwprovisioner.allocate.past import Past
 from hwprovisioner.allocate.room import Share
+from hwprovisioner.allocate.telling.expectation import HOLDERS, Holder
 from hwprovisioner.state.model import Hold
 from hwprovisioner.state.tables import HoldState
 from hwprovisioner.state.view import View

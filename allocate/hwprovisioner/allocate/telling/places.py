@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from hwprovisioner.allocate.ahead import Order, place_of
 from hwprovisioner.allocate.codec import timestamp
-from hwprovisioner.allocate.kept import REST
 from hwprovisioner.allocate.lab import Lab
-from hwprovisioner.allocate.outlook import Outlook
+from hwprovisioner.allocate.telling.ahead import Order, place_of
+from hwprovisioner.allocate.telling.kept import REST
+from hwprovisioner.allocate.telling.outlook import Outlook
 from hwprovisioner.state.model import Allocation
 from hwprovisioner.state.view import Change, View
 from hwprovisioner.v1 import allocation_pb2

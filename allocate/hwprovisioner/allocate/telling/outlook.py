@@ -7,10 +7,6 @@ import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from hwprovisioner.allocate.ahead import Ahead, ahead_of
-from hwprovisioner.allocate.expectation import HOLDERS, Expected, Releases, rounded
-from hwprovisioner.allocate.holders import Holders
-from hwprovisioner.allocate.kept import Kept
 from hwprovisioner.allocate.lab import Lab
 from hwprovisioner.allocate.planning.classes import HostClass, RequestClass, shapes_of
 from hwprovisioner.allocate.planning.finding import Wish
@@ -18,8 +14,12 @@ from hwprovisioner.allocate.planning.inventory import bits
 from hwprovisioner.allocate.planning.order import Request
 from hwprovisioner.allocate.room import Share
 from hwprovisioner.allocate.set_demands import MAX_HOSTS, class_id
-from hwprovisioner.allocate.stock import Matching, Stock
-from hwprovisioner.allocate.waiting import Waiting, lacking, waits_for
+from hwprovisioner.allocate.telling.ahead import Ahead, ahead_of
+from hwprovisioner.allocate.telling.expectation import HOLDERS, Expected, Releases, rounded
+from hwprovisioner.allocate.telling.holders import Holders
+from hwprovisioner.allocate.telling.kept import Kept
+from hwprovisioner.allocate.telling.stock import Matching, Stock
+from hwprovisioner.allocate.telling.waiting import Waiting, lacking, waits_for
 from hwprovisioner.state.view import View
 
 _CLASSES = 16

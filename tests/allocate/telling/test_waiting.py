@@ -6,9 +6,9 @@ from hwprovisioner.allocate.demand import HostDemand, Relation, RelationKind
 from hwprovisioner.allocate.notation import Bounds
 from hwprovisioner.allocate.planning.booked import Booked
 from hwprovisioner.allocate.planning.order import Request
-from hwprovisioner.allocate.reasons import about, at, counted, listed
 from hwprovisioner.allocate.room import Share
-from hwprovisioner.allocate.waiting import Waiting, waits_for
+from hwprovisioner.allocate.telling.reasons import about, at, counted, listed
+from hwprovisioner.allocate.telling.waiting import Waiting, waits_for
 from support.waiting_lab import SmallLab, labelled
 
 X = labelled("x")

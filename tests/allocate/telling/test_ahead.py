@@ -5,9 +5,9 @@ import dataclasses
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwprovisioner.allocate.ahead import Ahead, Order, ahead_of, place_of
 from hwprovisioner.allocate.demand import HostDemand
 from hwprovisioner.allocate.planning.order import BOOKED, Queue, Request
+from hwprovisioner.allocate.telling.ahead import Ahead, Order, ahead_of, place_of
 from support.waiting_lab import SmallLab, labelled
 
 LAB = SmallLab()

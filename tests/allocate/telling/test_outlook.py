@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from hwprovisioner.allocate import outlook as module
-from hwprovisioner.allocate.expectation import Expected
-from hwprovisioner.allocate.kept import REST, Kept
+from hwprovisioner.allocate.telling import outlook as module
 from hwprovisioner.allocate.policy import Policy, Preemption, Quota, UserPolicy
 from hwprovisioner.allocate.set_demands import class_id
-from hwprovisioner.allocate.wait_times import WaitTimes
+from hwprovisioner.allocate.telling.expectation import Expected
+from hwprovisioner.allocate.telling.kept import REST, Kept
+from hwprovisioner.allocate.telling.wait_times import WaitTimes
 from hwprovisioner.serving import Refused
 from hwprovisioner.v1 import allocate_service_pb2 as pb
 from support.told_lab import MINUTE_MS, NOW_MS, ONE, PAIR, Records, always_new

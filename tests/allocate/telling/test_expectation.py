@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from hwprovisioner.allocate.expectation import Expected, Holder, Releases, rounded
+from hwprovisioner.allocate.telling.expectation import Expected, Holder, Releases, rounded
 
 MINUTE_MS = 60_000
 NOW_MS = 1_000 * MINUTE_MS
