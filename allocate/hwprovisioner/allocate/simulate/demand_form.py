@@ -79,7 +79,8 @@ def _note(stream: Form, refused: Refused, *, is_lone: bool) -> None:
 def _host(name: str, data: Data) -> _Json:
     if not isinstance(data, dict):
         raise BadForm(
-            f"host {quote(name)} should be a mapping such as {{cpus: 8}}, is {quote(data)}"
+            f"host {quote(name)} should be a mapping such as {{cpus: 8}}, is {quote(data)};"
+            f" for the keys of one host{suggest(name, HOST_KEYS)}"
         )
     found: _Json = {}
     for key, value in data.items():

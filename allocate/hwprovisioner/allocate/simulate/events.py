@@ -9,7 +9,7 @@ import heapq
 import itertools
 from collections.abc import Mapping, Sequence
 
-from hwprovisioner.allocate.accounts import Accounts, Hosts
+from hwprovisioner.allocate.accounts import Accounts
 from hwprovisioner.allocate.planning.board import Grant
 from hwprovisioner.allocate.planning.inventory import Standing
 from hwprovisioner.allocate.planning.order import Request
@@ -120,19 +120,20 @@ class Day:
             self._watch.forget_refusals(shares)
 
     def _over_quota(self, request: Request, found: Mapping[str, Placed]) -> str:
-        why = self._accounts.over(request.user, self._hosts(found))
-        if why:
-            self._over.add(request.user)
-            self._watch.refused(request)
-        else:
-            self._watch.before(request, found)
-        return why
-
-    def _hosts(self, found: Mapping[str, Placed]) -> Hosts:
-        return [
+        hosts = [
             (p.share.cpus, len(p.share.gpus), self._machines[p.resource].spec.labels)
             for p in found.values()
         ]
+        why = self._accounts.over(request.user, hosts)
+        if why:
+            self._over.add(request.user)
+            self._watch.refused(request)
+            return why
+        # It is granted, and counts for the others of this very pass.
+        for number, host in enumerate(hosts):
+            self._accounts.charge(f"{request.id}/{number}", request.user, request.id, [host])
+        self._watch.before(request, found)
+        return ""
 
     def _decide(self, now_ms: int) -> None:
         self._trace.passes += 1
@@ -154,8 +155,6 @@ class Day:
         for number, placed in enumerate(grant.hosts.values()):
             machine, hold = machines[number], f"{job.id}/{number}"
             self._floor.take(machine.name, hold, placed.share, until_ms)
-            charged = [(placed.share.cpus, len(placed.share.gpus), machine.spec.labels)]
-            self._accounts.charge(hold, user, job.id, charged)
             part = part_of(machine.spec, placed.share.cpus)
             hosts.append(HostRun(machine.name, part, run.end_ms + machine.clean_ms))
         run.hosts = tuple(hosts)
