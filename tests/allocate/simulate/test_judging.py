@@ -76,6 +76,24 @@ def test_a_loan_beyond_the_promise_is_seen(monkeypatch: pytest.MonkeyPatch) -> N
     assert not found.holds
 
 
+@pytest.mark.parametrize(("holder_clean", "is_delayed"), [("0s", True), ("10m", False)])
+def test_who_would_have_waited_anyway_is_not_delayed(
+    monkeypatch: pytest.MonkeyPatch, holder_clean: str, is_delayed: bool
+) -> None:
+    lends_until = Keeper.lends_until
+    monkeypatch.setattr(Keeper, "lends_until", lambda self, now: lends_until(self, now) and 1 << 60)
+    _, trace = run(f"""
+        duration: 2h
+        resources: {{a: {{cpu: 16, clean: {holder_clean}}}, b: {{cpu: 8, clean: 10m}}}}
+        streams:
+          long: {{demands: {{cpus: 16}}, arrivals: {{at: 0m}}, duration: 30m, max_duration: exact}}
+          pair: {{demands: {{n: {{count: 2}}}}, arrivals: {{at: 00:01}}, duration: 10m}}
+          short: {{demands: {{}}, arrivals: {{at: 00:02}}, duration: 28m, max_duration: exact}}
+    """)
+    assert trace.runs["pair-1"].start_ms == 40 * HOUR_MS // 60
+    assert bool(backfill(trace, trace).delayed) is is_delayed
+
+
 def test_a_set_later_than_without_backfill_is_reported() -> None:
     _, trace = run(LENDING)
     _, other = run(LENDING)

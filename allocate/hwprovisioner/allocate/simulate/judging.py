@@ -1,7 +1,7 @@
 """The four judgements on a day: starvation, backfill, fair share, utilisation. Pure."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hwprovisioner.allocate.simulate.fairness import Shares, shares_of
@@ -178,17 +178,47 @@ def backfill(trace: Trace, without: Trace) -> Backfill:
 
 def _delayed(trace: Trace) -> tuple[Delayed, ...]:
     """Return who started after the promise under which they lent, as what they lent was in use."""
+    lent_to: dict[str, set[str]] = defaultdict(set)
+    for loan in trace.loans:
+        lent_to[loan.keeper].add(loan.borrower)
+    freed = _freed(trace) if trace.loans else {}
     found: dict[str, Delayed] = {}
     for loan in trace.loans:
-        start_ms = trace.runs[loan.keeper].start_ms
-        borrower = trace.runs[loan.borrower]
+        keeper, borrower = trace.runs[loan.keeper], trace.runs[loan.borrower]
         freed_ms = max(host.freed_ms for host in borrower.hosts if host.machine == loan.machine)
-        is_late = start_ms is None or start_ms > loan.promised_ms
-        if is_late and freed_ms > loan.promised_ms:
+        if freed_ms > max(loan.promised_ms, _anyway(keeper, lent_to[loan.keeper], freed)):
             found.setdefault(
-                loan.keeper, Delayed(loan.keeper, loan.promised_ms, start_ms, loan.borrower)
+                loan.keeper, Delayed(loan.keeper, loan.promised_ms, keeper.start_ms, loan.borrower)
             )
     return tuple(found.values())
+
+
+def _freed(trace: Trace) -> dict[str, list[tuple[int, str]]]:
+    """Return by machine when it was freed by whom."""
+    found: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for run in trace.runs.values():
+        for host in run.hosts:
+            found[host.machine].append((host.freed_ms, run.job.id))
+    return found
+
+
+def _anyway(
+    keeper: Run, borrowers: Collection[str], freed: Mapping[str, Sequence[tuple[int, str]]]
+) -> int:
+    """Return when the last of a set's machines was freed by somebody to whom it had not lent.
+
+    Before that it could not have started either, so what was lent has not delayed it.
+    """
+    start_ms = keeper.start_ms
+    return max(
+        (
+            freed_ms
+            for host in keeper.hosts
+            for freed_ms, by in freed[host.machine]
+            if by not in borrowers and start_ms is not None and freed_ms <= start_ms
+        ),
+        default=0,
+    )
 
 
 def utilisation(scenario: Scenario, trace: Trace) -> Utilisation:
