@@ -4,8 +4,8 @@ Whether a shape matches is found out once for each class and shape, when either 
 a bit. A pass over the queue never matches anything.
 """
 
-from collections import OrderedDict
-from collections.abc import Collection, Iterable
+from collections import Counter, OrderedDict
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from hwprovisioner.allocate.demand import HostDemand, SetDemand
@@ -159,13 +159,26 @@ class Classes:
         else:
             self.lacking &= ~found.bit
 
-    def note_open(self, shape: Shape) -> None:
-        """Note that there is one more open resource of a shape."""
+    def note_open(self, shape: Shape, count: int = 1) -> None:
+        """Note that so many more resources of a shape are open, and stay so."""
         for place in bits(shape.awaited & self.lacking):
             found = self._by_bit[place]
-            found.lack -= 1
+            found.lack -= count
             if found.lack <= 1:
                 self.lacking &= ~found.bit
+
+    def lacking_despite(self, opened: Mapping[int, int]) -> int:
+        """Return the bits of the lacking classes that are not whole with some more resources.
+
+        Args:
+            opened: how many there are more, by the index of their shape.
+        """
+        helped: Counter[int] = Counter()
+        for index, count in opened.items():
+            for place in bits(self.inventory.shapes[index].awaited & self.lacking):
+                helped[place] += count
+        whole = [place for place, count in helped.items() if self._by_bit[place].lack <= count]
+        return self.lacking & ~sum(1 << place for place in whole)
 
     def named(self, names: Collection[str]) -> int:
         """Return the bits of the classes that ask for one of some resources by name."""

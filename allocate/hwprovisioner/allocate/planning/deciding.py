@@ -26,10 +26,25 @@ class Pass:
     """One pass over what may be granted after some changes."""
 
     def __init__(
-        self, board: Board, now_ms: int, changed: Iterable[str], arrived: Mapping[str, int]
+        self,
+        board: Board,
+        now_ms: int,
+        changed: Iterable[str],
+        arrived: Mapping[str, int],
+        kept: Mapping[str, Iterable[str]],
     ) -> None:
-        """Begin with the resources and the requests that have changed."""
+        """Begin with the resources and the requests that have changed.
+
+        Args:
+            board: the lab.
+            now_ms: now, in ms since the epoch.
+            changed: resources that are open.
+            arrived: the bits of the classes of requests that are to be looked at.
+            kept: what each of them keeps, if it does. That is open to those before it, and
+                offered to all if it is not kept again.
+        """
         self._board = board
+        self._kept = dict(kept)
         self._now_ms = now_ms
         self._open = Offered(board.classes, changed)
         self._arrived = dict(arrived)
@@ -42,13 +57,32 @@ class Pass:
 
     def run(self) -> list[Grant]:
         """Go through the queue until nothing that has changed is of use to anybody."""
+        released = self._go_through()
+        released.update(*self._kept.values())
+        self._kept.clear()
+        for name in released:
+            self._board.inventory.open_up(name)
+            self._open.add(name)
+        if released:
+            self._blocked = 0
+            self._go_through()
+        return self._grants
+
+    def _go_through(self) -> set[str]:
+        """Go through the queue once; returns what was kept, and is not any longer."""
+        released = set[str]()
         walk = Walk(self._board.queue, self._mask())
         for request in walk:
             self._arrived.pop(request.id, None)
             if not request.asked.bit & self._blocked:
                 self._visit(request, walk)
+            for name in self._kept.pop(request.id, ()):
+                if self._board.inventory.is_open(name):
+                    # Not for those behind it before those in front of it were asked.
+                    self._board.inventory.shut(name)
+                    released.add(name)
             walk.mask = self._mask()
-        return self._grants
+        return released
 
     def _mask(self) -> int:
         """Return the classes that may still have a use for something."""
@@ -82,7 +116,7 @@ class Pass:
     def _place_set(self, request: Request, wish: Wish) -> Placement | None:
         """Place what can be placed of a set, None if there is no use in trying."""
         board, asked = self._board, request.asked
-        if asked.bit & board.classes.lacking:
+        if asked.bit & self._open.lacking:
             # It can only be its turn to keep something, and that only of the first for it.
             self._open.claim(asked.awaits)
         missing = board.finder.lacks_open(asked)
@@ -199,6 +233,8 @@ class Offered:
         """The bits of the classes that they could serve."""
         for name in self._names:
             self._of_shape[classes.inventory.shape_of(name).index] += 1
+        self.lacking = classes.lacking_despite(self._of_shape)
+        """The bits of the classes of sets that are not whole with all of them."""
         self._add_up()
 
     def discard(self, name: str) -> None:
@@ -212,13 +248,22 @@ class Offered:
             if not self._of_shape.get(index) or self._classes.is_named(name):
                 self._add_up()
 
+    def add(self, name: str) -> None:
+        """Offer one more, if it is open."""
+        inventory = self._classes.inventory
+        if name not in self._names and inventory.is_open(name):
+            self._names.add(name)
+            self._of_shape[inventory.shape_of(name).index] += 1
+            self.lacking = self._classes.lacking_despite(self._of_shape)
+            self._add_up()
+
     def claim(self, shapes: int) -> None:
         """Offer no more of some shapes to sets that cannot be whole: one is before them."""
         self._claimed |= shapes
         self._add_up()
 
     def _add_up(self) -> None:
-        shapes, lacking = self._classes.inventory.shapes, self._classes.lacking
+        shapes, lacking = self._classes.inventory.shapes, self.lacking
         self.classes = self._classes.named(self._names)
         for index in self._of_shape:
             left_out = lacking if self._claimed >> index & 1 else 0

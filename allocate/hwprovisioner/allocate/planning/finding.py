@@ -5,7 +5,7 @@ one is left. So what is looked at depends on the request, not on the lab.
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -95,9 +95,12 @@ class Finder:
         """Return at most `count` of what is open for a host, the best first."""
         return self._candidates(wish, options, Scope.OPEN, count, _ALL)
 
-    def has_open(self, asked: RequestClass) -> bool:
-        """Say whether anything is open, or kept, that matches one of the hosts."""
-        open_now = self.classes.inventory.open
+    def has_open(self, asked: RequestClass, kept: Iterable[str] = ()) -> bool:
+        """Say whether anything is open, or one of those kept, that matches one of the hosts."""
+        inventory = self.classes.inventory
+        open_now = inventory.open
+        for name in kept:
+            open_now |= 1 << inventory.shape_of(name).index
         return any(any_shape(options) & open_now for options in asked.hosts.values())
 
     def lacks_open(self, asked: RequestClass) -> list[str]:

@@ -5,6 +5,7 @@ A pass (`deciding.py`) looks at what that leads to. What it costs follows from t
 the size of the lab or the queue.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 from hwprovisioner.allocate.planning.board import Board, Grant, OverQuota
@@ -36,7 +37,7 @@ class Planner(Board):
         self._forget_keeping(name)
         self.inventory.put(name, standing, ends_ms)
         if standing is not None and self.inventory.is_open(name):
-            self._offer(name)
+            self._changed.add(name)
         else:
             self._changed.discard(name)
 
@@ -53,7 +54,7 @@ class Planner(Board):
             self.classes.dequeue(request.asked, bounded=bool(request.max_ms))
             self._arrived.pop(request_id, None)
             if keeper := self.keepers.pop(request_id, None):
-                self._let_go(keeper)
+                self._changed |= self._open_up(keeper)
         return request
 
     def look_again(self, request_ids: Iterable[str]) -> None:
@@ -63,41 +64,49 @@ class Planner(Board):
                 self._arrive(request)
 
     def _arrive(self, request: Request) -> None:
-        # Where nothing is open that any of its hosts could use, nobody need look.
-        if self.finder.has_open(request.asked):
+        # Where nothing is open or kept that any of its hosts could use, nobody need look.
+        kept = (name for keeper in self.keepers.values() for name in keeper.names)
+        if self.finder.has_open(request.asked, kept):
             self._arrived[request.id] = request.asked.bit
 
     def look_at(self, names: Iterable[str]) -> None:
         """Look at some resources again in the next pass."""
-        for name in names:
-            if name in self.inventory and self.inventory.is_open(name):
-                self._offer(name)
+        self._changed.update(n for n in names if n in self.inventory and self.inventory.is_open(n))
 
     def decide(self, now_ms: int) -> list[Grant]:
         """Return what is granted now. It counts as taken; whatever is refused is set anew."""
-        self.queue.refresh(now_ms)
+        # The order may have shifted: what is kept is offered to all, from time to time.
+        is_shifted = self.queue.refresh(now_ms)
+        kept: dict[str, set[str]] = {}
         for keeper in self.keepers.values():
-            self._let_go(keeper)
-            if request := self.queue.requests.get(keeper.request):
-                self._arrived[request.id] = request.asked.bit
-                self.classes.lacking &= ~request.asked.bit
+            request = self.queue.requests[keeper.request]
+            self._arrived[request.id] = request.asked.bit
+            self.classes.lacking &= ~request.asked.bit
+            kept[request.id] = self._open_up(keeper)
         self.keepers.clear()
-        work = Pass(self, now_ms, self._changed, self._arrived)
+        changed, arrived = self._changed, self._arrived
         self._changed, self._arrived = set(), {}
-        grants = work.run()
+        if is_shifted:
+            changed.update(*kept.values())
+            kept.clear()
+        grants = Pass(self, now_ms, changed, arrived, kept).run()
+        self._note_open(changed.union(*kept.values()))
         for grant in grants:
             self.remove(grant.request)
         return grants
 
-    def _let_go(self, keeper: Keeper) -> None:
-        for name in keeper.names:
-            if name in self.inventory:
-                self.inventory.open_up(name)
-        self.look_at(keeper.names)
+    def _note_open(self, changed: Iterable[str]) -> None:
+        """Note what stays open; what was given away or is kept helps no other set."""
+        opened = Counter(self.inventory.shape_of(n) for n in changed if self.inventory.is_open(n))
+        for shape, count in opened.items():
+            self.classes.note_open(shape, count)
 
-    def _offer(self, name: str) -> None:
-        self._changed.add(name)
-        self.classes.note_open(self.inventory.shape_of(name))
+    def _open_up(self, keeper: Keeper) -> set[str]:
+        """Open what is kept; returns what of it can be granted."""
+        names = {name for name in keeper.names if name in self.inventory}
+        for name in names:
+            self.inventory.open_up(name)
+        return {name for name in names if self.inventory.is_open(name)}
 
     def _forget_keeping(self, name: str) -> None:
         for keeper in self.keepers.values():
