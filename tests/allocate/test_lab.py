@@ -232,6 +232,33 @@ def test_a_quota_of_a_team_is_for_all_its_members(log: Log) -> None:
     assert [grant.request for grant in lab.decide()] == ["other"]
 
 
+def test_a_quota_holds_within_one_pass_and_what_fits_is_all_granted(log: Log) -> None:
+    lab = Lab(log.view, Policy(everyone=UserPolicy(quota=Quota(allocations=2))))
+    log.manager("m")
+    for name in "abcd":
+        log.allocation(name, user="ann")
+        log.resource(name)
+    grants = lab.decide()
+    assert len(grants) == 2
+    for grant in grants:
+        lab.take_back(grant)
+    assert len(lab.decide()) == 2
+
+
+def test_whoever_was_over_quota_gets_all_that_fits_when_it_is_given_back(log: Log) -> None:
+    lab = Lab(log.view, Policy(everyone=UserPolicy(quota=Quota(cpus=8))))
+    log.manager("m")
+    log.allocation("large", "READY", user="ann", holds="h")
+    log.hold("h", "z", "large", state="READY", cpus=8)
+    for name in "abc":
+        log.resource(name)
+        log.allocation(name, user="ann")
+    assert lab.decide() == []
+    log.change("hold", "h", {"state": "CLEANING"})
+    log.change("hold", "h")
+    assert len(lab.decide()) == 2
+
+
 def test_a_manager_that_comes_back_opens_what_it_has(log: Log) -> None:
     lab = Lab(log.view)
     log.manager("m")

@@ -1,7 +1,7 @@
 """What users hold, have held, and may hold: the accounts that order and quotas go by."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hwprovisioner.allocate.demand import HostDemand
@@ -14,7 +14,7 @@ from hwprovisioner.allocate.planning.fair_share import (
 from hwprovisioner.allocate.policy import DEFAULT_POLICY, Policy
 from hwprovisioner.allocate.quota import NOTHING, Usage, least_usage, never, over, usage_of
 
-Hosts = Iterable[tuple[int, int, Iterable[tuple[str, str]]]]
+Hosts = Sequence[tuple[int, int, Iterable[tuple[str, str]]]]
 """Of each host its cpus, its cards, and the labels of its resource."""
 
 
@@ -37,6 +37,7 @@ class Accounts:
         self._running: defaultdict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
         self._charges: dict[str, _Charge] = {}
         self._holds: Counter[str] = Counter()
+        self._reserved: dict[str, list[str]] = {}
         self._used: dict[str, Usage] = {}
         self._used_by_team: dict[str, Usage] = {}
 
@@ -45,6 +46,7 @@ class Accounts:
         self._running.clear()
         self._charges.clear()
         self._holds.clear()
+        self._reserved.clear()
         self._used.clear()
         self._used_by_team.clear()
 
@@ -97,6 +99,18 @@ class Accounts:
             usage += Usage(allocations=1)
         self._add(charge.user, usage, sign=-1)
         return charge.user
+
+    def reserve(self, allocation: str, user: str, hosts: Hosts) -> None:
+        """Charge what is about to be granted, until `settle`."""
+        charges = [f"~{allocation}/{number}" for number, _ in enumerate(hosts)]
+        for charge, host in zip(charges, hosts, strict=True):
+            self.charge(charge, user, allocation, [host])
+        self._reserved[allocation] = charges
+
+    def settle(self, allocation: str) -> None:
+        """Take off what was reserved: its holds are charged, or it is not granted after all."""
+        for charge in self._reserved.pop(allocation, ()):
+            self.discharge(charge)
 
     def over(self, user: str, hosts: Hosts) -> str:
         """Return why a user may not have some hosts now, "" if they may."""

@@ -16,6 +16,7 @@ from hwprovisioner.allocate.reservations import Reservations
 from hwprovisioner.allocate.set_demands import stored_set
 from hwprovisioner.allocate.specs import stored_spec
 from hwprovisioner.allocate.standings import Standings
+from hwprovisioner.allocate.turnover import Turnover
 from hwprovisioner.allocate.uses import Uses
 from hwprovisioner.state.history import History
 from hwprovisioner.state.keys import Kind
@@ -47,6 +48,7 @@ class Lab:
         back in the queue, or with resources that failed them. Looking at them takes them out."""
         self.clock = LabClock()
         self._uses = Uses(view, self.clock)
+        self.turnover = Turnover(self.clock)
         self._begin()
         view.listen(self.follow)
         self.follow(None)
@@ -59,6 +61,7 @@ class Lab:
             backfill=self.accounts.policy.backfill,
         )
         self.planner.finder.held = self._uses.held
+        self.planner.finder.turnover = self.turnover.of
         self.reservations = Reservations(self.planner.finder.booked)
         self._losses = 0
 
@@ -107,6 +110,7 @@ class Lab:
 
     def take_back(self, grant: Grant) -> None:
         """Plan anew what was decided and not carried out."""
+        self.accounts.settle(grant.request)
         for placed in grant.hosts.values():
             self._take_in_resource(placed.resource)
         allocation = self._view.allocations.get(grant.request)
@@ -159,9 +163,7 @@ class Lab:
         view = self._view
         for resource in view.resources.values():
             self._of_manager[resource.manager][resource.name] = None
-            self.planner.set_resource(
-                resource.name, self._standings.of(resource), self._uses.ends_ms(resource)
-            )
+            self._take_in_resource(resource.name)
         for hold in view.holds.values():
             self._take_in_hold(Changed(None, hold))
         for allocation in view.allocations.values():
@@ -178,8 +180,11 @@ class Lab:
 
     def _take_in_resource(self, name: str) -> None:
         resource = self._view.resources.get(name)
-        standing = self._standings.of(resource) if resource else None
-        self.planner.set_resource(name, standing, self._uses.ends_ms(resource) if resource else 0)
+        if resource is None:
+            self.planner.set_resource(name, None)
+            return
+        free_ms = self.planner.finder.free_again(name, self._uses.ends_ms(resource))
+        self.planner.set_resource(name, self._standings.of(resource), free_ms)
 
     def _take_in_allocation(self, allocation_id: str, changed: Changed) -> None:
         before, after = changed.before, changed.after
@@ -187,6 +192,7 @@ class Lab:
         if was is AllocationState.QUEUED:
             self.planner.remove(allocation_id)
             self.doubtful.discard(allocation_id)
+            self.accounts.settle(allocation_id)
         if isinstance(before, Allocation) and was in _GRANTED:
             self._note_end(before, after)
         self.giving_way.pop(allocation_id, None)
@@ -254,7 +260,10 @@ class Lab:
             host = [(hold.cpus, len(hold.gpus), labels)]
             self.accounts.charge(hold.id, user, hold.allocation, host)
         elif after is None:
+            self.turnover.ends(hold.id, hold.resource)
             self._look_again(self.accounts.discharge(hold.id))
+        elif delta < 0:
+            self.turnover.begins(hold.id)
 
     def _labels(self, name: str) -> frozenset[tuple[str, str]]:
         resource = self._view.resources.get(name)
@@ -283,7 +292,11 @@ class Lab:
             (each.share.cpus, len(each.share.gpus), self._labels(each.resource))
             for each in hosts.values()
         ]
-        return self.accounts.over(request.user, wanted)
+        over = self.accounts.over(request.user, wanted)
+        if not over:
+            # It is granted, and counts for those that are looked at after it.
+            self.accounts.reserve(request.id, request.user, wanted)
+        return over
 
 
 def _is_live(hold: object) -> bool:

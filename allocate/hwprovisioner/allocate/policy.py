@@ -64,7 +64,7 @@ class UserPolicy:
 class Policy:
     """What holds in a lab."""
 
-    half_life_ms: int = 4 * _HOUR_MS
+    half_life_ms: int = _HOUR_MS
     """After which use counts half for the fair share."""
     default_max_ms: int = 0
     """How long an allocation lasts at most whose request does not say, 0 for `limit_max_ms`."""

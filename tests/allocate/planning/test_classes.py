@@ -86,12 +86,12 @@ def test_nobody_counts_how_many_are_lacking_of_what_is_shared_or_named() -> None
 def test_need_counts_who_waits_and_then_who_may_come() -> None:
     classes = known(a="x")
     one, _ = asked(classes, X), asked(classes, ANY)
-    classes.enqueue(one, bounded=True)
+    classes.enqueue(one, 60_000)
     shape = classes.inventory.shape_of("a")
     assert classes.need(shape) == (1, 2)
     assert classes.bounded == classes.queued == one.bit
     assert classes.all_queued() == [one]
-    classes.dequeue(one, bounded=True)
+    classes.dequeue(one, 60_000)
     assert classes.need(shape) == (0, 2)
     assert classes.bounded == classes.queued == 0
 
@@ -114,7 +114,7 @@ def test_unused_classes_are_forgotten_the_longest_unasked_first(
     monkeypatch.setattr(classes_module, "UNUSED_KEPT", 2)
     classes = known(a="x")
     queued = asked(classes, ANY)
-    classes.enqueue(queued, bounded=False)
+    classes.enqueue(queued, 0)
     first, second = asked(classes, X), asked(classes, X, X)
     assert asked(classes, X) is first
     third = asked(classes, X, ANY)

@@ -8,6 +8,8 @@ from collections import Counter, OrderedDict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from sortedcontainers import SortedList
+
 from hwprovisioner.allocate.demand import HostDemand, SetDemand
 from hwprovisioner.allocate.matching import is_by_name, mismatch, name_mismatch
 from hwprovisioner.allocate.planning.inventory import Inventory, Shape, bits
@@ -63,8 +65,8 @@ class RequestClass:
     lack: int = 0
     """How many more of these there must be at least before a set is whole."""
     queued: int = 0
-    bounded: int = 0
-    """How many of the queued ones say how long they last at most."""
+    spans: "SortedList[int]" = field(default_factory=SortedList)
+    """How long the queued ones last at most that say so, in ms."""
     feasible_at: int = -1
     """The `registered` of the inventory for which `feasible` was found out."""
     feasible: bool = False
@@ -115,20 +117,21 @@ class Classes:
         """Return the classes of which something is queued."""
         return [self._by_bit[place] for place in bits(self.queued)]
 
-    def enqueue(self, found: RequestClass, *, bounded: bool) -> None:
-        """Note that a request of a class is queued."""
+    def enqueue(self, found: RequestClass, max_ms: int) -> None:
+        """Note that a request of a class is queued, and how long it lasts at most, 0 unknown."""
         found.queued += 1
-        found.bounded += bounded
         self.queued |= found.bit
-        if bounded:
+        if max_ms:
+            found.spans.add(max_ms)
             self.bounded |= found.bit
         self._unused.pop(found.key, None)
 
-    def dequeue(self, found: RequestClass, *, bounded: bool) -> None:
+    def dequeue(self, found: RequestClass, max_ms: int) -> None:
         """Note that a request of a class has left the queue."""
         found.queued -= 1
-        found.bounded -= bounded
-        if not found.bounded:
+        if max_ms:
+            found.spans.remove(max_ms)
+        if not found.spans:
             self.bounded &= ~found.bit
         if not found.queued:
             self.queued &= ~found.bit
@@ -179,6 +182,14 @@ class Classes:
                 helped[place] += count
         whole = [place for place, count in helped.items() if self._by_bit[place].lack <= count]
         return self.lacking & ~sum(1 << place for place in whole)
+
+    def shorter_than(self, mask: int, span_ms: int) -> int:
+        """Return the bits of those classes of which something queued lasts at most so long."""
+        found = 0
+        for place in bits(mask & self.bounded):
+            if self._by_bit[place].spans[0] <= span_ms:
+                found |= 1 << place
+        return found
 
     def named(self, names: Collection[str]) -> int:
         """Return the bits of the classes that ask for one of some resources by name."""

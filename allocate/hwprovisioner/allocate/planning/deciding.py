@@ -52,6 +52,10 @@ class Pass:
         self._blocked = 0
         self._looked: Counter[int] = Counter()
         self._lent: dict[str, Keeper] = {}
+        self._borrowers = 0
+        """The bits of the classes of which something ends in time to use what is kept."""
+        self._again = 0
+        """The bits of the classes of which one that was looked for by itself was granted."""
         self._looks = _BACKFILL_DEPTH
         self._grants: list[Grant] = []
 
@@ -73,9 +77,12 @@ class Pass:
         released = set[str]()
         walk = Walk(self._board.queue, self._mask())
         for request in walk:
-            self._arrived.pop(request.id, None)
+            was_asked_for = self._arrived.pop(request.id, 0)
             if not request.asked.bit & self._blocked:
-                self._visit(request, walk)
+                is_granted = self._visit(request, walk)
+                # There may be enough for another one.
+                self._again &= ~request.asked.bit
+                self._again |= was_asked_for if is_granted else 0
             for name in self._kept.pop(request.id, ()):
                 if self._board.inventory.is_open(name):
                     # Not for those behind it before those in front of it were asked.
@@ -90,19 +97,19 @@ class Pass:
         mask = self._open.classes
         for bit in self._arrived.values():
             mask |= bit
-        if self._lent and self._looks > 0:
-            for name in self._lent:
-                mask |= classes.matching(name) & classes.bounded
-        return mask & classes.queued & ~self._blocked
+        if self._looks > 0:
+            mask |= self._borrowers
+        return (mask | self._again) & classes.queued & ~self._blocked
 
-    def _visit(self, request: Request, walk: Walk) -> None:
+    def _visit(self, request: Request, walk: Walk) -> bool:
+        """Grant a request, or let it wait; returns whether it was granted."""
         wish = self._wish(request)
         if request.asked.lone:
             found, placement = self._board.finder.find(wish), None
         else:
             placement = self._place_set(request, wish)
             if placement is None:
-                return
+                return False
             found = placement.placed if placement.is_whole else None
         if found is None:
             self._keep(request, wish, placement)
@@ -112,6 +119,8 @@ class Pass:
             self._turns.bar(request.user, request.asked.bit)
         else:
             self._take(request, found)
+            return True
+        return False
 
     def _place_set(self, request: Request, wish: Wish) -> Placement | None:
         """Place what can be placed of a set, None if there is no use in trying."""
@@ -135,7 +144,8 @@ class Pass:
             also = tuple(
                 name
                 for name, keeper in self._lent.items()
-                if ends_ms <= keeper.lends_until(self._now_ms)
+                if self._board.finder.free_again(name, ends_ms)
+                <= keeper.lends_until(self._now_ms)
             )
         booking = request.id if request.until_ms else ""
         return Wish(
@@ -151,7 +161,8 @@ class Pass:
     def _take(self, request: Request, found: Mapping[str, Placed]) -> None:
         ends_ms = request.ends_ms(self._now_ms)
         for placed in found.values():
-            self._board.inventory.take(placed.resource, placed.share, ends_ms)
+            free_ms = self._board.finder.free_again(placed.resource, ends_ms)
+            self._board.inventory.take(placed.resource, placed.share, free_ms)
             if placed.resource in self._lent:
                 self._lend_on(placed.resource)
             elif not self._board.inventory.is_open(placed.resource):
@@ -165,13 +176,14 @@ class Pass:
         self._board.inventory.shut(name)
         if self._board.inventory.standing(name).room.slots < 1:
             del self._lent[name]
+            self._find_borrowers()
 
     def _block(self, request: Request) -> None:
         """Pass over the rest of a class, if what failed one fails all of them."""
         asked = request.asked
         self._looked[asked.bit] += 1
         is_alone = request.excluded or self._board.finder.booked
-        may_borrow = self._lent and asked.bit & self._board.classes.bounded and self._looks > 0
+        may_borrow = asked.bit & self._borrowers and self._looks > 0
         if not (is_alone or may_borrow) or self._looked[asked.bit] >= _DEPTH:
             self._blocked |= asked.bit
 
@@ -215,6 +227,14 @@ class Pass:
             self._open.discard(name)
             if self._board.backfill:
                 self._lent[name] = keeper
+        self._find_borrowers()
+
+    def _find_borrowers(self) -> None:
+        classes, self._borrowers = self._board.classes, 0
+        for name, keeper in self._lent.items():
+            span_ms = keeper.lends_until(self._now_ms) - self._now_ms
+            span_ms -= self._board.finder.turnover(name)
+            self._borrowers |= classes.shorter_than(classes.matching(name), span_ms)
 
     def _start(self, wish: Wish, placement: Placement) -> int:
         return start_by(wish, placement, self._board.finder)

@@ -64,6 +64,12 @@ class Finder:
     """By resource, what has been booked of it."""
     held: Callable[[str], Sequence[Held]] = lambda name: ()
     """Tells what is in use of a resource."""
+    turnover: Callable[[str], int] = lambda name: 0
+    """Tells how long it takes after a use until a resource is clean, in ms."""
+
+    def free_again(self, name: str, ends_ms: int) -> int:
+        """Return when a resource can be used again after a use that ends then, 0 if unknown."""
+        return ends_ms and ends_ms + self.turnover(name)
 
     def find(self, wish: Wish, scope: Scope = Scope.OPEN) -> Mapping[str, Placed] | None:
         """Return where all hosts of a request would be, None if they cannot all be."""
@@ -117,7 +123,7 @@ class Finder:
         if is_now and not booked:
             return standing.room
         others = [each for each in booked if each.allocation != wish.booking]
-        held, span = self.held(name), (wish.now_ms, wish.ends_ms)
+        held, span = self.held(name), (wish.now_ms, self.free_again(name, wish.ends_ms))
         return room_during(standing.room, held, others, *span, from_now=is_now)
 
     def _place(

@@ -44,14 +44,14 @@ class Planner(Board):
     def add(self, request: Request) -> None:
         """Queue a request."""
         self.queue.add(request)
-        self.classes.enqueue(request.asked, bounded=bool(request.max_ms))
+        self.classes.enqueue(request.asked, request.max_ms)
         self._arrive(request)
 
     def remove(self, request_id: str) -> Request | None:
         """Take a request out of the queue, if it is there."""
         request = self.queue.remove(request_id)
         if request is not None:
-            self.classes.dequeue(request.asked, bounded=bool(request.max_ms))
+            self.classes.dequeue(request.asked, request.max_ms)
             self._arrived.pop(request_id, None)
             if keeper := self.keepers.pop(request_id, None):
                 self._changed |= self._open_up(keeper)

@@ -46,6 +46,7 @@ class Day:
         self._planner = Planner(
             self._accounts.average, self._accounts.weight, self._over_quota, backfill=backfill
         )
+        self._planner.finder.turnover = lambda name: self._machines[name].clean_ms
         self._floor = Floor(self._machines)
         self._trace = Trace({job.id: Run(job) for job in jobs})
         self._watch = Watch(self._planner, self._trace)
@@ -111,7 +112,8 @@ class Day:
         hold = f"{request}/{number}"
         self._accounts.discharge(hold)
         standing, ends_ms = self._floor.free(machine, hold)
-        self._planner.set_resource(machine, standing, ends_ms)
+        free_ms = self._planner.finder.free_again(machine, ends_ms)
+        self._planner.set_resource(machine, standing, free_ms)
         shares = self._accounts.members(user)
         if self._over and any(shares(other) for other in self._over):
             self._over = {other for other in self._over if not shares(other)}
