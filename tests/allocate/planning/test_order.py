@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwprovisioner.allocate.planning import order
+from hwprovisioner.allocate.planning import walk
 from hwprovisioner.allocate.planning.classes import Classes, RequestClass
-from hwprovisioner.allocate.planning.order import BOOKED, REFRESH_MS, Queue, Request, Walk
+from hwprovisioner.allocate.planning.order import BOOKED, REFRESH_MS, Queue, Request
+from hwprovisioner.allocate.planning.walk import Walk
 from support.planning import a_set, cpus
 
 KINDS = 4
@@ -83,7 +84,7 @@ def sorted_by_definition(
 @pytest.fixture(params=[0, 2, 64])
 def steps(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """So many requests are passed one by one."""
-    monkeypatch.setattr(order, "_STEPS", request.param)
+    monkeypatch.setattr(walk, "_STEPS", request.param)
     return int(request.param)
 
 

@@ -13,8 +13,9 @@ from hwprovisioner.allocate.planning.board import Board, Grant
 from hwprovisioner.allocate.planning.classes import Classes, any_shape
 from hwprovisioner.allocate.planning.finding import Wish
 from hwprovisioner.allocate.planning.keeping import Keeper, Turns, roomiest, start_by
-from hwprovisioner.allocate.planning.order import Request, Walk
+from hwprovisioner.allocate.planning.order import Request
 from hwprovisioner.allocate.planning.placement import Placed, Placement
+from hwprovisioner.allocate.planning.walk import Walk
 
 _DEPTH = 100
 """So many requests of a class are looked at in a pass when each may fail for its own reason."""
@@ -144,8 +145,7 @@ class Pass:
             also = tuple(
                 name
                 for name, keeper in self._lent.items()
-                if self._board.finder.free_again(name, ends_ms)
-                <= keeper.lends_until(self._now_ms)
+                if self._board.finder.free_again(name, ends_ms) <= keeper.lends_until(self._now_ms)
             )
         booking = request.id if request.until_ms else ""
         return Wish(

@@ -24,8 +24,9 @@ from hwprovisioner.allocate.planning.classes import (
 )
 from hwprovisioner.allocate.planning.finding import Finder, Wish
 from hwprovisioner.allocate.planning.inventory import Shape, bits
-from hwprovisioner.allocate.planning.order import Queue, Request, Walk
+from hwprovisioner.allocate.planning.order import Queue, Request
 from hwprovisioner.allocate.planning.placement import Candidate, Placement, place
+from hwprovisioner.allocate.planning.walk import Walk
 from hwprovisioner.allocate.room import Room
 
 _ENDS_LOOKED_AT = 256

@@ -6,10 +6,10 @@ within a queue, so nothing is ever sorted again, and a decision reads only as mu
 it needs. See `fair_share.py` for what a share is.
 """
 
-from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
+from heapq import merge
 
 from sortedcontainers import SortedList
 
@@ -20,15 +20,15 @@ BOOKED = 1_000_000
 """The priority of a booking whose time has come: before everything."""
 REFRESH_MS = 15_000
 """Averages of use are worked out anew after so long; what is held now counts at once."""
-_STEPS = 64
-"""So many requests of a user that are not wanted are passed; then the next is looked up."""
+_MANY = 8
+"""All users are sorted anew if more than one in so many has moved."""
+_BEFORE_ALL = -1
+"""A turn before that of any request."""
 
 Key = tuple[int, float, int, str]
 """Lower goes first: minus the priority, the share, the turn, the id."""
-_Item = tuple[int, int, str, int]
+Item = tuple[int, int, str, int]
 """A request in its user's queue: minus the priority, the turn, the id, the bit of its class."""
-_Next = tuple[Key, int, "UserQueue", Iterator[_Item], _Item]
-"""Where a request stands, its place in its user's queue, that, what comes after it, and it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +51,7 @@ class Request:
     """Of a booking: the resources that are kept for it."""
 
     @property
-    def item(self) -> _Item:
+    def item(self) -> Item:
         """Return where it belongs in its user's queue."""
         return -self.priority, self.turn, self.id, self.asked.bit
 
@@ -71,13 +71,17 @@ class UserQueue:
     """Hosts."""
     average: float = 0.0
     """Hosts held on average in the recent past."""
-    items: "SortedList[_Item]" = field(default_factory=SortedList)
-    by_class: "dict[int, SortedList[_Item]]" = field(default_factory=dict)
+    items: "SortedList[Item]" = field(default_factory=SortedList)
+    by_class: dict[int, list[Item]] = field(default_factory=dict)
     """The same by the bit of their class."""
     classes: int = 0
     """The bits of their classes."""
+    first: Item = (0, 0, "", 0)
+    """The first request, and where it stands, as of when the order was last looked at."""
     bound: Key | None = None
-    """No request of this user goes before this; None if there is none."""
+    """None if there was none."""
+    second: Key = (0, 0.0, 0, "")
+    """None but the first stands before this."""
 
     def share(self, before: int) -> float:
         """Return what counts for a request that has so many of the same user before it."""
@@ -87,11 +91,11 @@ class UserQueue:
         """Return the place of the first request of some classes from a place on."""
         if start >= len(self.items):
             return None
-        least: _Item = self.items[start]
+        least: Item = self.items[start]
         found = []
         for place in bits(self.classes & mask):
             of_class = self.by_class[1 << place]
-            nth = of_class.bisect_left(least)
+            nth = bisect_left(of_class, least)
             if nth < len(of_class):
                 found.append(of_class[nth])
         return self.items.index(min(found)) if found else None
@@ -107,8 +111,10 @@ class Queue:
         self._average = average
         self._weight = weight
         self._users: dict[str, UserQueue] = {}
-        self._bounds: SortedList[tuple[Key, str]] = SortedList()
-        """(bound, user) of those who have something queued."""
+        self._bounds: list[tuple[Key, UserQueue]] = []
+        """By bound, those who have something queued."""
+        self._moved: set[UserQueue] = set()
+        """Whose bound may be another by now."""
         self.requests: dict[str, Request] = {}
         self._refreshed_ms = -REFRESH_MS
 
@@ -125,36 +131,34 @@ class Queue:
 
     def add(self, request: Request) -> None:
         """Queue a request."""
-        user, bit = self.user(request.user), request.asked.bit
+        user, item = self.user(request.user), request.item
         self.requests[request.id] = request
-        user.items.add(request.item)
-        of_class = user.by_class.get(bit)
-        if of_class is None:
-            of_class = user.by_class[bit] = SortedList()
-            user.classes |= bit
-        of_class.add(request.item)
-        self._rebind(user)
+        user.items.add(item)
+        of_class = user.by_class.setdefault(item[3], [])
+        insort(of_class, item)
+        user.classes |= item[3]
+        self._moved.add(user)
 
     def remove(self, request_id: str) -> Request | None:
         """Take a request out, if it is there."""
         request = self.requests.pop(request_id, None)
         if request is None:
             return None
-        user, bit = self._users[request.user], request.asked.bit
-        user.items.remove(request.item)
-        of_class = user.by_class[bit]
-        of_class.remove(request.item)
+        user, item = self._users[request.user], request.item
+        user.items.remove(item)
+        of_class = user.by_class[item[3]]
+        del of_class[bisect_left(of_class, item)]
         if not of_class:
-            del user.by_class[bit]
-            user.classes &= ~bit
-        self._rebind(user)
+            del user.by_class[item[3]]
+            user.classes &= ~item[3]
+        self._moved.add(user)
         return request
 
     def hold(self, name: str, hosts: int) -> None:
         """Note that a user holds so many hosts more, or fewer."""
         user = self.user(name)
         user.held += hosts
-        self._rebind(user)
+        self._moved.add(user)
 
     def refresh(self, now_ms: int, *, force: bool = False) -> bool:
         """Work averages of use out anew if it is time; returns whether it was."""
@@ -163,7 +167,7 @@ class Queue:
         self._refreshed_ms = now_ms
         for name, user in list(self._users.items()):
             user.weight, user.average = self._weight(name), self._average(name, now_ms)
-            self._rebind(user)
+            self._moved.add(user)
             if not user.items and not user.held:
                 del self._users[name]
         return True
@@ -174,103 +178,57 @@ class Queue:
         if request is None:
             return None
         user = self._users[request.user]
-        return _key(user, user.items.index(request.item), request.item)
+        return key_of(user, user.items.index(request.item), request.item)
 
     def in_order(self) -> Iterator[Request]:
         """Return all requests in order."""
-        return iter(Walk(self, -1))
-
-    def _rebind(self, user: UserQueue) -> None:
-        bound = _key(user, 0, user.items[0]) if user.items else None
-        if bound == user.bound:
-            return
-        if user.bound is not None:
-            self._bounds.remove((user.bound, user.name))
-        if bound is not None:
-            self._bounds.add((bound, user.name))
-        user.bound = bound
+        standing = merge(*(_standing(user) for user in self.users_in_order()))
+        return (self.requests[key[3]] for key in standing)
 
     def users_in_order(self) -> Iterator[UserQueue]:
         """Return those who have something queued, by the first of their requests."""
-        return (self._users[name] for _, name in self._bounds)
+        self._set_in_order()
+        return (user for _, user in self._bounds)
+
+    def in_turn(self) -> Sequence[tuple[Key, UserQueue]]:
+        """Return the same with where the first of their requests stands."""
+        self._set_in_order()
+        return self._bounds
+
+    def _set_in_order(self) -> None:
+        moved, bounds = self._moved, self._bounds
+        if len(moved) * _MANY > len(bounds):
+            for user in moved:
+                _rebind(user)
+            queued = (user for user in self._users.values() if user.items)
+            self._bounds = sorted((user.bound, user) for user in queued if user.bound)
+        else:
+            for user in moved:
+                before = user.bound
+                _rebind(user)
+                if user.bound != before:
+                    if before is not None:
+                        del bounds[bisect_left(bounds, (before,))]
+                    if user.bound is not None:
+                        insort(bounds, (user.bound, user))
+        moved.clear()
 
 
-class Walk:
-    """Goes through the requests of some classes in order; the queue must not change meanwhile.
-
-    `mask` may change on the way: requests of classes that it has lost are passed over, and those
-    of classes that it has gained are met from there on.
-    """
-
-    def __init__(self, queue: Queue, mask: int) -> None:
-        """Begin before the first; `mask` has the bits of the classes."""
-        self.mask = mask
-        self._queue = queue
-        self._barred: dict[str, int] = {}
-        self._met: list[UserQueue] = []
-        self._next: list[_Next] = []
-        """A heap: of each user who was met, the next request that is wanted."""
-
-    def bar(self, name: str, bit: int) -> None:
-        """Pass over all further requests of a user for a class."""
-        self._barred[name] = self._barred.get(name, 0) | bit
-
-    def __iter__(self) -> Iterator[Request]:
-        users = self._queue.users_in_order()
-        upcoming = next(users, None)
-        known = self.mask
-        while self.mask:
-            while upcoming is not None and not (
-                self._next and self._next[0][0] < (upcoming.bound or ())
-            ):
-                self._met.append(upcoming)
-                self._go_on(upcoming, iter(upcoming.items), 0)
-                upcoming = next(users, None)
-            if not self._next:
-                return
-            key, place, user, rest, item = heappop(self._next)
-            if item[3] & self._wanted_of(user):
-                yield self._queue.requests[item[2]]
-            # What is lost was passed over meanwhile, so to have it again is to gain it.
-            gained, known = self.mask & ~known, self.mask
-            if gained:
-                self._look_back(key)
-            else:
-                self._go_on(user, rest, place + 1)
-
-    def _wanted_of(self, user: UserQueue) -> int:
-        wanted = self.mask & user.classes
-        return wanted & ~self._barred.get(user.name, 0) if self._barred else wanted
-
-    def _go_on(self, user: UserQueue, rest: Iterator[_Item], place: int) -> None:
-        """Look for a user's next request that is wanted; `rest` is what they have from a place."""
-        wanted = self._wanted_of(user)
-        if not wanted:
-            return
-        last = place + _STEPS
-        for item in rest:
-            if item[3] & wanted:
-                heappush(self._next, (_key(user, place, item), place, user, rest, item))
-                return
-            place += 1
-            if place > last:
-                found = user.first_from(place, wanted)
-                if found is not None:
-                    self._go_on(user, user.items.islice(found), found)
-                return
-
-    def _look_back(self, key: Key) -> None:
-        """Look again for what comes after a key, since more is wanted now."""
-        self._next.clear()
-        for user in self._met:
-            items = user.items
-            place = bisect_right(
-                range(len(items)), key, key=lambda nth: _key(user, nth, items[nth])
-            )
-            self._go_on(user, items.islice(place), place)
+def _rebind(user: UserQueue) -> None:
+    if not user.items:
+        user.bound = None
+        return
+    user.first = user.items[0]
+    user.bound = key_of(user, 0, user.first)
+    user.second = key_of(user, 1, (user.first[0], _BEFORE_ALL, user.name, 0))
 
 
-def _key(user: UserQueue, before: int, item: _Item) -> Key:
+def _standing(user: UserQueue) -> Iterator[Key]:
+    return (key_of(user, place, item) for place, item in enumerate(user.items))
+
+
+def key_of(user: UserQueue, before: int, item: Item) -> Key:
+    """Return where a request stands that has so many of the same user before it."""
     priority, turn, request_id, _ = item
     # Whoever's time has come does not share.
     return priority, 0.0 if priority == -BOOKED else user.share(before), turn, request_id

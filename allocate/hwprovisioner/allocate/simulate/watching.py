@@ -10,9 +10,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from hwprovisioner.allocate.demand import RelationKind
 from hwprovisioner.allocate.planning.classes import HostClass, RequestClass
 from hwprovisioner.allocate.planning.inventory import bits
-from hwprovisioner.allocate.planning.order import Request, Walk
+from hwprovisioner.allocate.planning.order import Request
 from hwprovisioner.allocate.planning.placement import Placed, value_of
 from hwprovisioner.allocate.planning.planner import Planner
+from hwprovisioner.allocate.planning.walk import Walk
 from hwprovisioner.allocate.simulate.trace import Loan, PassedOver, Trace
 
 

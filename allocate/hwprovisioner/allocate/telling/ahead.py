@@ -5,7 +5,8 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hwprovisioner.allocate.planning.order import BOOKED, Key, Queue, Request, UserQueue, Walk
+from hwprovisioner.allocate.planning.order import BOOKED, Key, Queue, Request, UserQueue
+from hwprovisioner.allocate.planning.walk import Walk
 
 _LOOKED_AT = 5_000
 """So many requests that want some of the same are counted one by one."""
