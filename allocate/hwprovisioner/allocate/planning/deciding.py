@@ -5,7 +5,6 @@ and ends as soon as that is given out. A set whose turn it is and that cannot be
 what it could have had (`keeping.py`), so that a stream of small requests never starves it.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
@@ -51,7 +50,7 @@ class Pass:
         self._arrived = dict(arrived)
         self._turns = Turns(board.queue, board.classes, board.coming)
         self._blocked = 0
-        self._looked: Counter[int] = Counter()
+        self._looked: dict[int, int] = {}
         self._lent: dict[str, Keeper] = {}
         self._borrowers = 0
         """The bits of the classes of which something ends in time to use what is kept."""
@@ -181,7 +180,7 @@ class Pass:
     def _block(self, request: Request) -> None:
         """Pass over the rest of a class, if what failed one fails all of them."""
         asked = request.asked
-        self._looked[asked.bit] += 1
+        self._looked[asked.bit] = self._looked.get(asked.bit, 0) + 1
         is_alone = request.excluded or self._board.finder.booked
         may_borrow = asked.bit & self._borrowers and self._looks > 0
         if not (is_alone or may_borrow) or self._looked[asked.bit] >= _DEPTH:
@@ -247,12 +246,12 @@ class Offered:
         """Begin with resources that are open."""
         self._classes = classes
         self._names = set(names)
-        self._of_shape: Counter[int] = Counter()
+        self._of_shape: dict[int, int] = {}
         self._claimed = 0
         self.classes = 0
         """The bits of the classes that they could serve."""
         for name in self._names:
-            self._of_shape[classes.inventory.shape_of(name).index] += 1
+            self._count(name, 1)
         self.lacking = classes.lacking_despite(self._of_shape)
         """The bits of the classes of sets that are not whole with all of them."""
         self._add_up()
@@ -261,11 +260,7 @@ class Offered:
         """Take a resource out: it is given away, or kept."""
         if name in self._names:
             self._names.discard(name)
-            index = self._classes.inventory.shape_of(name).index
-            self._of_shape[index] -= 1
-            if not self._of_shape[index]:
-                del self._of_shape[index]
-            if not self._of_shape.get(index) or self._classes.is_named(name):
+            if not self._count(name, -1) or self._classes.is_named(name):
                 self._add_up()
 
     def add(self, name: str) -> None:
@@ -273,7 +268,7 @@ class Offered:
         inventory = self._classes.inventory
         if name not in self._names and inventory.is_open(name):
             self._names.add(name)
-            self._of_shape[inventory.shape_of(name).index] += 1
+            self._count(name, 1)
             self.lacking = self._classes.lacking_despite(self._of_shape)
             self._add_up()
 
@@ -281,6 +276,14 @@ class Offered:
         """Offer no more of some shapes to sets that cannot be whole: one is before them."""
         self._claimed |= shapes
         self._add_up()
+
+    def _count(self, name: str, more: int) -> int:
+        """Count one more of a shape, or one fewer; returns how many there are."""
+        index = self._classes.inventory.shape_of(name).index
+        count = self._of_shape.pop(index, 0) + more
+        if count:
+            self._of_shape[index] = count
+        return count
 
     def _add_up(self) -> None:
         shapes, lacking = self._classes.inventory.shapes, self.lacking

@@ -75,10 +75,12 @@ class Finder:
         """Return where all hosts of a request would be, None if they cannot all be."""
         if wish.asked.lone and not wish.asked.demand.relations:
             [host] = wish.asked.hosts
-            for name, option in self._candidates(wish, wish.asked.lone, scope, 1, _ALL):
-                share = self.room(wish, scope, name).share_for(option)
-                assert share is not None
-                return {host: Placed(name, share)}
+            for option in wish.asked.lone:
+                for name, shape in self._names(wish, option, scope, _ALL):
+                    if self._will_do(wish, option, scope, name, shape):
+                        share = self.room(wish, scope, name).share_for(option.option)
+                        assert share is not None
+                        return {host: Placed(name, share)}
             return None
         placement = self.place(wish, scope)
         return placement.placed if placement.is_whole else None

@@ -140,7 +140,7 @@ class Inventory:
             self._take_out(name, before, standing)
         if standing is None:
             return
-        shape = self._shape(standing.room.spec)
+        shape = self._shape_of.get(name) or self._shape(standing.room.spec)
         if name not in self._standings:
             self.registered += 1
         self._standings[name] = standing
@@ -205,7 +205,11 @@ class Inventory:
             shape.closed[before.closed] -= 1
             if not shape.closed[before.closed]:
                 del shape.closed[before.closed]
-        if after is None or after.room.spec != shape.spec:
+        # Mostly it is the same object, and equality is dear.
+        is_same = after is not None and (
+            after.room.spec is shape.spec or after.room.spec == shape.spec
+        )
+        if not is_same:
             del shape.names[name], self._standings[name], self._shape_of[name]
             self.version += 1
             self.registered += 1

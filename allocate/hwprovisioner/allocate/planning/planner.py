@@ -85,12 +85,15 @@ class Planner(Board):
             kept[request.id] = self._open_up(keeper)
         self.keepers.clear()
         changed, arrived = self._changed, self._arrived
+        if not changed and not arrived:
+            return []
         self._changed, self._arrived = set(), {}
         if is_shifted:
             changed.update(*kept.values())
             kept.clear()
         grants = Pass(self, now_ms, changed, arrived, kept).run()
-        self._note_open(changed.union(*kept.values()))
+        if self.classes.lacking:
+            self._note_open(changed.union(*kept.values()))
         for grant in grants:
             self.remove(grant.request)
         return grants
