@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import merge
 
-from sortedcontainers import SortedList
-
 from hwprovisioner.allocate.planning.classes import RequestClass
 from hwprovisioner.allocate.planning.inventory import bits
 
@@ -71,7 +69,7 @@ class UserQueue:
     """Hosts."""
     average: float = 0.0
     """Hosts held on average in the recent past."""
-    items: "SortedList[Item]" = field(default_factory=SortedList)
+    items: list[Item] = field(default_factory=list)
     by_class: dict[int, list[Item]] = field(default_factory=dict)
     """The same by the bit of their class."""
     classes: int = 0
@@ -98,7 +96,7 @@ class UserQueue:
             nth = bisect_left(of_class, least)
             if nth < len(of_class):
                 found.append(of_class[nth])
-        return self.items.index(min(found)) if found else None
+        return bisect_left(self.items, min(found)) if found else None
 
 
 class Queue:
@@ -133,7 +131,7 @@ class Queue:
         """Queue a request."""
         user, item = self.user(request.user), request.item
         self.requests[request.id] = request
-        user.items.add(item)
+        insort(user.items, item)
         of_class = user.by_class.setdefault(item[3], [])
         insort(of_class, item)
         user.classes |= item[3]
@@ -145,7 +143,7 @@ class Queue:
         if request is None:
             return None
         user, item = self._users[request.user], request.item
-        user.items.remove(item)
+        del user.items[bisect_left(user.items, item)]
         of_class = user.by_class[item[3]]
         del of_class[bisect_left(of_class, item)]
         if not of_class:
@@ -178,7 +176,7 @@ class Queue:
         if request is None:
             return None
         user = self._users[request.user]
-        return key_of(user, user.items.index(request.item), request.item)
+        return key_of(user, bisect_left(user.items, request.item), request.item)
 
     def in_order(self) -> Iterator[Request]:
         """Return all requests in order."""
@@ -219,8 +217,9 @@ def _rebind(user: UserQueue) -> None:
         user.bound = None
         return
     user.first = user.items[0]
-    user.bound = key_of(user, 0, user.first)
-    user.second = key_of(user, 1, (user.first[0], _BEFORE_ALL, user.name, 0))
+    user.bound = priority, share, _, _ = key_of(user, 0, user.first)
+    following = share if priority == -BOOKED else user.share(1)
+    user.second = priority, following, _BEFORE_ALL, user.name
 
 
 def _standing(user: UserQueue) -> Iterator[Key]:
@@ -230,5 +229,7 @@ def _standing(user: UserQueue) -> Iterator[Key]:
 def key_of(user: UserQueue, before: int, item: Item) -> Key:
     """Return where a request stands that has so many of the same user before it."""
     priority, turn, request_id, _ = item
-    # Whoever's time has come does not share.
-    return priority, 0.0 if priority == -BOOKED else user.share(before), turn, request_id
+    if priority == -BOOKED:
+        # Whoever's time has come does not share.
+        return priority, 0.0, turn, request_id
+    return priority, (user.held + user.average + before) / user.weight, turn, request_id

@@ -7,16 +7,15 @@ and are of other classes, so what a user is passed for has to be cheap: it is on
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from heapq import heappop, heappush
-from itertools import islice
 
 from hwprovisioner.allocate.planning.order import Item, Key, Queue, Request, UserQueue, key_of
 
 _STEPS = 64
 """So many requests of a user that are not wanted are passed; then the next is looked up."""
 
-_Next = tuple[Key, int, UserQueue, Item | None, Iterator[Item] | None]
-"""Where a request stands, its place in its user's queue, that, it, and what comes after it. Without
-it, nothing that is wanted from that place on stands before that."""
+_Next = tuple[Key, int, UserQueue, Item | None]
+"""Where a request stands, its place in its user's queue, that, and it. Without it, nothing that is
+wanted from that place on stands before that."""
 
 
 class Walk:
@@ -44,61 +43,58 @@ class Walk:
         users = self._queue.in_turn()
         known = self.mask
         while self.mask:
-            self._meet(users)
+            self._find_next(users)
             if not self._next:
                 return
-            key, place, user, item, rest = heappop(self._next)
-            if item is None:
-                self._go_on(user, place, None)
-                continue
-            if item[3] & self._wanted_of(user):
+            key, place, user, item = heappop(self._next)
+            if item is not None and item[3] & self._wanted_of(user):
                 yield self._queue.requests[item[2]]
             # What is lost was passed over meanwhile, so to have it again is to gain it.
             gained, known = self.mask & ~known, self.mask
             if gained:
                 self._look_back(key)
             else:
-                self._go_on(user, place + 1, rest)
+                self._go_on(user, place + 1)
 
-    def _meet(self, users: Sequence[tuple[Key, UserQueue]]) -> None:
-        """Look at the first request of users whose turn it may be.
-
-        At that alone: mostly the first of others come before their second.
-        """
-        upcoming = self._next
-        for place in range(self._met, len(users)):
-            bound, user = users[place]
-            if upcoming and upcoming[0][0] < bound:
-                return
-            self._met += 1
-            wanted = self._wanted_of(user)
-            if user.first[3] & wanted:
-                heappush(upcoming, (bound, 0, user, user.first, None))
-            elif wanted:
-                heappush(upcoming, (user.second, 1, user, None, None))
+    def _find_next(self, users: Sequence[tuple[Key, UserQueue]]) -> None:
+        """Have the next request that is wanted at the front of the heap, if there is one."""
+        upcoming, mask, met, count = self._next, self.mask, self._met, len(users)
+        while True:
+            # Of users who are met the first request alone is looked at: mostly the first of others
+            # come before their second.
+            while met < count and not (upcoming and upcoming[0][0] < users[met][0]):
+                bound, user = users[met]
+                met += 1
+                if user.first[3] & mask:
+                    # Whether its user is barred is looked at when it is its turn.
+                    heappush(upcoming, (bound, 0, user, user.first))
+                elif user.classes & mask:
+                    heappush(upcoming, (user.second, 1, user, None))
+            if not upcoming or upcoming[0][3] is not None:
+                break
+            _, place, user, _ = heappop(upcoming)
+            self._go_on(user, place)
+        self._met = met
 
     def _wanted_of(self, user: UserQueue) -> int:
         wanted = self.mask & user.classes
         return wanted & ~self._barred.get(user.name, 0) if self._barred else wanted
 
-    def _go_on(self, user: UserQueue, place: int, rest: Iterator[Item] | None) -> None:
-        """Look for a user's next request that is wanted; `rest` is what they have from a place."""
-        wanted = self._wanted_of(user)
+    def _go_on(self, user: UserQueue, place: int) -> None:
+        """Look for a user's next request that is wanted, from a place on."""
+        wanted, items = self._wanted_of(user), user.items
         if not wanted:
             return
-        if rest is None:
-            rest = user.items.islice(place) if place > _STEPS else islice(user.items, place, None)
-        last = place + _STEPS
-        for item in rest:
+        for item in items[place : place + _STEPS]:
             if item[3] & wanted:
-                heappush(self._next, (key_of(user, place, item), place, user, item, rest))
-                return
+                break
             place += 1
-            if place > last:
-                found = user.first_from(place, wanted)
-                if found is not None:
-                    self._go_on(user, found, None)
+        else:
+            found = user.first_from(place, wanted)
+            if found is None:
                 return
+            place, item = found, items[found]
+        heappush(self._next, (key_of(user, place, item), place, user, item))
 
     def _look_back(self, key: Key) -> None:
         """Look again for what comes after a key, since more is wanted now."""
@@ -108,4 +104,4 @@ class Walk:
             place = bisect_right(
                 range(len(items)), key, key=lambda nth: key_of(user, nth, items[nth])
             )
-            self._go_on(user, place, None)
+            self._go_on(user, place)
