@@ -58,25 +58,37 @@ class Pass:
         """The bits of the classes of which one that was looked for by itself was granted."""
         self._looks = _BACKFILL_DEPTH
         self._grants: list[Grant] = []
+        self._granted: set[str] = set()
 
     def run(self) -> list[Grant]:
         """Go through the queue until nothing that has changed is of use to anybody."""
         released = self._go_through()
         released.update(*self._kept.values())
-        self._kept.clear()
-        for name in released:
-            self._board.inventory.open_up(name)
-            self._open.add(name)
         if released:
-            self._blocked = 0
+            self._offer_all(released)
             self._go_through()
         return self._grants
+
+    def _offer_all(self, names: set[str]) -> None:
+        """Offer what is not kept any longer, and with it all that is kept, to everybody."""
+        for keeper in self._board.keepers.values():
+            names |= keeper.names
+        self._kept.clear()
+        self._board.keepers.clear()
+        self._lent.clear()
+        self._borrowers = self._blocked = 0
+        for name in names:
+            self._board.inventory.open_up(name)
+            self._open.add(name)
 
     def _go_through(self) -> set[str]:
         """Go through the queue once; returns what was kept, and is not any longer."""
         released = set[str]()
         walk = Walk(self._board.queue, self._mask())
         for request in walk:
+            if request.id in self._granted:
+                # In the first round: it stays in the queue until the end of the pass.
+                continue
             was_asked_for = self._arrived.pop(request.id, 0)
             if not request.asked.bit & self._blocked:
                 is_granted = self._visit(request, walk)
@@ -169,6 +181,7 @@ class Pass:
         self._turns.take(request.id)
         # It stays in the queue until the end of the pass, as that must not change on the way.
         self._grants.append(Grant(request.id, found))
+        self._granted.add(request.id)
 
     def _lend_on(self, name: str) -> None:
         """Lend what is left of a resource that is kept, if there is something."""
