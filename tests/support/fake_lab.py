@@ -380,8 +380,13 @@ class LabInThread:
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._up = threading.Event()
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._main(),))
+        self._thread = threading.Thread(target=self._run)
         self.lab: FakeLab
+
+    def _run(self) -> None:
+        # Ends what is still under way, before it is found unfinished in the middle of another test.
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._main())
 
     async def _main(self) -> None:
         async with fake_lab() as self.lab:
@@ -408,7 +413,6 @@ class LabInThread:
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(10)
-        self._loop.close()
 
 
 def lab_in_thread() -> Iterator[LabInThread]:

@@ -215,7 +215,7 @@ def _room(lab: SmallLab, name: str) -> Room:
 def check_index(lab: SmallLab) -> None:
     """Compare the index with what it is an index of."""
     planner = lab.planner
-    inventory, classes = planner.inventory, planner.classes
+    inventory = planner.inventory
     shapes = {inventory.shape_of(name).index: inventory.shape_of(name) for name in lab.specs}
     assert sorted(inventory.names()) == sorted(lab.specs)
     assert {shape.spec for shape in shapes.values()} == set(lab.specs.values())
@@ -226,11 +226,22 @@ def check_index(lab: SmallLab) -> None:
         # What is neither open nor kept would be lost.
         can_be = not standing.closed and standing.room.slots > 0 and name not in kept
         assert inventory.is_open(name) == can_be
+    _check_shapes(lab, shapes)
+    _check_classes(lab, shapes)
+    _lacking_is_true(lab)
+
+
+def _check_shapes(lab: SmallLab, shapes: dict[int, Any]) -> None:
+    inventory = lab.planner.inventory
     assert set(bits(inventory.open)) == {i for i, shape in shapes.items() if shape.has_open}
     _same(inventory.divisible, shapes, lambda shape: shape.spec.division is not None)
     for label, values in inventory.by_label.items():
         for value, mask in values.items():
             _same(mask, shapes, lambda s, pair=(label, value): pair in s.spec.labels)
+
+
+def _check_classes(lab: SmallLab, shapes: dict[int, Any]) -> None:
+    classes = lab.planner.classes
     for asked in classes.all_queued():
         options = [o for found in asked.hosts.values() for o in found if not o.option.resource]
         for shape in shapes.values():
@@ -238,9 +249,8 @@ def check_index(lab: SmallLab) -> None:
             assert bool(shape.matches & asked.bit) == matches
             assert not shape.awaited & asked.bit or matches
             assert bool(asked.awaits >> shape.index & 1) == bool(shape.awaited & asked.bit)
-    queued = [request.asked.bit for request in planner.queue.requests.values()]
+    queued = [request.asked.bit for request in lab.planner.queue.requests.values()]
     assert set(queued) == {1 << place for place in bits(classes.queued)}
-    _lacking_is_true(lab)
 
 
 def _lacking_is_true(lab: SmallLab) -> None:

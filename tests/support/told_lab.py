@@ -3,11 +3,11 @@
 import json
 from typing import Any
 
-from hwprovisioner.allocate.telling.kept import Kept
 from hwprovisioner.allocate.lab import Lab
-from hwprovisioner.allocate.telling.outlook import Outlook
 from hwprovisioner.allocate.policy import Policy
 from hwprovisioner.allocate.set_demands import class_id
+from hwprovisioner.allocate.telling.kept import Kept
+from hwprovisioner.allocate.telling.outlook import Outlook
 from hwprovisioner.state.transitions import Commit
 from hwprovisioner.state.view import View
 

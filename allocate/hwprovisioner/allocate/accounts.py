@@ -139,9 +139,7 @@ class Accounts:
         if why := over(policy.share_of(user).quota, used, wanted):
             return f"over quota: {why}"
         if team and (
-            why := over(
-                policy.team_quota(team), self._used_by_team.get(team, NOTHING), wanted
-            )
+            why := over(policy.team_quota(team), self._used_by_team.get(team, NOTHING), wanted)
         ):
             return f"over the quota of team {team}: {why}"
         return ""

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from hwprovisioner.allocate.telling import outlook as module
 from hwprovisioner.allocate.policy import Policy, Preemption, Quota, UserPolicy
 from hwprovisioner.allocate.set_demands import class_id
+from hwprovisioner.allocate.telling import outlook as module
 from hwprovisioner.allocate.telling.expectation import Expected
 from hwprovisioner.allocate.telling.kept import REST, Kept
 from hwprovisioner.allocate.telling.wait_times import WaitTimes
