@@ -1,0 +1,59 @@
+"""What a pass has to give out, and which classes it could serve."""
+
+from collections.abc import Iterable
+
+from hwprovisioner.allocate.planning.classes import Classes
+
+
+class Offered:
+    """The resources that have changed and are open, and the classes they could serve."""
+
+    def __init__(self, classes: Classes, names: Iterable[str]) -> None:
+        """Begin with resources that are open."""
+        self._classes = classes
+        self._names = set(names)
+        self._of_shape: dict[int, int] = {}
+        self._claimed = 0
+        self.classes = 0
+        """The bits of the classes that they could serve."""
+        for name in self._names:
+            self._count(name, 1)
+        self.lacking = classes.lacking_despite(self._of_shape)
+        """The bits of the classes of sets that are not whole with all of them."""
+        self._add_up()
+
+    def discard(self, name: str) -> None:
+        """Take a resource out: it is given away, or kept."""
+        if name in self._names:
+            self._names.discard(name)
+            if not self._count(name, -1) or self._classes.is_named(name):
+                self._add_up()
+
+    def add(self, name: str) -> None:
+        """Offer one more, if it is open."""
+        inventory = self._classes.inventory
+        if name not in self._names and inventory.is_open(name):
+            self._names.add(name)
+            self._count(name, 1)
+            self.lacking = self._classes.lacking_despite(self._of_shape)
+            self._add_up()
+
+    def claim(self, shapes: int) -> None:
+        """Offer no more of some shapes to sets that cannot be whole: one is before them."""
+        self._claimed |= shapes
+        self._add_up()
+
+    def _count(self, name: str, more: int) -> int:
+        """Count one more of a shape, or one fewer; returns how many there are."""
+        index = self._classes.inventory.shape_of(name).index
+        count = self._of_shape.pop(index, 0) + more
+        if count:
+            self._of_shape[index] = count
+        return count
+
+    def _add_up(self) -> None:
+        shapes, lacking = self._classes.inventory.shapes, self.lacking
+        self.classes = self._classes.named(self._names)
+        for index in self._of_shape:
+            left_out = lacking if self._claimed >> index & 1 else 0
+            self.classes |= shapes[index].awaited & ~left_out
