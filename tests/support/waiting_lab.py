@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from hwprovisioner.allocate.demand import Division, HostDemand, Relation, SetDemand, Spec
-from hwprovisioner.allocate.planning.classes import RequestClass
+from hwprovisioner.allocate.planning.asked import RequestClass
 from hwprovisioner.allocate.planning.finding import Wish
 from hwprovisioner.allocate.planning.inventory import Standing
 from hwprovisioner.allocate.planning.planner import Planner

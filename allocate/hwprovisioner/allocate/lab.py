@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from hwprovisioner.allocate.accounts import Accounts
 from hwprovisioner.allocate.lab_clock import LabClock
 from hwprovisioner.allocate.past import Past
+from hwprovisioner.allocate.planning.asked import RequestClass
 from hwprovisioner.allocate.planning.board import Grant
-from hwprovisioner.allocate.planning.classes import RequestClass
 from hwprovisioner.allocate.planning.order import BOOKED, Request
 from hwprovisioner.allocate.planning.placement import Placed
 from hwprovisioner.allocate.planning.planner import Planner

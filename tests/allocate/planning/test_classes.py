@@ -4,7 +4,8 @@ import pytest
 
 from hwprovisioner.allocate.demand import HostDemand
 from hwprovisioner.allocate.planning import classes as classes_module
-from hwprovisioner.allocate.planning.classes import Classes, RequestClass
+from hwprovisioner.allocate.planning.asked import RequestClass
+from hwprovisioner.allocate.planning.classes import Classes
 from hwprovisioner.allocate.planning.inventory import Standing
 from hwprovisioner.allocate.room import Room
 from support.planning import a_set, divisible, exclusive, with_labels

@@ -4,8 +4,8 @@ import pytest
 
 from hwprovisioner.allocate.demand import HostDemand, Relation, RelationKind
 from hwprovisioner.allocate.notation import Bounds
+from hwprovisioner.allocate.planning.asked import RequestClass
 from hwprovisioner.allocate.planning.booked import Booked
-from hwprovisioner.allocate.planning.classes import RequestClass
 from hwprovisioner.allocate.planning.order import Request
 from hwprovisioner.allocate.room import Share
 from hwprovisioner.allocate.telling.explain import why_never

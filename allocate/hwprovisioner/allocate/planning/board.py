@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from hwprovisioner.allocate.planning.classes import Classes, RequestClass
+from hwprovisioner.allocate.planning.asked import RequestClass
+from hwprovisioner.allocate.planning.classes import Classes
 from hwprovisioner.allocate.planning.finding import Finder, Scope, Wish
 from hwprovisioner.allocate.planning.inventory import Inventory
 from hwprovisioner.allocate.planning.keeping import Keeper

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from hwprovisioner.allocate.planning.asked import HostClass, RequestClass
 from hwprovisioner.allocate.planning.booked import Booked
-from hwprovisioner.allocate.planning.classes import HostClass, RequestClass
 from hwprovisioner.allocate.planning.finding import Finder, Scope, Wish
 from hwprovisioner.allocate.planning.inventory import Held, Shape, bits
 from hwprovisioner.allocate.planning.placement import Placed, place

@@ -8,8 +8,8 @@ what it could have had (`keeping.py`), so that a stream of small requests never 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from hwprovisioner.allocate.planning.asked import any_shape
 from hwprovisioner.allocate.planning.board import Board, Grant
-from hwprovisioner.allocate.planning.classes import any_shape
 from hwprovisioner.allocate.planning.finding import Wish
 from hwprovisioner.allocate.planning.keeping import Keeper, Turns, roomiest, start_by
 from hwprovisioner.allocate.planning.offered import Offered

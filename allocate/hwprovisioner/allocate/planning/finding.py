@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from hwprovisioner.allocate.demand import Relation, RelationKind
+from hwprovisioner.allocate.planning.asked import HostClass, RequestClass, any_shape
 from hwprovisioner.allocate.planning.booked import Booked, room_during
-from hwprovisioner.allocate.planning.classes import Classes, HostClass, RequestClass, any_shape
+from hwprovisioner.allocate.planning.classes import Classes
 from hwprovisioner.allocate.planning.inventory import Held, Shape, bits
 from hwprovisioner.allocate.planning.placement import Candidate, Placed, Placement, place
 from hwprovisioner.allocate.room import Room

@@ -14,14 +14,9 @@ import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from hwprovisioner.allocate.planning.asked import HostClass, RequestClass, any_shape, shapes_of
 from hwprovisioner.allocate.planning.booked import Booked, room_during
-from hwprovisioner.allocate.planning.classes import (
-    Classes,
-    HostClass,
-    RequestClass,
-    any_shape,
-    shapes_of,
-)
+from hwprovisioner.allocate.planning.classes import Classes
 from hwprovisioner.allocate.planning.finding import Finder, Wish
 from hwprovisioner.allocate.planning.inventory import Shape, bits
 from hwprovisioner.allocate.planning.order import Queue, Request

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import merge
 
-from hwprovisioner.allocate.planning.classes import RequestClass
+from hwprovisioner.allocate.planning.asked import RequestClass
 from hwprovisioner.allocate.planning.inventory import bits
 
 BOOKED = 1_000_000

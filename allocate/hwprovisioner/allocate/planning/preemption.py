@@ -8,7 +8,7 @@ first, then those that have run for the shortest time.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from hwprovisioner.allocate.planning.classes import HostClass
+from hwprovisioner.allocate.planning.asked import HostClass
 from hwprovisioner.allocate.planning.finding import Finder, Scope, Wish
 from hwprovisioner.allocate.planning.order import Request
 from hwprovisioner.allocate.planning.placement import Candidate, Placement, place

@@ -13,7 +13,8 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from hwprovisioner.allocate.planning.classes import Classes, RequestClass
+from hwprovisioner.allocate.planning.asked import RequestClass
+from hwprovisioner.allocate.planning.classes import Classes
 from hwprovisioner.allocate.planning.finding import Finder, Wish
 from hwprovisioner.allocate.planning.inventory import Standing, bits
 from hwprovisioner.allocate.planning.placement import Placed

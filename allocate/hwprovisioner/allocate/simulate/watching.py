@@ -8,7 +8,7 @@ before it lacks.
 from collections.abc import Callable, Collection, Iterator, Mapping
 
 from hwprovisioner.allocate.demand import RelationKind
-from hwprovisioner.allocate.planning.classes import HostClass, RequestClass
+from hwprovisioner.allocate.planning.asked import HostClass, RequestClass
 from hwprovisioner.allocate.planning.inventory import bits
 from hwprovisioner.allocate.planning.order import Request
 from hwprovisioner.allocate.planning.placement import Placed, value_of

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from hwprovisioner.allocate.matching import mismatch, name_mismatch, why_not
-from hwprovisioner.allocate.planning.classes import HostClass, RequestClass
+from hwprovisioner.allocate.planning.asked import HostClass, RequestClass
 from hwprovisioner.allocate.planning.inventory import Inventory, Shape, bits
 from hwprovisioner.allocate.telling.reasons import counted
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from hwprovisioner.allocate.lab import Lab
-from hwprovisioner.allocate.planning.classes import HostClass, RequestClass, shapes_of
+from hwprovisioner.allocate.planning.asked import HostClass, RequestClass, shapes_of
 from hwprovisioner.allocate.planning.finding import Wish
 from hwprovisioner.allocate.planning.inventory import bits
 from hwprovisioner.allocate.planning.order import Request

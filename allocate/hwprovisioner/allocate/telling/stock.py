@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hwprovisioner.allocate.demand import HostDemand
-from hwprovisioner.allocate.planning.classes import HostClass
+from hwprovisioner.allocate.planning.asked import HostClass
 from hwprovisioner.allocate.planning.finding import Finder, Scope, Wish
 from hwprovisioner.allocate.planning.inventory import Shape, bits
 from hwprovisioner.allocate.planning.keeping import Keeper

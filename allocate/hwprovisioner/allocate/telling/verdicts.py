@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from hwprovisioner.allocate.demand import HostDemand
 from hwprovisioner.allocate.matching import why_not
-from hwprovisioner.allocate.planning.classes import HostClass, RequestClass
+from hwprovisioner.allocate.planning.asked import HostClass, RequestClass
 from hwprovisioner.allocate.planning.finding import Finder, Scope, Wish
 from hwprovisioner.allocate.planning.inventory import Shape, bits
 from hwprovisioner.allocate.telling.explain import why_never

@@ -7,7 +7,7 @@ same; its quota, its place and who gives way to it are its own.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from hwprovisioner.allocate.planning.classes import HostClass
+from hwprovisioner.allocate.planning.asked import HostClass
 from hwprovisioner.allocate.planning.finding import Finder, Wish
 from hwprovisioner.allocate.telling.reasons import about, at, counted, listed
 from hwprovisioner.allocate.telling.stock import FREE, IN_USE, Count, Stock
