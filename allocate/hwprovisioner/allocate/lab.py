@@ -120,11 +120,7 @@ class Lab:
 
     def asked(self, allocation: Allocation) -> RequestClass:
         """Return the matching class of an allocation."""
-        return self.class_of(allocation.demands)
-
-    def class_of(self, demands: str) -> RequestClass:
-        """Return the matching class of demands as they are stored."""
-        return self.planner.classes.get(demands, stored_set(demands))
+        return self.planner.classes.get(allocation.demands, stored_set(allocation.demands))
 
     def queued(self) -> Iterator[str]:
         """Return the ids of the queued requests in order."""
