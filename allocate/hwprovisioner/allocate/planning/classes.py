@@ -12,6 +12,7 @@ from hwprovisioner.allocate.matching import is_by_name, mismatch
 from hwprovisioner.allocate.planning.asked import HostClass, RequestClass, shapes_of
 from hwprovisioner.allocate.planning.inventory import Inventory, Shape, bits
 
+_MATCHING_KEPT = 10_000
 UNUSED_KEPT = 2_000
 """So many classes are remembered although no request of theirs is queued."""
 
@@ -29,6 +30,9 @@ class Classes:
         self.lacking = 0
         """The bits of the classes of sets of which one more resource makes no set whole."""
         self._version = 0
+        self._matching: dict[int, int] = {}
+        """By shapes, the classes that match one of them, as of a version."""
+        self._matching_at = 0
         self._by_key: dict[str, RequestClass] = {}
         self._by_bit: dict[int, RequestClass] = {}
         self._hosts: dict[HostDemand, HostClass] = {}
@@ -161,9 +165,15 @@ class Classes:
 
     def matching_any(self, shapes: int) -> int:
         """Return the bits of the classes that match one of some shapes."""
-        found = 0
-        for place in bits(shapes):
-            found |= self.inventory.shapes[place].matches
+        if self._matching_at != self._version or len(self._matching) >= _MATCHING_KEPT:
+            self._matching_at = self._version
+            self._matching.clear()
+        found = self._matching.get(shapes)
+        if found is None:
+            found = 0
+            for place in bits(shapes):
+                found |= self.inventory.shapes[place].matches
+            self._matching[shapes] = found
         return found
 
     def need(self, shape: Shape) -> tuple[int, int]:

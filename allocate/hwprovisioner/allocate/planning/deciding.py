@@ -203,7 +203,7 @@ class Pass:
     def _keep(self, request: Request, wish: Wish, placement: Placement | None) -> None:
         """Let a request keep what it could have had, if it is its turn."""
         board, asked = self._board, request.asked
-        if placement is None and not any_shape(asked.lone) & board.inventory.divisible:
+        if placement is None and not self._may_keep(request):
             return
         if placement is None or wish.also:
             # It keeps nothing that another one keeps, if that might have been lent to it.
@@ -220,6 +220,15 @@ class Pass:
         if board.coming(asked, request.excluded):
             found = placement
             self._let_keep(Keeper(request.id, names, plan=lambda: self._start(wish, found)))
+
+    def _may_keep(self, request: Request) -> bool:
+        """Say whether a request for one host, for which there is no room, may keep what there is.
+
+        Many are asked when a shared machine has become a little freer, so it has to be cheap.
+        """
+        inventory = self._board.inventory
+        open_shared = any_shape(request.asked.lone) & inventory.divisible & inventory.open
+        return bool(open_shared) and self._turns.has_come(request, request.asked.hosts)
 
     def _note_lack(self, request: Request, placement: Placement, lack: int) -> None:
         """Note what would help a class, so that it is not looked at for anything else."""

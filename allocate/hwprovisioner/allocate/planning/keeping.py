@@ -11,7 +11,7 @@ present holders said, too; where they did not, nobody may.
 
 import heapq
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from hwprovisioner.allocate.planning.asked import HostClass, RequestClass, any_shape, shapes_of
@@ -25,8 +25,6 @@ from hwprovisioner.allocate.planning.walk import Walk
 from hwprovisioner.allocate.room import Room
 
 _ENDS_LOOKED_AT = 256
-_LOOKED_BEFORE = 64
-"""So many requests before a set are looked at for whether they wait for something else."""
 
 
 @dataclass(slots=True, eq=False)
@@ -62,16 +60,21 @@ class Turns:
         self._gone: set[str] = set()
         self._barred: set[tuple[str, int]] = set()
         self._first: dict[int, Request | None] = {}
+        self._every = (1 << len(classes.inventory.shapes)) - 1
+        self._unclaimed = self._every
+        self._claims: dict[str, int] = {}
+        self._claiming: Walk | None = None
+        self._claimants: Iterator[Request] = iter(())
 
     def take(self, request_id: str) -> None:
         """Note that a request was granted."""
         self._gone.add(request_id)
-        self._first.clear()
+        self._reset()
 
     def bar(self, user: str, bit: int) -> None:
         """Note that a user may not have what a class asks for, and is in nobody's way."""
         self._barred.add((user, bit))
-        self._first.clear()
+        self._reset()
 
     def has_come(self, request: Request, missing: Iterable[str]) -> bool:
         """Say whether each host that a request lacks can be had of something it is first for."""
@@ -84,17 +87,30 @@ class Turns:
         if first is None or first.id == request.id:
             return first is not None
         # Those before it may all be waiting for what is rarer.
-        left = shapes_of(options) & ~_shapes(first.asked)
-        walk = self._walk(self._classes.matching_any(left))
-        for other in itertools.islice(walk, _LOOKED_BEFORE):
-            if not left or other.id == request.id:
+        return self._claims_one(request, shapes_of(options))
+
+    def _claims_one(self, request: Request, shapes: int) -> bool:
+        """Say whether nobody before a request could use one of some shapes.
+
+        In order, each claims the shapes that nobody before it could use: once for all who ask.
+        """
+        if self._claiming is None:
+            self._claiming = self._walk(-1)
+            self._claimants = iter(self._claiming)
+        while self._unclaimed & shapes and not self._claims.get(request.id, 0) & shapes:
+            other = next(self._claimants, None)
+            if other is None:
                 break
-            if self._counts(other, walk):
-                left &= ~_shapes(other.asked)
-                walk.mask = self._classes.matching_any(left) & walk.mask
-        else:
-            return False
-        return bool(left)
+            if self._counts(other, self._claiming):
+                claimed = self._claims[other.id] = _shapes(other.asked) & self._unclaimed
+                self._unclaimed &= ~claimed
+                self._claiming.mask &= self._classes.matching_any(self._unclaimed)
+        return bool(self._claims.get(request.id, 0) & shapes)
+
+    def _reset(self) -> None:
+        self._first.clear()
+        self._claims.clear()
+        self._claiming, self._unclaimed = None, self._every
 
     def _first_of(self, mask: int) -> Request | None:
         if mask not in self._first:
