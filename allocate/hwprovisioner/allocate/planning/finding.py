@@ -200,7 +200,7 @@ class Finder:
         self, option: HostClass, scope: Scope, within: int
     ) -> Iterator[tuple[str, Shape]]:
         if scope is Scope.OPEN:
-            within &= self.classes.inventory.open
+            within = self._roomy(within & self.classes.inventory.open, option.option.cpus.low or 0)
         shapes = self._preferred(within)
         if scope is Scope.THEN:
             yield from self._unused_first(list(shapes))
@@ -208,6 +208,14 @@ class Finder:
         for shape in shapes:
             for name in _of_shape(shape, option, scope):
                 yield name, shape
+
+    def _roomy(self, within: int, cpus: int) -> int:
+        """Leave out the shapes of which no shared machine has so many processors free."""
+        for index in bits(within & self.classes.inventory.divisible):
+            roomy = self.classes.inventory.shapes[index].roomy
+            if not roomy or roomy[-1][0] < cpus:
+                within &= ~(1 << index)
+        return within
 
     def _unused_first(self, shapes: Sequence[Shape]) -> Iterator[tuple[str, Shape]]:
         """Return what neither is in use nor booked, then the rest."""
