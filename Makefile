@@ -105,6 +105,10 @@ pictures: $(SETUP) ## Draw the pictures in docs/ from the texts and tables they 
 bench: $(SETUP) ## Measure: demand to ready, against an empty call to the same server
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+.PHONY: bench-scheduler
+bench-scheduler: $(SETUP) ## Measure what a scheduling decision costs, by the size of the lab; ARGS=--quick for less
+	@$(BIN)/python -m benchmarks.scheduler $(ARGS)
+
 .PHONY: setup
 setup: $(SETUP) ## Set up .venv (the implicit first step of every other target)
 	@:

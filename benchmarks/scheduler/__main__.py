@@ -1,0 +1,141 @@
+"""``make bench-scheduler``: what a decision costs, whatever the size of the lab and of the queue.
+
+First without services, then the view of a large lab from a real Redis. Labs of different size are
+measured in turns, so that all see the same machine; ratios are of medians of one run.
+"""
+
+import argparse
+import gc
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.measuring import Ratio
+from benchmarks.scheduler import curve, making, view_load
+from benchmarks.scheduler.measuring import Decisions, Times, measure_decisions
+from benchmarks.scheduler.simulated import SimulatedLab, Size
+from hwprovisioner.allocate.demand import SetDemand
+
+TOP = Path(__file__).resolve().parents[2]
+RESULTS = TOP / "benchmarks" / "results"
+PICTURE = TOP / "docs" / "scheduling-cost.svg"
+
+
+def by_resources(sizes: Sequence[int]) -> list[tuple[Size, Decisions]]:
+    """Measure labs with more and more resources."""
+    return _measured([Size(resources=n, queued=min(10_000, 10 * n)) for n in sizes])
+
+
+def by_queue(sizes: Sequence[int]) -> list[tuple[Size, Decisions]]:
+    """Measure labs with more and more requests that wait."""
+    return _measured([Size(queued=n, classes=min(n, 1_000)) for n in sizes])
+
+
+def _measured(sizes: Sequence[Size]) -> list[tuple[Size, Decisions]]:
+    labs = [SimulatedLab(size) for size in sizes]
+    gc.collect()
+    gc.freeze()
+    found = measure_decisions(labs)
+    gc.unfreeze()
+    return list(zip(sizes, found, strict=True))
+
+
+def of_sets(rounds: int) -> Times:
+    """Measure decisions that grant a set of 8 hosts, in a lab in which each tenth class is one."""
+
+    def demands(number: int) -> SetDemand:
+        return making.plain(number) if number % 10 else making.set_of(8, number)
+
+    lab, times = SimulatedLab(Size(), demands), Times()
+    for _ in range(rounds):
+        passed, grants = lab.time_freed()
+        if any(len(grant.hosts) > 1 for grant in grants):
+            times.add(passed)
+    return times
+
+
+def one_users_oddities() -> Ratio:
+    """Measure what others' decisions cost when one user asks for 1,000 things nobody else wants."""
+    plain, odd = SimulatedLab(Size()), SimulatedLab(Size())
+    for number in range(1_000):
+        asked = odd.planner.classes.get(f"odd-{number}", making.plain(50_000 + number))
+        odd.planner.add(odd.request(asked, user="odd"))
+    odd.decide()
+    one, other = measure_decisions([plain, odd])
+    name = "freed to grant, one user with 1,000 classes of their own"
+    return Ratio(name, other.freed.median / one.freed.median, at_most=2)
+
+
+def report(title: str, rows: Sequence[tuple[str, Decisions]]) -> None:
+    """Print a table in Markdown."""
+    print(f"\n| {title} | freed to grant, µs | p99 | submit to grant, µs | submit that waits, µs |")
+    print("|---|---|---|---|---|")
+    for name, found in rows:
+        print(
+            f"| {name} | {found.freed.median:.0f} | {found.freed.p99:.0f}"
+            f" | {found.submit.median:.0f} | {found.waiting.median:.0f} |"
+        )
+
+
+def _spread(rows: Sequence[tuple[Size, Decisions]], what: str) -> float:
+    medians = [getattr(found, what).median for _, found in rows]
+    return float(max(medians) / min(medians))
+
+
+def main() -> int:
+    """Return 0 if every figure is what it should be."""
+    parser = argparse.ArgumentParser(prog="benchmarks.scheduler", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="smaller labs, no Redis")
+    quick = parser.parse_args().quick
+    resources = by_resources([100, 1_000, 10_000] if quick else [100, 1_000, 10_000, 100_000])
+    queue = by_queue([10, 100, 1_000, 10_000] if quick else [10, 100, 1_000, 10_000, 100_000])
+    report("resources", [(f"{size.resources:,}", found) for size, found in resources])
+    report("queued", [(f"{size.queued:,}", found) for size, found in queue])
+    sets = of_sets(2_000 if quick else 10_000)
+    usual = next(found for size, found in resources if size.resources == 10_000)
+    ratios = [
+        Ratio("freed to grant, most against least resources", _spread(resources, "freed"), 2),
+        Ratio("submit to grant, most against least resources", _spread(resources, "submit"), 2),
+        Ratio("freed to grant, longest against shortest queue", _spread(queue, "freed"), 2),
+        Ratio("submit to grant, longest against shortest queue", _spread(queue, "submit"), 2),
+        Ratio("freed to grant at 10,000 and 10,000, in 50 µs", usual.freed.median / 50, 1),
+        Ratio(f"a set of 8 granted ({len(sets.each_us)} times), in 1 ms", sets.median / 1000, 1),
+        one_users_oddities(),
+    ]
+    if not quick:
+        one = view_load.measure(100_000, 0)
+        both = view_load.measure(100_000, 100_000)
+        ratios.append(
+            Ratio("view and lab of 100,000 and 100,000, in 10 s", both["seconds"] / 10, 1)
+        )
+        ratios.append(Ratio("memory of a resource, in KiB", one["grown"] / 100_000 / 1024, 1))
+    print("", *ratios, sep="\n")
+    _keep(resources, queue, ratios)
+    return 0 if all(ratio.holds for ratio in ratios) else 1
+
+
+def _keep(
+    resources: Sequence[tuple[Size, Decisions]],
+    queue: Sequence[tuple[Size, Decisions]],
+    ratios: Sequence[Ratio],
+) -> None:
+    curves = {
+        "freed to grant, by resources": [(s.resources, f.freed.median) for s, f in resources],
+        "submit to grant, by resources": [(s.resources, f.submit.median) for s, f in resources],
+        "freed to grant, by queued": [(s.queued, f.freed.median) for s, f in queue],
+        "submit to grant, by queued": [(s.queued, f.submit.median) for s, f in queue],
+    }
+    PICTURE.write_text(curve.draw("What a decision costs, by how much there is", curves))
+    RESULTS.mkdir(exist_ok=True)
+    kept = {
+        "ratios": {ratio.name: round(ratio.value, 3) for ratio in ratios},
+        "sizes": [asdict(size) for size, _ in (*resources, *queue)],
+        "curves": curves,
+    }
+    (RESULTS / "scheduler.json").write_text(json.dumps(kept, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

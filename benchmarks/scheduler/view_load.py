@@ -1,0 +1,114 @@
+"""Building the view and the lab of many resources and requests from a real Redis."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hwprovisioner.allocate.lab import Lab
+from hwprovisioner.state.follower import Follower
+from hwprovisioner.state.keys import Keys, Kind
+from hwprovisioner.state.link import Link
+from hwprovisioner.state.view import View
+from hwprovisioner.suite.server_program import find_server
+
+_BATCH = 1_000
+_SPECS, _DEMANDS, _USERS = 200, 1_000, 50
+
+
+@contextmanager
+def redis() -> Iterator[str]:
+    """Run a server on a socket of its own; gives its address."""
+    with tempfile.TemporaryDirectory(prefix="hwp-bench-") as folder:
+        socket = Path(folder) / "redis.sock"
+        command = [find_server({}).path, "--port", "0", "--unixsocket", str(socket), "--save", ""]
+        server = subprocess.Popen(
+            [*command, "--dir", folder], stdout=subprocess.DEVNULL, start_new_session=True
+        )
+        try:
+            yield f"unix://{socket}"
+        finally:
+            server.kill()
+            server.wait()
+
+
+async def fill(url: str, resources: int, requests: int) -> None:
+    """Write records as the scripts do."""
+    keys = Keys()
+    async with Link(url) as link:
+        records = [*_resources(keys, resources), *_requests(keys, requests)]
+        records.append(("HSET", keys.manager("m"), "id", "m", "presence", "ONLINE"))
+        records.append(("SADD", keys.index(Kind.MANAGER), "m"))
+        for start in range(0, len(records), _BATCH):
+            await link.call_all(records[start : start + _BATCH])
+
+
+def _resources(keys: Keys, count: int) -> Iterator[tuple[str, ...]]:
+    for number in range(count):
+        name, spec = f"server-{number}", _spec_text(number % _SPECS)
+        fields = {"name": name, "manager": "m", "spec": spec, "generation": "1", "rev": "1"}
+        fields |= {"volunteered": "1", "slots": "1", "cpus": "8", "memory": "0", "used_slots": "0"}
+        flat = [word for pair in fields.items() for word in pair]
+        yield "HSET", keys.resource(name), *flat
+        yield "SADD", keys.index(Kind.RESOURCE), name
+
+
+def _requests(keys: Keys, count: int) -> Iterator[tuple[str, ...]]:
+    for number in range(count):
+        name = f"request{number}"
+        host = {"cpus": "8", "memory": str(number % _DEMANDS), "labels": [f"x{number % 7}"]}
+        demands = json.dumps({"hosts": {"host": host}})
+        fields = {"id": name, "state": "QUEUED", "demands": demands, "turn": str(number)}
+        fields |= {"user": f"user-{number % _USERS}", "ttl_ms": "30000", "rev": "1"}
+        flat = [word for pair in fields.items() for word in pair]
+        yield "HSET", keys.allocation(name), *flat
+        yield "SADD", keys.index(Kind.ALLOCATION), name
+
+
+def _spec_text(index: int) -> str:
+    labels = {"lot": str(index), f"x{index % 7}": ""}
+    return json.dumps({"kind": "RESOURCE_KIND_PHYSICAL_SERVER", "cpus": "8", "labels": labels})
+
+
+async def load(url: str) -> dict[str, float]:
+    """Load everything; returns how long it took in s, and by how much the process grew in bytes."""
+    view = View()
+    lab = Lab(view)
+    async with Link(url) as link:
+        follower = Follower(link, Keys(), view)
+        before, start = _resident_bytes(), time.perf_counter()
+        task = asyncio.create_task(follower.follow())
+        await follower.following(600_000)
+        passed = time.perf_counter() - start
+        task.cancel()
+    return {"seconds": passed, "grown": _resident_bytes() - before, "queued": lab.queue_length}
+
+
+def _resident_bytes() -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError("this system does not tell how much memory a process has")
+
+
+def measure(resources: int, requests: int) -> dict[str, float]:
+    """Fill a Redis, and load it in a process of its own."""
+    with redis() as url:
+        asyncio.run(fill(url, resources, requests))
+        answer = subprocess.run(
+            [sys.executable, "-m", "benchmarks.scheduler.view_load", url],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    found: dict[str, float] = json.loads(answer.stdout)
+    return found
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(load(sys.argv[1]))))
