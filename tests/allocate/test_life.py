@@ -232,9 +232,7 @@ async def test_a_divisible_resource_gives_each_its_share_and_cards(service: Runn
             share = first.allocation.hosts["vm"].hold.share
             assert (share.cpus, share.memory_bytes) == (2, 4 * 2**30)
             async with asking(service.stub, big) as third:
-                assert (
-                    third.updates[0].queued.reason == "vm: 1 resource matches: gpus: too few free"
-                )
+                await third.waits_for("vm: 1 resource matches: gpus: too few free")
                 holders = {
                     tuple(a.allocation.hosts["vm"].hold.share.gpus): a for a in (first, second)
                 }

@@ -178,7 +178,7 @@ async def test_a_drained_resource_keeps_its_holder_then_goes_into_maintenance(
         assert isinstance(told, Alive)
         assert told.draining == ("a",)
         async with asking(service.stub) as waiting:
-            assert "draining: new disk (by eve)" in waiting.updates[0].queued.reason
+            await waiting.waits_for("draining: new disk (by eve)")
             await holder.release()
             await eventually(lambda: is_in_maintenance(service, "a"))
             assert waiting.events[-1] == "queued"

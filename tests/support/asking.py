@@ -82,6 +82,11 @@ class Asked:
                 return update
         raise AssertionError(f"ended without {event}: {self.events}")
 
+    async def waits_for(self, words: str) -> None:
+        """Read, if need be, until it is said to wait for that; before a pass it is its turn."""
+        if words not in self.updates[-1].queued.reason:
+            await self.until("queued", lambda queued: words in queued.reason)
+
     async def ended(self) -> str:
         """Read to the end, and return its reason, such as ``RELEASED``."""
         update = await self.until("ended")

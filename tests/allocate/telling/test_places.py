@@ -170,7 +170,7 @@ async def test_a_waiter_is_told_what_it_waits_for_and_until_when(service: Runnin
             assert queued.reason == lacks
             ends_ms = holder.allocation.grant_time.ToMilliseconds() + 600_000
             assert 0 <= queued.expected_time.ToMilliseconds() - ends_ms <= MINUTE_MS
-            assert last.updates[0].queued.reason.endswith("1 request is before it for the same")
+            await last.waits_for("1 request is before it for the same")
             await waiting.release()
             told = await last.until("queued", lambda queued: queued.place == 1)
             assert told.queued.expected_time == queued.expected_time
