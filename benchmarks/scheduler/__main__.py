@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.measuring import Ratio
-from benchmarks.scheduler import curve, making, view_load
+from benchmarks.scheduler import curve, making, oddities, view_load
 from benchmarks.scheduler.measuring import Decisions, Times, measure_decisions
 from benchmarks.scheduler.simulated import SimulatedLab, Size
 from hwprovisioner.allocate.demand import SetDemand
@@ -56,18 +56,6 @@ def of_sets(rounds: int) -> Times:
     return times
 
 
-def one_users_oddities() -> Ratio:
-    """Measure what others' decisions cost when one user asks for 1,000 things nobody else wants."""
-    plain, odd = SimulatedLab(Size()), SimulatedLab(Size())
-    for number in range(1_000):
-        asked = odd.planner.classes.get(f"odd-{number}", making.plain(50_000 + number))
-        odd.planner.add(odd.request(asked, user="odd"))
-    odd.decide()
-    one, other = measure_decisions([plain, odd])
-    name = "freed to grant, one user with 1,000 classes of their own"
-    return Ratio(name, other.freed.median / one.freed.median, at_most=2)
-
-
 def report(title: str, rows: Sequence[tuple[str, Decisions]]) -> None:
     """Print a table in Markdown."""
     print(f"\n| {title} | freed to grant, µs | p99 | submit to grant, µs | submit that waits, µs |")
@@ -102,7 +90,7 @@ def main() -> int:
         Ratio("submit to grant, longest against shortest queue", _spread(queue, "submit"), 2),
         Ratio("freed to grant at 10,000 and 10,000, in 50 µs", usual.freed.median / 50, 1),
         Ratio(f"a set of 8 granted ({len(sets.each_us)} times), in 1 ms", sets.median / 1000, 1),
-        one_users_oddities(),
+        *oddities.measure(),
     ]
     if not quick:
         one = view_load.measure(100_000, 0)

@@ -5,12 +5,13 @@ and ends as soon as that is given out. A set whose turn it is and that cannot be
 what it could have had (`keeping.py`), so that a stream of small requests never starves it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from hwprovisioner.allocate.planning.asked import any_shape
+from hwprovisioner.allocate.planning.asked import HostClass, RequestClass, any_shape
 from hwprovisioner.allocate.planning.board import Board, Grant
 from hwprovisioner.allocate.planning.finding import Wish
+from hwprovisioner.allocate.planning.inventory import bits
 from hwprovisioner.allocate.planning.keeping import Keeper, Turns, roomiest, start_by
 from hwprovisioner.allocate.planning.offered import Offered
 from hwprovisioner.allocate.planning.order import Request
@@ -141,8 +142,11 @@ class Pass:
         if asked.bit & self._open.lacking:
             # It can only be its turn to keep something, and that only of the first for it.
             self._open.claim(asked.awaits)
+            if not (wish.also or any(self._turns.has_come(request, [h]) for h in asked.hosts)):
+                self._block(request)
+                return None
         missing = board.finder.lacks_open(asked)
-        if not missing or self._lent or self._turns.has_come(request, missing):
+        if not missing or wish.also or self._turns.has_come(request, missing):
             return board.finder.place(wish)
         options = [option for host in missing for option in asked.hosts[host]]
         board.classes.await_only(asked, options, len(missing))
@@ -240,7 +244,15 @@ class Pass:
             options = [option for host in hosts for option in asked.hosts[host]]
             board.classes.await_only(asked, options, lack)
         else:
-            board.classes.await_only(asked, every, 1)
+            board.classes.await_only(asked, every, self._least_lack(asked, every))
+
+    def _least_lack(self, asked: RequestClass, every: Sequence[HostClass]) -> int:
+        """Return how many more machines a set needs at least, whatever relations say."""
+        inventory, shapes = self._board.inventory, any_shape(every)
+        if shapes & inventory.divisible:
+            return 1
+        count = sum(len(inventory.shapes[index].free) for index in bits(shapes & inventory.open))
+        return max(1, len(asked.hosts) - count)
 
     def _let_keep(self, keeper: Keeper) -> None:
         self._board.keepers[keeper.request] = keeper
