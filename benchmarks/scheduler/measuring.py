@@ -59,7 +59,8 @@ def measure_decisions(labs: Sequence[SimulatedLab], rounds: int = ROUNDS) -> lis
 
 
 def _mix(lab: SimulatedLab) -> None:
-    for _ in range(max(2_000, lab.size.queued)):
+    # What is queued when a lab has just been filled is only what could not be served.
+    for _ in range(max(2_000, lab.size.queued, lab.size.resources)):
         lab.time_freed()
 
 
