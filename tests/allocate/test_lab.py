@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwprovisioner.allocate.lab import Lab
+from hwprovisioner.allocate.planning.placement import Placed
 from hwprovisioner.allocate.policy import Policy, Preemption, Quota, UserPolicy
+from hwprovisioner.allocate.room import Share
 from hwprovisioner.state.model import Allocation, Resource
 from hwprovisioner.state.transitions import Commit
 from hwprovisioner.state.view import View
@@ -243,6 +245,18 @@ def test_a_quota_holds_within_one_pass_and_what_fits_is_all_granted(log: Log) ->
     for grant in grants:
         lab.take_back(grant)
     assert len(lab.decide()) == 2
+
+
+def test_to_ask_for_a_quota_charges_nothing(log: Log) -> None:
+    lab = Lab(log.view, Policy(everyone=UserPolicy(quota=Quota(allocations=1))))
+    log.manager("m")
+    log.allocation("one", user="ann")
+    request = lab.planner.queue.requests["one"]
+    hosts = {"h": Placed("a", Share(4, 0, ()))}
+    for _ in range(3):
+        assert lab.planner.over_quota(request, hosts) == ""
+    log.resource("a")
+    assert [grant.request for grant in lab.decide()] == ["one"]
 
 
 def test_whoever_was_over_quota_gets_all_that_fits_when_it_is_given_back(log: Log) -> None:

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
-from hwprovisioner.allocate.accounts import Accounts
+from hwprovisioner.allocate.accounts import Accounts, Hosts
 from hwprovisioner.allocate.lab_clock import LabClock
 from hwprovisioner.allocate.past import Past
 from hwprovisioner.allocate.planning.asked import RequestClass
@@ -58,6 +58,7 @@ class Lab:
             self.accounts.average,
             self.accounts.weight,
             self._over_quota,
+            self._charge_grant,
             backfill=self.accounts.policy.backfill,
         )
         self.planner.finder.held = self._uses.held
@@ -284,15 +285,17 @@ class Lab:
     def _over_quota(self, request: Request, hosts: Mapping[str, Placed]) -> str:
         if not self.policy.has_quotas:
             return ""
-        wanted = [
+        return self.accounts.over(request.user, self._wanted(hosts))
+
+    def _charge_grant(self, request: Request, hosts: Mapping[str, Placed]) -> None:
+        if self.policy.has_quotas:
+            self.accounts.reserve(request.id, request.user, self._wanted(hosts))
+
+    def _wanted(self, hosts: Mapping[str, Placed]) -> Hosts:
+        return [
             (each.share.cpus, len(each.share.gpus), self._labels(each.resource))
             for each in hosts.values()
         ]
-        over = self.accounts.over(request.user, wanted)
-        if not over:
-            # It is granted, and counts for those that are looked at after it.
-            self.accounts.reserve(request.id, request.user, wanted)
-        return over
 
 
 def _is_live(hold: object) -> bool:

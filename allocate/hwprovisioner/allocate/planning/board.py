@@ -21,7 +21,10 @@ class Grant:
 
 
 OverQuota = Callable[[Request, Mapping[str, Placed]], str]
-"""Tells why a user may not have what was found for them, empty if they may."""
+"""Tells why a user may not have what was found for them, empty if they may. It only tells: others
+than those who grant ask it, too."""
+OnGrant = Callable[[Request, Mapping[str, Placed]], None]
+"""Is told of a grant as soon as it is decided, so that it counts for those that come after it."""
 
 
 class Board:
@@ -32,6 +35,7 @@ class Board:
         average: Callable[[str, int], float] = lambda user, now_ms: 0.0,
         weight: Callable[[str], float] = lambda user: 1.0,
         over_quota: OverQuota = lambda request, hosts: "",
+        on_grant: OnGrant = lambda request, hosts: None,
         *,
         backfill: bool = True,
     ) -> None:
@@ -41,6 +45,7 @@ class Board:
             average: tells how many hosts a user held on average in the recent past.
             weight: tells a user's weight of the fair share.
             over_quota: tells why a user may not have what was found for them.
+            on_grant: is told of each grant of a pass, while that is under way.
             backfill: whether what sets keep may be used meanwhile.
         """
         self.classes = Classes()
@@ -48,6 +53,7 @@ class Board:
         self.finder = Finder(self.classes)
         self.queue = Queue(average, weight)
         self.over_quota = over_quota
+        self.on_grant = on_grant
         self.backfill = backfill
         self.keepers: dict[str, Keeper] = {}
         """By request, what it keeps."""

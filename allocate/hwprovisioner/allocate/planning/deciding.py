@@ -175,6 +175,7 @@ class Pass:
         )
 
     def _take(self, request: Request, found: Mapping[str, Placed]) -> None:
+        self._board.on_grant(request, found)
         ends_ms = request.ends_ms(self._now_ms)
         for placed in found.values():
             free_ms = self._board.finder.free_again(placed.resource, ends_ms)

@@ -8,7 +8,7 @@ the size of the lab or the queue.
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from hwprovisioner.allocate.planning.board import Board, Grant, OverQuota
+from hwprovisioner.allocate.planning.board import Board, Grant, OnGrant, OverQuota
 from hwprovisioner.allocate.planning.deciding import Pass
 from hwprovisioner.allocate.planning.inventory import Standing
 from hwprovisioner.allocate.planning.keeping import Keeper
@@ -23,11 +23,12 @@ class Planner(Board):
         average: Callable[[str, int], float] = lambda user, now_ms: 0.0,
         weight: Callable[[str], float] = lambda user: 1.0,
         over_quota: OverQuota = lambda request, hosts: "",
+        on_grant: OnGrant = lambda request, hosts: None,
         *,
         backfill: bool = True,
     ) -> None:
         """Begin with nothing; see `Board`."""
-        super().__init__(average, weight, over_quota, backfill=backfill)
+        super().__init__(average, weight, over_quota, on_grant, backfill=backfill)
         self._changed: set[str] = set()
         self._arrived: dict[str, int] = {}
         """The bit of the class of each request that was not looked at yet."""

@@ -9,7 +9,7 @@ import heapq
 import itertools
 from collections.abc import Mapping, Sequence
 
-from hwprovisioner.allocate.accounts import Accounts
+from hwprovisioner.allocate.accounts import Accounts, Hosts
 from hwprovisioner.allocate.planning.board import Grant
 from hwprovisioner.allocate.planning.inventory import Standing
 from hwprovisioner.allocate.planning.order import Request
@@ -44,7 +44,11 @@ class Day:
         self._machines = {machine.name: machine for machine in scenario.machines}
         self._accounts = Accounts(scenario.policy)
         self._planner = Planner(
-            self._accounts.average, self._accounts.weight, self._over_quota, backfill=backfill
+            self._accounts.average,
+            self._accounts.weight,
+            self._over_quota,
+            self._on_grant,
+            backfill=backfill,
         )
         self._planner.finder.turnover = lambda name: self._machines[name].clean_ms
         self._floor = Floor(self._machines)
@@ -122,20 +126,22 @@ class Day:
             self._watch.forget_refusals(shares)
 
     def _over_quota(self, request: Request, found: Mapping[str, Placed]) -> str:
-        hosts = [
-            (p.share.cpus, len(p.share.gpus), self._machines[p.resource].spec.labels)
-            for p in found.values()
-        ]
-        why = self._accounts.over(request.user, hosts)
+        why = self._accounts.over(request.user, self._wanted(found))
         if why:
             self._over.add(request.user)
             self._watch.refused(request)
-            return why
-        # It is granted, and counts for the others of this very pass.
-        for number, host in enumerate(hosts):
+        return why
+
+    def _on_grant(self, request: Request, found: Mapping[str, Placed]) -> None:
+        for number, host in enumerate(self._wanted(found)):
             self._accounts.charge(f"{request.id}/{number}", request.user, request.id, [host])
         self._watch.before(request, found)
-        return ""
+
+    def _wanted(self, found: Mapping[str, Placed]) -> Hosts:
+        return [
+            (p.share.cpus, len(p.share.gpus), self._machines[p.resource].spec.labels)
+            for p in found.values()
+        ]
 
     def _decide(self, now_ms: int) -> None:
         self._trace.passes += 1

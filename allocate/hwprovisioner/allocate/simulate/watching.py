@@ -1,8 +1,8 @@
 """Watches the planner at work: who lends to whom, and who is passed over although first in line.
 
-The planner asks for quotas just before each grant, in its own order and while that stands. There
-it can be seen what a grant is made of: something that a set keeps, or something that a request
-before it lacks.
+The planner tells of each grant before it is carried out, in its own order and while that stands.
+There it can be seen what a grant is made of: something that a set keeps, or something that a
+request before it lacks.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
