@@ -28,6 +28,10 @@ class HostClass:
     answers: dict[tuple[str, Shape], bool] = field(default_factory=dict)
     """Whether a resource's name is right, for those that have been looked at."""
 
+    def matches(self, name: str, shape: Shape) -> bool:
+        """Say whether a resource, which is of a shape, is what is asked for."""
+        return bool(self.shapes & 1 << shape.index) and self.admits(name, shape)
+
     def admits(self, name: str, shape: Shape) -> bool:
         """Say whether a resource of a shape that matches has a name that will do."""
         if not self.by_name:
@@ -60,12 +64,13 @@ class RequestClass:
     queued: int = 0
     spans: "SortedList[int]" = field(default_factory=SortedList)
     """How long the queued ones last at most that say so, in ms."""
-    feasible_at: int = -1
-    """The `registered` of the inventory for which `feasible` was found out."""
-    feasible: bool = False
-    coming_at: int = -1
-    coming: bool = False
-    """Whether it can be had one day without anybody's doing, as of a `version`."""
+    findable: dict[object, tuple[int, bool]] = field(default_factory=dict)
+    """By scope, whether it can be found there, and as of which version of the inventory."""
+
+    @property
+    def options(self) -> Iterable[HostClass]:
+        """Return the options of all hosts, each once."""
+        return dict.fromkeys(option for options in self.hosts.values() for option in options)
 
 
 def shapes_of(options: Iterable[HostClass]) -> int:

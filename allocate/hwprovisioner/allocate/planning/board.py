@@ -60,18 +60,19 @@ class Board:
 
     def feasible(self, asked: RequestClass, excluded: frozenset[str] = frozenset()) -> bool:
         """Say whether a set could be placed were all that is registered free and in service."""
-        if excluded:
-            return self.finder.find(Wish(asked, excluded), Scope.EVER) is not None
-        if asked.feasible_at != self.inventory.registered:
-            asked.feasible_at = self.inventory.registered
-            asked.feasible = self.finder.find(Wish(asked), Scope.EVER) is not None
-        return asked.feasible
+        return self._can_be(asked, excluded, Scope.EVER, self.inventory.registered)
 
     def coming(self, asked: RequestClass, excluded: frozenset[str] = frozenset()) -> bool:
         """Say whether a set can be had one day without anybody's doing."""
+        return self._can_be(asked, excluded, Scope.COMING, self.inventory.version)
+
+    def _can_be(
+        self, asked: RequestClass, excluded: frozenset[str], scope: Scope, version: int
+    ) -> bool:
         if excluded:
-            return self.finder.find(Wish(asked, excluded), Scope.COMING) is not None
-        if asked.coming_at != self.inventory.version:
-            asked.coming_at = self.inventory.version
-            asked.coming = self.finder.find(Wish(asked), Scope.COMING) is not None
-        return asked.coming
+            return self.finder.find(Wish(asked, excluded), scope) is not None
+        known = asked.findable.get(scope)
+        if known is None or known[0] != version:
+            found = self.finder.find(Wish(asked), scope) is not None
+            known = asked.findable[scope] = version, found
+        return known[1]

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from hwprovisioner.allocate.planning.asked import HostClass, RequestClass
 from hwprovisioner.allocate.planning.booked import Booked
 from hwprovisioner.allocate.planning.finding import Finder, Scope, Wish
-from hwprovisioner.allocate.planning.inventory import Held, Shape, bits
+from hwprovisioner.allocate.planning.inventory import Held, bits
 from hwprovisioner.allocate.planning.placement import Placed, place
 from hwprovisioner.allocate.room import Room
 
@@ -77,7 +77,7 @@ def still_stands(booking: Booking, reserved: Mapping[str, Placed], finder: Finde
             if (name := reserved[host].resource) in inventory
             and inventory.standing(name).can_open
             and name not in booking.excluded
-            and _matches(option, name, inventory.shape_of(name))
+            and option.matches(name, inventory.shape_of(name))
         ]
         for host, options in booking.asked.hosts.items()
     }
@@ -86,10 +86,6 @@ def still_stands(booking: Booking, reserved: Mapping[str, Placed], finder: Finde
         return finder.room(wish, Scope.THEN, name)
 
     return place(candidates, room_then, booking.asked.demand.relations).is_whole
-
-
-def _matches(option: HostClass, name: str, shape: Shape) -> bool:
-    return bool(option.shapes & 1 << shape.index) and option.admits(name, shape)
 
 
 def _obstacles(booking: Booking, host: str, finder: Finder, user_of: UserOf) -> str:

@@ -190,7 +190,7 @@ class Classes:
         made = RequestClass(key, 1 << place, demand, hosts, lone)
         self._by_key[key] = self._by_bit[place] = made
         self._version += 1
-        for option in _distinct(made):
+        for option in made.options:
             option.users += 1
             self._mark(made, option)
         return made
@@ -224,7 +224,7 @@ class Classes:
         self._places.append(place)
         self.lacking &= ~gone.bit
         self._version += 1
-        for option in _distinct(gone):
+        for option in gone.options:
             if name := option.option.resource:
                 # Several of its options may be of one resource.
                 left = self._named.pop(name, 0) & ~gone.bit
@@ -249,12 +249,8 @@ class Classes:
         for made in self._by_key.values():
             if not has_come:
                 made.awaits &= ~bit
-            elif any(o.shapes & bit and not o.option.resource for o in _distinct(made)):
+            elif any(o.shapes & bit and not o.option.resource for o in made.options):
                 made.awaits |= bit
                 self.lacking &= ~made.bit
                 shape.matches |= made.bit
                 shape.awaited |= made.bit
-
-
-def _distinct(made: RequestClass) -> dict[HostClass, None]:
-    return dict.fromkeys(option for options in made.hosts.values() for option in options)

@@ -238,7 +238,7 @@ class Pass:
     def _note_lack(self, request: Request, placement: Placement, lack: int) -> None:
         """Note what would help a class, so that it is not looked at for anything else."""
         board, asked = self._board, request.asked
-        every = [option for options in asked.hosts.values() for option in options]
+        every = list(asked.options)
         is_matching = not (asked.demand.relations or board.finder.booked or request.excluded)
         if is_matching and not any_shape(every) & board.inventory.divisible:
             hosts = placement.stuck()

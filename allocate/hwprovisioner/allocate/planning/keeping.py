@@ -102,7 +102,7 @@ class Turns:
             if other is None:
                 break
             if self._counts(other, self._claiming):
-                claimed = self._claims[other.id] = _shapes(other.asked) & self._unclaimed
+                claimed = self._claims[other.id] = shapes_of(other.asked.options) & self._unclaimed
                 self._unclaimed &= ~claimed
                 self._claiming.mask &= self._classes.matching_any(self._unclaimed)
         return bool(self._claims.get(request.id, 0) & shapes)
@@ -134,10 +134,6 @@ class Turns:
         if not request.excluded:
             walk.mask &= ~request.asked.bit
         return False
-
-
-def _shapes(asked: RequestClass) -> int:
-    return shapes_of(option for options in asked.hosts.values() for option in options)
 
 
 def roomiest(wish: Wish, options: Iterable[HostClass], finder: Finder) -> str:
@@ -203,9 +199,7 @@ def _is_whole_with(wish: Wish, placement: Placement, finder: Finder, freed: Sequ
             (name, option.option)
             for option in options
             for name in (*kept, *freed)
-            if option.shapes & 1 << inventory.shape_of(name).index
-            and name not in wish.excluded
-            and option.admits(name, inventory.shape_of(name))
+            if name not in wish.excluded and option.matches(name, inventory.shape_of(name))
         ]
     rooms: dict[str, Room] = {name: inventory.standing(name).room for name in kept}
     rooms |= {name: Room.whole(inventory.standing(name).room.spec) for name in freed}

@@ -85,9 +85,7 @@ class Prospect:
         span = self._now_ms, request.ends_ms(self._now_ms)
         wish = Wish(request.asked, request.excluded, "", *span)
         return self._is_usable(wish, name) and any(
-            self._matches(option, name)
-            for options in request.asked.hosts.values()
-            for option in options
+            option.matches(name, self._inventory.shape_of(name)) for option in request.asked.options
         )
 
     def _freed(self, before: dict[str, Room], uses: Sequence[Use]) -> dict[str, Room]:
@@ -110,13 +108,9 @@ class Prospect:
                 (name, option.option)
                 for option in options
                 for name in names
-                if self._matches(option, name)
+                if option.matches(name, self._inventory.shape_of(name))
             ),
         ]
-
-    def _matches(self, option: HostClass, name: str) -> bool:
-        shape = self._inventory.shape_of(name)
-        return bool(option.shapes & 1 << shape.index) and option.admits(name, shape)
 
     def _is_usable(self, wish: Wish, name: str) -> bool:
         """Say whether a resource is in service, and not promised to others for the time."""
