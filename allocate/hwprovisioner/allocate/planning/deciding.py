@@ -5,6 +5,7 @@ and ends as soon as that is given out. A set whose turn it is and that cannot be
 what it could have had (`keeping.py`), so that a stream of small requests never starves it.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -50,6 +51,11 @@ class Pass:
         self._now_ms = now_ms
         self._open = Offered(board.classes, changed)
         self._arrived = dict(arrived)
+        self._of_class = Counter(arrived.values())
+        self._arrivals = 0
+        """The bits of the classes of those that are still to be looked at."""
+        for bit in self._of_class:
+            self._arrivals |= bit
         self._turns = Turns(board.queue, board.classes, board.coming)
         self._blocked = 0
         self._looked: dict[int, int] = {}
@@ -60,7 +66,6 @@ class Pass:
         """The bits of the classes of which one that was looked for by itself was granted."""
         self._looks = _BACKFILL_DEPTH
         self._grants: list[Grant] = []
-        self._granted: set[str] = set()
 
     def run(self) -> list[Grant]:
         """Go through the queue until nothing that has changed is of use to anybody."""
@@ -81,17 +86,17 @@ class Pass:
         self._borrowers = self._blocked = 0
         for name in names:
             self._board.inventory.open_up(name)
-            self._open.add(name)
+        self._open.add(names)
 
     def _go_through(self) -> set[str]:
         """Go through the queue once; returns what was kept, and is not any longer."""
         released = set[str]()
         walk = Walk(self._board.queue, self._mask())
         for request in walk:
-            if request.id in self._granted:
-                # In the first round: it stays in the queue until the end of the pass.
-                continue
+            if request.id in self._turns.granted:
+                continue  # in the first round
             was_asked_for = self._arrived.pop(request.id, 0)
+            self._note_looked(was_asked_for)
             if not request.asked.bit & self._blocked:
                 is_granted = self._visit(request, walk)
                 # There may be enough for another one.
@@ -105,12 +110,17 @@ class Pass:
             walk.mask = self._mask()
         return released
 
+    def _note_looked(self, bit: int) -> None:
+        """Note that one fewer of a class is still to be looked at; 0 is none."""
+        if bit:
+            self._of_class[bit] -= 1
+            if not self._of_class[bit]:
+                self._arrivals &= ~bit
+
     def _mask(self) -> int:
         """Return the classes that may still have a use for something."""
         classes = self._board.classes
-        mask = self._open.classes
-        for bit in self._arrived.values():
-            mask |= bit
+        mask = self._open.classes | self._arrivals
         if self._looks > 0:
             mask |= self._borrowers
         return (mask | self._again) & classes.queued & ~self._blocked
@@ -163,16 +173,7 @@ class Pass:
                 for name, keeper in self._lent.items()
                 if self._board.finder.free_again(name, ends_ms) <= keeper.lends_until(self._now_ms)
             )
-        booking = request.id if request.until_ms else ""
-        return Wish(
-            request.asked,
-            request.excluded,
-            booking,
-            self._now_ms,
-            ends_ms,
-            request.reserved,
-            also,
-        )
+        return Wish.of(request, self._now_ms, also)
 
     def _take(self, request: Request, found: Mapping[str, Placed]) -> None:
         self._board.on_grant(request, found)
@@ -187,7 +188,6 @@ class Pass:
         self._turns.take(request.id)
         # It stays in the queue until the end of the pass, as that must not change on the way.
         self._grants.append(Grant(request.id, found))
-        self._granted.add(request.id)
 
     def _lend_on(self, name: str) -> None:
         """Lend what is left of a resource that is kept, if there is something."""

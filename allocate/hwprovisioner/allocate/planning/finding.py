@@ -14,6 +14,7 @@ from hwprovisioner.allocate.planning.asked import HostClass, RequestClass, any_s
 from hwprovisioner.allocate.planning.booked import Booked, room_during
 from hwprovisioner.allocate.planning.classes import Classes
 from hwprovisioner.allocate.planning.inventory import Held, Shape, bits
+from hwprovisioner.allocate.planning.order import Request
 from hwprovisioner.allocate.planning.placement import Candidate, Placed, Placement, place
 from hwprovisioner.allocate.room import Room
 
@@ -54,6 +55,13 @@ class Wish:
     """Of a booking: what it reserves, and has first."""
     also: tuple[str, ...] = ()
     """Resources that are shut, but open to it."""
+
+    @classmethod
+    def of(cls, request: Request, now_ms: int, also: tuple[str, ...] = ()) -> "Wish":
+        """Return what a queued request looks for."""
+        booking = request.id if request.until_ms else ""
+        span = now_ms, request.ends_ms(now_ms)
+        return cls(request.asked, request.excluded, booking, *span, request.reserved, also)
 
 
 @dataclass(slots=True)

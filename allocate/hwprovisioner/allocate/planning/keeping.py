@@ -57,7 +57,8 @@ class Turns:
         self._queue = queue
         self._classes = classes
         self._coming = coming
-        self._gone: set[str] = set()
+        self.granted: set[str] = set()
+        """They stay in the queue until the end of the pass."""
         self._barred: set[tuple[str, int]] = set()
         self._first: dict[int, Request | None] = {}
         self._every = (1 << len(classes.inventory.shapes)) - 1
@@ -68,7 +69,7 @@ class Turns:
 
     def take(self, request_id: str) -> None:
         """Note that a request was granted."""
-        self._gone.add(request_id)
+        self.granted.add(request_id)
         self._reset()
 
     def bar(self, user: str, bit: int) -> None:
@@ -124,7 +125,7 @@ class Turns:
 
     def _counts(self, request: Request, walk: Walk) -> bool:
         """Say whether a request is in the way of those behind it."""
-        if request.id in self._gone:
+        if request.id in self.granted:
             return False
         if (request.user, request.asked.bit) in self._barred:
             walk.bar(request.user, request.asked.bit)

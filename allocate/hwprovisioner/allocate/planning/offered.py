@@ -9,18 +9,16 @@ class Offered:
     """The resources that have changed and are open, and the classes they could serve."""
 
     def __init__(self, classes: Classes, names: Iterable[str]) -> None:
-        """Begin with resources that are open."""
+        """Begin with some resources; those that are open are offered."""
         self._classes = classes
-        self._names = set(names)
+        self._names: set[str] = set()
         self._of_shape: dict[int, int] = {}
         self._claimed = 0
         self.classes = 0
         """The bits of the classes that they could serve."""
-        for name in self._names:
-            self._count(name, 1)
-        self.lacking = classes.lacking_despite(self._of_shape)
+        self.lacking = 0
         """The bits of the classes of sets that are not whole with all of them."""
-        self._add_up()
+        self.add(names)
 
     def discard(self, name: str) -> None:
         """Take a resource out: it is given away, or kept."""
@@ -29,14 +27,15 @@ class Offered:
             if not self._count(name, -1) or self._classes.is_named(name):
                 self._add_up()
 
-    def add(self, name: str) -> None:
-        """Offer one more, if it is open."""
-        inventory = self._classes.inventory
-        if name not in self._names and inventory.is_open(name):
-            self._names.add(name)
-            self._count(name, 1)
-            self.lacking = self._classes.lacking_despite(self._of_shape)
-            self._add_up()
+    def add(self, names: Iterable[str]) -> None:
+        """Offer more, as far as they are open."""
+        is_open = self._classes.inventory.is_open
+        for name in names:
+            if name not in self._names and is_open(name):
+                self._names.add(name)
+                self._count(name, 1)
+        self.lacking = self._classes.lacking_despite(self._of_shape)
+        self._add_up()
 
     def claim(self, shapes: int) -> None:
         """Offer no more of some shapes to sets that cannot be whole: one is before them."""

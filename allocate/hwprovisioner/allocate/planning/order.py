@@ -232,4 +232,4 @@ def key_of(user: UserQueue, before: int, item: Item) -> Key:
     if priority == -BOOKED:
         # Whoever's time has come does not share.
         return priority, 0.0, turn, request_id
-    return priority, (user.held + user.average + before) / user.weight, turn, request_id
+    return priority, user.share(before), turn, request_id

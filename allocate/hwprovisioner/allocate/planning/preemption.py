@@ -58,9 +58,7 @@ class Prospect:
             gone: the allocations.
         """
         rooms = self._freed(self._rooms, [use for each in gone for use in each.hosts])
-        booking = request.id if request.until_ms else ""
-        span = self._now_ms, request.ends_ms(self._now_ms)
-        wish = Wish(request.asked, request.excluded, booking, *span, request.reserved, tuple(kept))
+        wish = Wish.of(request, self._now_ms, tuple(kept))
 
         def room(name: str) -> Room:
             return rooms.get(name) or self._finder.room(wish, Scope.OPEN, name)
@@ -82,9 +80,7 @@ class Prospect:
 
     def could_use(self, request: Request, name: str) -> bool:
         """Say whether a request could use a resource, were it free."""
-        span = self._now_ms, request.ends_ms(self._now_ms)
-        wish = Wish(request.asked, request.excluded, "", *span)
-        return self._is_usable(wish, name) and any(
+        return self._is_usable(Wish.of(request, self._now_ms), name) and any(
             option.matches(name, self._inventory.shape_of(name)) for option in request.asked.options
         )
 

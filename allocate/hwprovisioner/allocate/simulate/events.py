@@ -144,7 +144,6 @@ class Day:
         ]
 
     def _decide(self, now_ms: int) -> None:
-        self._trace.passes += 1
         grants = self._planner.decide(START_MS + now_ms)
         self._watch.after(START_MS, now_ms)
         for grant in grants:

@@ -62,7 +62,6 @@ class Trace:
     """By set, the start that was certain when it first kept something and it was known."""
     passed_over: list[PassedOver] = field(default_factory=list)
     events: int = 0
-    passes: int = 0
 
 
 def part_of(spec: Spec, cpus: int) -> float:

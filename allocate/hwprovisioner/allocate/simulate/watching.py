@@ -122,7 +122,7 @@ class Watch:
         if name not in self._planner.inventory:
             return False
         shape = self._planner.inventory.shape_of(name)
-        return any(o.shapes & 1 << shape.index and o.admits(name, shape) for o in options)
+        return any(option.matches(name, shape) for option in options)
 
     def _helps(self, waiting: Request, options: Collection[HostClass], name: str) -> bool:
         return self._matches(options, name) and self._is_related(waiting.asked, waiting.id, name)

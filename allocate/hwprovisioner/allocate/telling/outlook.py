@@ -99,15 +99,7 @@ class Outlook:
 
     def _wish(self, request: Request, now_ms: int) -> Wish:
         keeper = self._lab.planner.keepers.get(request.id)
-        return Wish(
-            request.asked,
-            request.excluded,
-            request.id if request.until_ms else "",
-            now_ms,
-            request.ends_ms(now_ms),
-            request.reserved,
-            tuple(sorted(keeper.names)) if keeper else (),
-        )
+        return Wish.of(request, now_ms, tuple(sorted(keeper.names)) if keeper else ())
 
     def _next_free(self, options: Options) -> int:
         return self._releases(options).nth(1).middle_ms
@@ -158,12 +150,11 @@ class Outlook:
 
     def _count_giving_way(self) -> Mapping[str, tuple[int, int]]:
         found: dict[str, tuple[int, int]] = {}
-        for allocation_id in self._lab.granted:
-            allocation = self._view.allocations.get(allocation_id)
-            if allocation and allocation.preempt_ms:
-                number, latest_ms = found.get(allocation.preempted_for, (0, 0))
-                latest_ms = max(latest_ms, allocation.preempt_ms)
-                found[allocation.preempted_for] = number + 1, latest_ms
+        for allocation_id in self._lab.giving_way:
+            allocation = self._view.allocations[allocation_id]
+            number, latest_ms = found.get(allocation.preempted_for, (0, 0))
+            latest_ms = max(latest_ms, allocation.preempt_ms)
+            found[allocation.preempted_for] = number + 1, latest_ms
         return found
 
 
