@@ -19,7 +19,7 @@ SHOW_UP_MS = 1_234_567
 @contextlib.asynccontextmanager
 async def sweeping(lab: StateLab, view: View) -> AsyncIterator[None]:
     expiry = Expiry(
-        *(view, lab.care, lab.allocations, lab.allocations, lab.holds, lab.managers),
+        *(view, lab.care, lab.allocations, lab.holds, lab.managers),
         show_up_ms=lambda: SHOW_UP_MS,
     )
     task = asyncio.create_task(expiry.sweep())

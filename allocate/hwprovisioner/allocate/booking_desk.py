@@ -63,7 +63,7 @@ class BookingDesk:
         if known := await self._reader.submitted(request_id):
             if known[1] != digest:
                 raise RequestIdReused
-            await self._reach(known[0])
+            await self._freshness.has(known[0])
             return Taken(known[0], token, is_new=False)
         await self._freshness.catch_up()
         self._lab.clock.set(await self._reader.now_ms())
@@ -76,15 +76,9 @@ class BookingDesk:
             except BookingStale:
                 await self._freshness.catch_up()
                 continue
-            await self._reach(allocation_id, revision)
+            await self._freshness.has(allocation_id, revision)
             return Taken(allocation_id, token, revision is not None)
         raise StateUnavailable("the lab changes faster than can be booked: try again")
-
-    async def _reach(self, allocation_id: str, revision: int | None = None) -> None:
-        if revision is not None:
-            await self._view.reached(revision)
-        elif allocation_id not in self._view.allocations:
-            await self._freshness.catch_up()
 
     def _planned(self, allocation: Allocation) -> tuple[Allocation, list[BookedPlace]]:
         """Return a booking as it would be stored, and what of; or refuse it."""

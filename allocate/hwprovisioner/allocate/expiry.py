@@ -13,7 +13,6 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 
 from hwprovisioner.state.allocations import Allocations
-from hwprovisioner.state.bookings import Bookings
 from hwprovisioner.state.care import Care, Paused, Tended
 from hwprovisioner.state.errors import StateUnavailable
 from hwprovisioner.state.holds import Holds
@@ -42,7 +41,6 @@ class Expiry:
         view: View,
         care: Care,
         allocations: Allocations,
-        bookings: Bookings,
         holds: Holds,
         managers: Managers,
         show_up_ms: Callable[[], int] = lambda: _SHOW_UP_MS,
@@ -54,7 +52,6 @@ class Expiry:
         self._view = view
         self._care = care
         self._allocations = allocations
-        self._bookings = bookings
         self._holds = holds
         self._managers = managers
         self._show_up_ms = show_up_ms
@@ -139,7 +136,7 @@ class Expiry:
         await self._end(allocation_id, EndReason.MAX_DURATION, detail, Due.MAX)
 
     async def _begin(self, allocation_id: str) -> None:
-        await self._bookings.begin(allocation_id, show_up_ms=self._show_up_ms())
+        await self._allocations.begin(allocation_id, show_up_ms=self._show_up_ms())
 
     async def _end_preempted(self, allocation_id: str) -> None:
         allocation = self._view.allocations.get(allocation_id)

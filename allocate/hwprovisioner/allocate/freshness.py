@@ -23,6 +23,14 @@ class Freshness:
         """
         await self._follower.following()
 
+    async def has(self, allocation_id: str, revision: int | None = None) -> None:
+        """Wait until the view has a revision of our own making, or an allocation if it is any."""
+        if revision is not None:
+            await self._view.reached(revision)
+        elif allocation_id not in self._view.allocations:
+            # Another replica may have just queued it.
+            await self.catch_up()
+
     async def catch_up(self) -> None:
         """Wait until the view has all that was committed so far, by whatever replica.
 

@@ -17,7 +17,6 @@ from hwprovisioner.serving import Refused, bad_request
 from hwprovisioner.state.allocations import Allocations
 from hwprovisioner.state.model import Allocation
 from hwprovisioner.state.reading import Reader
-from hwprovisioner.state.view import View
 from hwprovisioner.v1 import allocate_service_pb2 as pb
 from hwprovisioner.v1 import allocation_pb2, demand_pb2
 
@@ -42,14 +41,12 @@ class Intake:
 
     def __init__(
         self,
-        view: View,
         lab: Lab,
         freshness: Freshness,
         allocations: Allocations,
         reader: Reader,
     ) -> None:
-        """Queue into the lab of `view`."""
-        self._view = view
+        """Queue into `lab`."""
         self._lab = lab
         self._freshness = freshness
         self._allocations = allocations
@@ -73,16 +70,8 @@ class Intake:
             request_id=request_id,
             digest=digest,
         )
-        await self.reach(allocation_id, revision)
+        await self._freshness.has(allocation_id, revision)
         return Taken(allocation_id, token, revision is not None)
-
-    async def reach(self, allocation_id: str, revision: int | None = None) -> None:
-        """Wait until the view has a revision of our own making, or an allocation if it is any."""
-        if revision is not None:
-            await self._view.reached(revision)
-        elif allocation_id not in self._view.allocations:
-            # Another replica may have just queued it.
-            await self._freshness.catch_up()
 
     async def _check(self, allocation: Allocation, request_id: str) -> None:
         """Refuse what cannot be queued, unless it was queued by the same request before."""

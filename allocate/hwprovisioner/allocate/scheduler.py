@@ -15,10 +15,9 @@ from hwprovisioner.allocate.lab import Lab
 from hwprovisioner.allocate.planning.board import Grant
 from hwprovisioner.allocate.rebooking import Rebooking
 from hwprovisioner.state.allocations import Allocations
-from hwprovisioner.state.bookings import Bookings
 from hwprovisioner.state.care import Care
 from hwprovisioner.state.errors import StateUnavailable
-from hwprovisioner.state.grants import GrantRefused, Grants, PlannedHold
+from hwprovisioner.state.grants import GrantRefused, PlannedHold
 from hwprovisioner.state.model import Allocation
 from hwprovisioner.state.tables import EndReason
 from hwprovisioner.state.transitions import Deposed
@@ -40,8 +39,6 @@ class Scheduler:
         view: View,
         lab: Lab,
         allocations: Allocations,
-        grants: Grants,
-        bookings: Bookings,
         care: Care,
     ) -> None:
         """Stand by as `replica`; `lab` follows `view`."""
@@ -49,9 +46,8 @@ class Scheduler:
         self._view = view
         self._lab = lab
         self._allocations = allocations
-        self._grants = grants
-        self._giving_way = GivingWay(view, lab, grants, self.wake)
-        self._rebooking = Rebooking(view, lab, bookings, self.wake)
+        self._giving_way = GivingWay(view, lab, allocations, self.wake)
+        self._rebooking = Rebooking(view, lab, allocations, self.wake)
         self._care = care
         self._wake = asyncio.Event()
         self._epoch: int | None = None
@@ -175,7 +171,7 @@ class Scheduler:
     async def _commit(self, grant: Grant, holds: list[PlannedHold], epoch: int) -> bool:
         """Commit a grant. Returns whether the plan still fitted."""
         try:
-            await self._grants.grant(grant.request, holds, epoch=epoch)
+            await self._allocations.grant(grant.request, holds, epoch=epoch)
         except GrantRefused as refused:
             _log.info("grant of %s refused, planning again: %s", grant.request, refused)
             return False

@@ -33,10 +33,8 @@ from hwprovisioner.allocate.telling.wait_times import WaitTimes
 from hwprovisioner.allocate.updates import Updates
 from hwprovisioner.serving import STARTED, Readiness, Service, bind, build_server, serve
 from hwprovisioner.state.allocations import Allocations
-from hwprovisioner.state.bookings import Bookings
 from hwprovisioner.state.care import Care
 from hwprovisioner.state.follower import Follower
-from hwprovisioner.state.grants import Grants
 from hwprovisioner.state.holds import Holds
 from hwprovisioner.state.keys import Keys
 from hwprovisioner.state.link import Link
@@ -66,15 +64,13 @@ class Allocate:
         holds = Holds(link, keys, view.offer, limits)
         managers = Managers(link, keys, view.offer, limits)
         care = Care(link, keys, view.offer, limits)
-        grants = Grants(link, keys, view.offer, limits)
-        bookings = Bookings(link, keys, view.offer, limits)
         replica = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 
         self.dispatch = Dispatch(view)
         self.follower = Follower(log_link, keys, view)
-        self.scheduler = Scheduler(replica, view, lab, allocations, grants, bookings, care)
+        self.scheduler = Scheduler(replica, view, lab, allocations, care)
         self.expiry = Expiry(
-            view, care, allocations, bookings, holds, managers, lambda: lab.policy.show_up_ms
+            view, care, allocations, holds, managers, lambda: lab.policy.show_up_ms
         )
         self.memory = Memory(view, lab, reader, care)
         self.notifications = Notifications(
@@ -86,8 +82,8 @@ class Allocate:
         self.servicer = AllocateServicer(
             Parts(
                 view=view,
-                intake=Intake(view, lab, freshness, allocations, reader),
-                booking_desk=BookingDesk(view, lab, freshness, bookings, reader),
+                intake=Intake(lab, freshness, allocations, reader),
+                booking_desk=BookingDesk(view, lab, freshness, allocations, reader),
                 freshness=freshness,
                 dispatch=self.dispatch,
                 allocations=allocations,

@@ -101,7 +101,7 @@ class AllocateServicer(pb_grpc.AllocateServiceServicer):
         revision = await self._parts.allocations.release(
             request.allocation_id, holds, token=request.token
         )
-        await self._parts.intake.reach(request.allocation_id, revision)
+        await self._parts.freshness.has(request.allocation_id, revision)
         shown = await self._show(request.allocation_id, with_connections=False)
         return pb.ReleaseAllocationResponse(allocation=shown)
 
@@ -208,7 +208,7 @@ class AllocateServicer(pb_grpc.AllocateServiceServicer):
         await self._parts.freshness.check()
         if token:
             await self._parts.reader.check_token(allocation_id, token)
-        await self._parts.intake.reach(allocation_id)
+        await self._parts.freshness.has(allocation_id)
 
     async def _show(self, allocation_id: str, *, with_connections: bool) -> Any:  # noqa: ANN401
         allocation = self._parts.view.allocations.get(allocation_id)
