@@ -4,20 +4,12 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
+from hwprovisioner.allocate.simulate.drawing import CHART_STYLE
+
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 760, 380, 64, 48, 24, 48
 _COLOURS = ("#2f7ed8", "#d9822b", "#3f9b5b", "#b0459b")
-STYLE = """
-  svg { --page: #ffffff; --ink: #1f2933; --faint: #829ab1; --line: #d9e2ec }
-  @media (prefers-color-scheme: dark) {
-    svg { --page: #11181f; --ink: #e4e7eb; --faint: #9fb3c8; --line: #334e68 }
-  }
-  text { font: 12px system-ui, sans-serif; fill: var(--ink) }
-  .title { font-size: 15px; font-weight: 600 }
-  .scale { font-size: 11px; fill: var(--faint) }
-  .cost { text-anchor: end }
-  polyline { stroke-width: 2 }
-  .page { fill: var(--page) }
-  .grid { stroke: var(--line); stroke-width: 1 }
+STYLE = f"""{CHART_STYLE}  .cost {{ text-anchor: end }}
+  polyline {{ stroke-width: 2 }}
 """
 
 Curve = Sequence[tuple[int, float]]

@@ -4,37 +4,22 @@ import asyncio
 import json
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+
+# The one Redis that tests and benchmarks start.
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 
 from hwprovisioner.allocate.lab import Lab
 from hwprovisioner.state.follower import Follower
 from hwprovisioner.state.keys import Keys, Kind
 from hwprovisioner.state.link import Link
 from hwprovisioner.state.view import View
-from hwprovisioner.suite.server_program import find_server
+from support.redis_server import running
 
 _BATCH = 1_000
 _SPECS, _DEMANDS, _USERS = 200, 1_000, 50
-
-
-@contextmanager
-def redis() -> Iterator[str]:
-    """Run a server on a socket of its own; gives its address."""
-    with tempfile.TemporaryDirectory(prefix="hwp-bench-") as folder:
-        socket = Path(folder) / "redis.sock"
-        command = [find_server({}).path, "--port", "0", "--unixsocket", str(socket), "--save", ""]
-        server = subprocess.Popen(
-            [*command, "--dir", folder], stdout=subprocess.DEVNULL, start_new_session=True
-        )
-        try:
-            yield f"unix://{socket}"
-        finally:
-            server.kill()
-            server.wait()
 
 
 async def fill(url: str, resources: int, requests: int) -> None:
@@ -98,7 +83,8 @@ def _resident_bytes() -> int:
 
 def measure(resources: int, requests: int) -> dict[str, float]:
     """Fill a Redis, and load it in a process of its own."""
-    with redis() as url:
+    with running() as redis:
+        url = redis.unix_url
         asyncio.run(fill(url, resources, requests))
         answer = subprocess.run(
             [sys.executable, "-m", "benchmarks.scheduler.view_load", url],

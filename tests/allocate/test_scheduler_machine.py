@@ -28,7 +28,7 @@ from hypothesis.stateful import (
 
 from hwprovisioner.allocate.lab import Lab
 from hwprovisioner.allocate.planning.board import Grant
-from hwprovisioner.allocate.planning.finding import Scope
+from hwprovisioner.allocate.planning.wish import Scope
 from hwprovisioner.allocate.set_demands import class_id
 from hwprovisioner.state.allocations import Deposed, GrantRefused, PlannedHold
 from hwprovisioner.state.keys import Keys

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from google.protobuf import json_format
 
 from hwprovisioner.allocate.lab import Lab
-from hwprovisioner.allocate.planning.finding import Wish
+from hwprovisioner.allocate.planning.wish import Wish
 from hwprovisioner.allocate.set_demands import read_set
 from hwprovisioner.allocate.specs import to_json
 from hwprovisioner.v1.demand_pb2 import Demands

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from hwprovisioner.allocate.demand import Division, HostDemand, Relation, SetDemand, Spec
 from hwprovisioner.allocate.planning.asked import RequestClass
-from hwprovisioner.allocate.planning.finding import Wish
 from hwprovisioner.allocate.planning.inventory import Standing
 from hwprovisioner.allocate.planning.planner import Planner
+from hwprovisioner.allocate.planning.wish import Wish
 from hwprovisioner.allocate.room import Room
 from hwprovisioner.allocate.telling.stock import Stock
 from hwprovisioner.allocate.telling.waiting import lacking

@@ -32,7 +32,7 @@ class Accounts:
 
     def __init__(self, policy: Policy = DEFAULT_POLICY) -> None:
         """Begin with nothing held."""
-        self.policy = policy
+        self.take(policy)
         self._use: dict[str, dict[int, int]] = {}
         self._running: defaultdict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
         self._charges: dict[str, _Charge] = {}
@@ -40,6 +40,12 @@ class Accounts:
         self._reserved: dict[str, list[str]] = {}
         self._used: dict[str, Usage] = {}
         self._used_by_team: dict[str, Usage] = {}
+
+    def take(self, policy: Policy) -> None:
+        """Go by a policy; what was charged before it has to be charged anew."""
+        self.policy = policy
+        self.has_quotas = policy.has_quotas
+        self._counted = policy.counted()
 
     def clear(self) -> None:
         """Forget everything but the past."""
@@ -80,7 +86,7 @@ class Accounts:
 
     def charge(self, hold: str, user: str, allocation: str, host: Hosts) -> None:
         """Charge a hold to a user."""
-        usage = usage_of(host, self.policy.counted()) - Usage(allocations=1)
+        usage = usage_of(host, self._counted) - Usage(allocations=1)
         if not self._holds[allocation]:
             usage += Usage(allocations=1)
         self._holds[allocation] += 1
@@ -114,15 +120,15 @@ class Accounts:
 
     def over(self, user: str, hosts: Hosts) -> str:
         """Return why a user may not have some hosts now, "" if they may."""
-        return self._first(user, usage_of(hosts, self.policy.counted()))
+        return self._first(user, usage_of(hosts, self._counted))
 
     def over_least(self, user: str, hosts: Mapping[str, HostDemand]) -> str:
         """Return why a user may not have anything that they ask for now, "" if they may."""
-        return self._first(user, least_usage(hosts, self.policy.counted()))
+        return self._first(user, least_usage(hosts, self._counted))
 
     def never(self, user: str, hosts: Mapping[str, HostDemand]) -> str:
         """Return why a user could never have what they ask for, "" if they could."""
-        policy, least = self.policy, least_usage(hosts, self.policy.counted())
+        policy, least = self.policy, least_usage(hosts, self._counted)
         team = policy.team_of(user)
         return never(policy.share_of(user).quota, least, user or "everyone") or (
             never(policy.team_quota(team), least, f"team {team}") if team else ""

@@ -129,7 +129,7 @@ def unsatisfiable(lab: Lab, allocation: Allocation) -> Refused | None:
 
 def over_every_quota(lab: Lab, allocation: Allocation) -> Refused | None:
     """Return the refusal of more than a quota could ever allow, None if it could be allowed."""
-    if not lab.policy.has_quotas:
+    if not lab.accounts.has_quotas:
         return None
     why = lab.accounts.never(allocation.user, lab.asked(allocation).demand.hosts)
     if not why:

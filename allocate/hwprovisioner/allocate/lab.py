@@ -1,7 +1,7 @@
 """The lab as planning sees it: follows the view, and tells the planner what has changed."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from hwprovisioner.allocate.accounts import Accounts, Hosts
 from hwprovisioner.allocate.lab_clock import LabClock
@@ -73,7 +73,7 @@ class Lab:
 
     def take_policy(self, policy: Policy) -> None:
         """Go by another policy from now on."""
-        self.accounts.policy = policy
+        self.accounts.take(policy)
         self.follow(None)
 
     def remember(self, history: History) -> None:
@@ -122,10 +122,6 @@ class Lab:
     def asked(self, allocation: Allocation) -> RequestClass:
         """Return the matching class of an allocation."""
         return self.planner.classes.get(allocation.demands, stored_set(allocation.demands))
-
-    def queued(self) -> Iterator[str]:
-        """Return the ids of the queued requests in order."""
-        return (request.id for request in self.planner.queue.in_order())
 
     @property
     def queue_length(self) -> int:
@@ -268,7 +264,7 @@ class Lab:
 
     def _look_again(self, user: str) -> None:
         """Look again at the requests of those who may have been over quota until now."""
-        if not self.policy.has_quotas:
+        if not self.accounts.has_quotas:
             return
         shares_quota = self.accounts.members(user)
         for queue in list(self.planner.queue.users_in_order()):
@@ -278,17 +274,17 @@ class Lab:
 
     def over_least(self, request: Request) -> str:
         """Return why a user may not have what they ask for now, whatever it would be."""
-        if not self.policy.has_quotas:
+        if not self.accounts.has_quotas:
             return ""
         return self.accounts.over_least(request.user, request.asked.demand.hosts)
 
     def _over_quota(self, request: Request, hosts: Mapping[str, Placed]) -> str:
-        if not self.policy.has_quotas:
+        if not self.accounts.has_quotas:
             return ""
         return self.accounts.over(request.user, self._wanted(hosts))
 
     def _charge_grant(self, request: Request, hosts: Mapping[str, Placed]) -> None:
-        if self.policy.has_quotas:
+        if self.accounts.has_quotas:
             self.accounts.reserve(request.id, request.user, self._wanted(hosts))
 
     def _wanted(self, hosts: Mapping[str, Placed]) -> Hosts:

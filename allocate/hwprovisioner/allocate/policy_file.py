@@ -1,7 +1,7 @@
 """Reads the policy file. All of its problems are found at once, each with its line."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from hwprovisioner.allocate.policy import (
     DEFAULT_POLICY,
@@ -17,24 +17,23 @@ from hwprovisioner.allocate.policy import (
 from hwprovisioner.allocate.policy_section import UNLIMITED, Section
 from hwprovisioner.allocate.quota import said
 from hwprovisioner.allocate.violations import LABEL, MAX_WORD
-from hwprovisioner.serving.located import file_text, read_located
-from hwprovisioner.serving.problems import Problem, quote
+from hwprovisioner.serving.located import Data, Located, file_text, read_located
+from hwprovisioner.serving.problems import FaultyFile, Path, Problem, quote
 
 MAX_LIMIT = 1_000_000_000
 MAX_WEIGHT = 1000
 
+_KEYS = (
+    *("fair_share", "max_duration", "backfill", "preemption", "show_up"),
+    *("defaults", "users", "teams"),
+)
 _MOST_BYTES = 16 * 1024 * 1024
 _LONGEST = "30d"
 """As the contract says of maximum durations."""
 
 
-class PolicyError(Exception):
-    """A policy file that cannot be used; the message has every problem, a line or more each."""
-
-    def __init__(self, file: str, problems: Sequence[Problem], source: str = "") -> None:
-        self.problems = tuple(sorted(problems))
-        self.faults = tuple(problem.render(file, source) for problem in self.problems)
-        super().__init__("\n".join(self.faults))
+class PolicyError(FaultyFile):
+    """A policy file that cannot be used."""
 
 
 def read_policy(file: str | os.PathLike[str]) -> Policy:
@@ -61,15 +60,15 @@ def parse_policy(text: str, file: str = "policy.yml") -> Policy:
     if located.data is None and not problems:
         # A file that is just being written is empty, too: that must not lift every limit.
         problems.append(Problem(1, 1, "", "is empty: write `{}` if all is to be as by default"))
-    sections = ("fair_share", "max_duration", "backfill", "preemption", "show_up")
-    top = Section(located, (), located.data, (*sections, "defaults", "users", "teams"))
-    policy = _policy(top)
+    policy = policy_of(located, (), located.data)
     if problems:
         raise PolicyError(file, problems, text)
     return policy
 
 
-def _policy(top: Section) -> Policy:
+def policy_of(located: Located, path: Path, data: Data) -> Policy:
+    """Read a policy that stands somewhere in a file; what is wrong is noted in `located`."""
+    top = Section(located, path, data, _KEYS)
     default_max_ms, limit_max_ms = _max_duration(top)
     everyone = _user(top, "defaults", UserPolicy())
     users = top.section("users")

@@ -13,23 +13,16 @@ ManagerError
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from hwprovisioner.serving.problems import Problem
+from hwprovisioner.serving.problems import FaultyFile
 
 
 class ManagerError(Exception):
     """Whatever a resource manager tells a person about."""
 
 
-class ConfigError(ManagerError):
+class ConfigError(FaultyFile, ManagerError):
     """A resources file that cannot be used."""
-
-    def __init__(self, file: str, problems: Sequence[Problem], source: str = "") -> None:
-        self.file = file
-        self.problems = tuple(sorted(problems))
-        super().__init__("\n".join(problem.render(file, source) for problem in self.problems))
 
 
 class DriverError(ManagerError):

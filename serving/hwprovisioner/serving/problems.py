@@ -37,6 +37,16 @@ class Problem:
         return f"{head}\n    {shown}\n    {' ' * (self.column - 1)}^"
 
 
+class FaultyFile(Exception):
+    """A file that cannot be used; the message has every problem, a line or more each."""
+
+    def __init__(self, file: str, problems: Iterable[Problem], source: str = "") -> None:
+        self.file = file
+        self.problems = tuple(sorted(problems))
+        self.faults = tuple(problem.render(file, source) for problem in self.problems)
+        super().__init__("\n".join(self.faults))
+
+
 def show_path(path: Path) -> str:
     """Return a path as people write it, such as `resources.static.refb.gpus[0].memory`."""
     shown = ""

@@ -7,7 +7,14 @@ What has to do with bookings stands in `bookings.py`, what the elected scheduler
 from collections.abc import Sequence
 
 from hwprovisioner.state import errors
-from hwprovisioner.state.bookings import BookedPlace, Bookings, BookingStale, flat, known
+from hwprovisioner.state.bookings import (
+    BookedPlace,
+    Bookings,
+    BookingStale,
+    asked_fields,
+    flat,
+    known,
+)
 from hwprovisioner.state.grants import GrantRefused, Grants, PlannedHold
 from hwprovisioner.state.keys import Due, Kind, sha256
 from hwprovisioner.state.model import Allocation
@@ -45,14 +52,7 @@ class Allocations(Bookings, Grants):
             RequestIdReused: the request id came before with another digest.
         """
         keys = self.keys
-        fields = {
-            "demands": allocation.demands,
-            "requestor": allocation.requestor,
-            "user": allocation.user,
-            "priority": allocation.priority,
-            "class_id": allocation.class_id,
-            "max_ms": allocation.max_ms,
-        }
+        fields = asked_fields(allocation) | {"max_ms": allocation.max_ms}
         reply = await self.change(
             "submit",
             (

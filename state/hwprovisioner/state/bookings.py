@@ -57,12 +57,7 @@ class Bookings(Core):
             RequestIdReused: the request id came before with another digest.
         """
         keys = self.keys
-        fields = {
-            "demands": allocation.demands,
-            "requestor": allocation.requestor,
-            "user": allocation.user,
-            "priority": allocation.priority,
-            "class_id": allocation.class_id,
+        fields = asked_fields(allocation) | {
             "ttl_ms": allocation.ttl_ms,
             "book_until_ms": allocation.book_until_ms,
             "reservation": allocation.reservation,
@@ -160,6 +155,17 @@ def _places(places: Sequence[BookedPlace]) -> Iterator[object]:
     for place in places:
         yield from (place.resource, place.fence)
         yield from (",".join(place.booked), ",".join(place.booked_after))
+
+
+def asked_fields(allocation: Allocation) -> dict[str, object]:
+    """Return what all requests store, as fields of the record."""
+    return {
+        "demands": allocation.demands,
+        "requestor": allocation.requestor,
+        "user": allocation.user,
+        "priority": allocation.priority,
+        "class_id": allocation.class_id,
+    }
 
 
 def flat(fields: Mapping[str, object]) -> list[object]:

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwprovisioner.allocate.demand import HostDemand, RelationKind, SetDemand, Spec
-from hwprovisioner.allocate.planning.finding import Scope, Wish
 from hwprovisioner.allocate.planning.inventory import bits
+from hwprovisioner.allocate.planning.wish import Scope, Wish
 from hwprovisioner.allocate.room import Room
 from support.planning import (
     SmallLab,

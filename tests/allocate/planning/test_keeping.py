@@ -1,9 +1,9 @@
 """What sets keep while they wait, and who may use that meanwhile."""
 
 from hwprovisioner.allocate.demand import HostDemand
-from hwprovisioner.allocate.planning.finding import Wish
 from hwprovisioner.allocate.planning.keeping import roomiest
 from hwprovisioner.allocate.planning.planner import Planner
+from hwprovisioner.allocate.planning.wish import Wish
 from support.planning import SmallLab, cpus, divisible, exclusive, with_labels
 
 X, Y, Z = with_labels("x"), with_labels("y"), with_labels("z")

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 from hwprovisioner.allocate.planning.asked import RequestClass
 from hwprovisioner.allocate.planning.classes import Classes
-from hwprovisioner.allocate.planning.finding import Finder, Scope, Wish
+from hwprovisioner.allocate.planning.finding import Finder
 from hwprovisioner.allocate.planning.inventory import Inventory
 from hwprovisioner.allocate.planning.keeping import Keeper
 from hwprovisioner.allocate.planning.order import Queue, Request
 from hwprovisioner.allocate.planning.placement import Placed
+from hwprovisioner.allocate.planning.wish import Scope, Wish
 
 
 @dataclass(frozen=True, slots=True)

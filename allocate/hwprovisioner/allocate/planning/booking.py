@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 
 from hwprovisioner.allocate.planning.asked import HostClass, RequestClass
 from hwprovisioner.allocate.planning.booked import Booked
-from hwprovisioner.allocate.planning.finding import Finder, Scope, Wish
+from hwprovisioner.allocate.planning.finding import Finder
 from hwprovisioner.allocate.planning.inventory import Held, bits
 from hwprovisioner.allocate.planning.placement import Placed, place
+from hwprovisioner.allocate.planning.wish import Scope, Wish
 from hwprovisioner.allocate.room import Room
 
 _REASONS_SHOWN = 3

@@ -11,13 +11,13 @@ from dataclasses import replace
 
 from hwprovisioner.allocate.planning.asked import HostClass, RequestClass, any_shape
 from hwprovisioner.allocate.planning.board import Board, Grant
-from hwprovisioner.allocate.planning.finding import Wish
 from hwprovisioner.allocate.planning.inventory import bits
 from hwprovisioner.allocate.planning.keeping import Keeper, Turns, roomiest, start_by
 from hwprovisioner.allocate.planning.offered import Offered
 from hwprovisioner.allocate.planning.order import Request
 from hwprovisioner.allocate.planning.placement import Placed, Placement
 from hwprovisioner.allocate.planning.walk import Walk
+from hwprovisioner.allocate.planning.wish import Wish
 
 _DEPTH = 100
 """So many requests of a class are looked at in a pass when each may fail for its own reason."""

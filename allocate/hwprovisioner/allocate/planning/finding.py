@@ -7,15 +7,14 @@ one is left. So what is looked at depends on the request, not on the lab.
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum, auto
 
 from hwprovisioner.allocate.demand import Relation, RelationKind
 from hwprovisioner.allocate.planning.asked import HostClass, RequestClass, any_shape
 from hwprovisioner.allocate.planning.booked import Booked, room_during
 from hwprovisioner.allocate.planning.classes import Classes
 from hwprovisioner.allocate.planning.inventory import Held, Shape, bits
-from hwprovisioner.allocate.planning.order import Request
 from hwprovisioner.allocate.planning.placement import Candidate, Placed, Placement, place
+from hwprovisioner.allocate.planning.wish import Scope, Wish
 from hwprovisioner.allocate.room import Room
 
 _RANKED = 256
@@ -24,44 +23,6 @@ _COMBINATIONS = 4_096
 """So many combinations of label values are tried for hosts that must have the same."""
 _PARTIAL = 16
 _ALL = -1
-
-
-class Scope(Enum):
-    """Among what is looked for."""
-
-    OPEN = auto()
-    """What is open and free now."""
-    THEN = auto()
-    """What is free from a time to a time, by what its holders and bookings have said."""
-    COMING = auto()
-    """What can be had one day without anybody's doing, all of it free."""
-    EVER = auto()
-    """All there is, all of it free."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """A request for which resources are looked for, and what only it knows."""
-
-    asked: RequestClass
-    excluded: frozenset[str] = frozenset()
-    booking: str = ""
-    """Its id if it is a booking, whose own reservation is not in its way."""
-    now_ms: int = 0
-    """When it would begin; a time to come where it is looked for what is free then."""
-    ends_ms: int = 0
-    """When it would have ended; 0 if nobody knows."""
-    reserved: tuple[str, ...] = ()
-    """Of a booking: what it reserves, and has first."""
-    also: tuple[str, ...] = ()
-    """Resources that are shut, but open to it."""
-
-    @classmethod
-    def of(cls, request: Request, now_ms: int, also: tuple[str, ...] = ()) -> "Wish":
-        """Return what a queued request looks for."""
-        booking = request.id if request.until_ms else ""
-        span = now_ms, request.ends_ms(now_ms)
-        return cls(request.asked, request.excluded, booking, *span, request.reserved, also)
 
 
 @dataclass(slots=True)

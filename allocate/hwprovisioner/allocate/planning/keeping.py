@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from hwprovisioner.allocate.planning.asked import HostClass, RequestClass, any_shape, shapes_of
 from hwprovisioner.allocate.planning.booked import Booked, room_during
 from hwprovisioner.allocate.planning.classes import Classes
-from hwprovisioner.allocate.planning.finding import Finder, Wish
+from hwprovisioner.allocate.planning.finding import Finder
 from hwprovisioner.allocate.planning.inventory import Shape, bits
 from hwprovisioner.allocate.planning.order import Queue, Request
 from hwprovisioner.allocate.planning.placement import Candidate, Placement, place
 from hwprovisioner.allocate.planning.walk import Walk
+from hwprovisioner.allocate.planning.wish import Wish
 from hwprovisioner.allocate.room import Room
 
 _ENDS_LOOKED_AT = 256

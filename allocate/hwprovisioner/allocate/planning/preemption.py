@@ -9,9 +9,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from hwprovisioner.allocate.planning.asked import HostClass
-from hwprovisioner.allocate.planning.finding import Finder, Scope, Wish
+from hwprovisioner.allocate.planning.finding import Finder
 from hwprovisioner.allocate.planning.order import Request
 from hwprovisioner.allocate.planning.placement import Candidate, Placement, place
+from hwprovisioner.allocate.planning.wish import Scope, Wish
 from hwprovisioner.allocate.room import Room, Share
 
 _LOOKED_AT = 64

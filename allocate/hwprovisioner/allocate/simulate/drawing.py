@@ -18,7 +18,7 @@ _WAITS_MS = (60_000, 600_000, 3_600_000, 6 * 3_600_000, 24 * 3_600_000)
 _LEAST_MS = 10_000
 """Shorter waits are drawn as that: they stand on the ground."""
 _COLOURS = ("#2f7ed8", "#d9822b", "#3f9b5b", "#b0459b", "#8c6d31", "#c93c3c", "#5b6bbf", "#4aa3a3")
-STYLE = """
+CHART_STYLE = """
   svg { --page: #ffffff; --ink: #1f2933; --faint: #829ab1; --line: #d9e2ec }
   @media (prefers-color-scheme: dark) {
     svg { --page: #11181f; --ink: #e4e7eb; --faint: #9fb3c8; --line: #334e68 }
@@ -26,9 +26,10 @@ STYLE = """
   text { font: 12px system-ui, sans-serif; fill: var(--ink) }
   .title { font-size: 15px; font-weight: 600 }
   .scale { font-size: 11px; fill: var(--faint) }
-  .verdict { font: 12px ui-monospace, monospace; white-space: pre }
   .page { fill: var(--page) }
   .grid { stroke: var(--line); stroke-width: 1 }
+"""
+STYLE = f"""{CHART_STYLE}  .verdict {{ font: 12px ui-monospace, monospace; white-space: pre }}
 """
 
 

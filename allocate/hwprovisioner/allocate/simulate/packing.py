@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 from hwprovisioner.allocate.planning.asked import RequestClass
 from hwprovisioner.allocate.planning.classes import Classes
-from hwprovisioner.allocate.planning.finding import Finder, Wish
+from hwprovisioner.allocate.planning.finding import Finder
 from hwprovisioner.allocate.planning.inventory import Standing, bits
 from hwprovisioner.allocate.planning.placement import Placed
+from hwprovisioner.allocate.planning.wish import Wish
 from hwprovisioner.allocate.room import Room
 from hwprovisioner.allocate.simulate.floor import Floor
 from hwprovisioner.allocate.simulate.flow import SINK, SOURCE, Edges, max_flow

@@ -1,40 +1,29 @@
 """Reads a scenario file. All of its problems are found at once, each with its line."""
 
 import os
-from collections.abc import Sequence
 
-from hwprovisioner.allocate import policy_file
 from hwprovisioner.allocate.demand import SetDemand
 from hwprovisioner.allocate.policy import Policy
-from hwprovisioner.allocate.policy_section import Section
+from hwprovisioner.allocate.policy_file import policy_of
 from hwprovisioner.allocate.simulate.demand_form import read_demands
 from hwprovisioner.allocate.simulate.form import Form, span_of
 from hwprovisioner.allocate.simulate.machines_form import read_machines
 from hwprovisioner.allocate.simulate.scenario import Arrivals, Lasting, Law, Scenario, Stream
-from hwprovisioner.serving.located import Data, Located, file_text, read_located
-from hwprovisioner.serving.problems import Problem, quote
+from hwprovisioner.serving.located import Data, file_text, read_located
+from hwprovisioner.serving.problems import FaultyFile, Problem, quote
 
 EXACT = "exact"
 MOST_REQUESTS = 1_000_000
 
 _MOST_BYTES = 16 * 1024 * 1024
-_POLICY_KEYS = (
-    *("fair_share", "max_duration", "backfill", "preemption", "show_up"),
-    *("defaults", "users", "teams"),
-)
 _STREAM_KEYS = ("user", "priority", "demands", "arrivals", "duration", "max_duration")
 _ARRIVAL_KEYS = ("every", "poisson", "at", "burst", "from", "until", "count")
 _WAYS = ("every", "poisson", "at", "burst")
 _NOTHING: tuple[str, SetDemand] = ("", SetDemand({}))
 
 
-class ScenarioError(Exception):
-    """A scenario that cannot be used; the message has every problem, a line or more each."""
-
-    def __init__(self, file: str, problems: Sequence[Problem], source: str = "") -> None:
-        self.problems = tuple(sorted(problems))
-        self.faults = tuple(problem.render(file, source) for problem in self.problems)
-        super().__init__("\n".join(self.faults))
+class ScenarioError(FaultyFile):
+    """A scenario that cannot be used."""
 
 
 def read_scenario(file: str | os.PathLike[str]) -> Scenario:
@@ -63,7 +52,7 @@ def parse_scenario(text: str, file: str = "scenario.yml") -> Scenario:
         top.needs("resources", "{server: {count: 10, cpu: 8}}")
         top.needs("streams", "{ci: {demands: {cpus: 4}, arrivals: {every: 1m}, duration: 5m}}")
     duration_ms = top.duration_ms("duration", 86_400_000, "1m", "30d")
-    policy = _policy(located, top)
+    policy = policy_of(located, ("policy",), top.part("policy"))
     machines = read_machines(top.section("resources"))
     streams = top.section("streams")
     read = tuple(_stream(streams, name, policy, duration_ms) for name in streams)
@@ -71,11 +60,6 @@ def parse_scenario(text: str, file: str = "scenario.yml") -> Scenario:
     if located.problems:
         raise ScenarioError(file, located.problems, text)
     return Scenario(duration_ms, seed, machines, read, policy)
-
-
-def _policy(located: Located, top: Form) -> Policy:
-    section = Section(located, ("policy",), top.part("policy"), _POLICY_KEYS)
-    return policy_file._policy(section)
 
 
 def _stream(streams: Form, name: str, policy: Policy, day_ms: int) -> Stream:

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 
 from hwprovisioner.allocate.lab import Lab
 from hwprovisioner.allocate.planning.asked import HostClass, RequestClass, shapes_of
-from hwprovisioner.allocate.planning.finding import Wish
 from hwprovisioner.allocate.planning.inventory import bits
 from hwprovisioner.allocate.planning.order import Request
+from hwprovisioner.allocate.planning.wish import Wish
 from hwprovisioner.allocate.room import Share
 from hwprovisioner.allocate.set_demands import MAX_HOSTS, class_id
 from hwprovisioner.allocate.telling.ahead import Ahead, ahead_of

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from hwprovisioner.allocate.demand import HostDemand
 from hwprovisioner.allocate.planning.asked import HostClass
-from hwprovisioner.allocate.planning.finding import Finder, Scope, Wish
+from hwprovisioner.allocate.planning.finding import Finder
 from hwprovisioner.allocate.planning.inventory import Shape, bits
 from hwprovisioner.allocate.planning.keeping import Keeper
+from hwprovisioner.allocate.planning.wish import Scope, Wish
 
 FREE = "free"
 IN_USE = "in use"

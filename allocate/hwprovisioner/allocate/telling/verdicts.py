@@ -10,8 +10,9 @@ from enum import StrEnum
 from hwprovisioner.allocate.demand import HostDemand
 from hwprovisioner.allocate.matching import why_not
 from hwprovisioner.allocate.planning.asked import HostClass, RequestClass
-from hwprovisioner.allocate.planning.finding import Finder, Scope, Wish
+from hwprovisioner.allocate.planning.finding import Finder
 from hwprovisioner.allocate.planning.inventory import Shape, bits
+from hwprovisioner.allocate.planning.wish import Scope, Wish
 from hwprovisioner.allocate.telling.explain import why_never
 from hwprovisioner.allocate.telling.reasons import at, listed
 from hwprovisioner.allocate.telling.stock import FREE, IN_USE, Stock

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hwprovisioner.allocate.planning.asked import HostClass
-from hwprovisioner.allocate.planning.finding import Finder, Wish
+from hwprovisioner.allocate.planning.finding import Finder
+from hwprovisioner.allocate.planning.wish import Wish
 from hwprovisioner.allocate.telling.reasons import about, at, counted, listed
 from hwprovisioner.allocate.telling.stock import FREE, IN_USE, Count, Stock
 

@@ -165,6 +165,7 @@ class AllocateServiceServicer(object):
         * FAILED_PRECONDITION, reason BOOKING_CONFLICT: the set cannot be promised for that time; one precondition violation for
         each host that cannot be had, with what stands in the way.
         * FAILED_PRECONDITION, reason UNSATISFIABLE or QUOTA_NEVER: as Allocate.
+        * RESOURCE_EXHAUSTED, reason QUEUE_FULL: too many bookings wait for their time.
         * INVALID_ARGUMENT, reason REQUEST_ID_REUSED: as Allocate.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

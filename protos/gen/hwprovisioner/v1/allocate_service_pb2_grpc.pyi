@@ -72,6 +72,7 @@ class AllocateServiceStub:
     * FAILED_PRECONDITION, reason BOOKING_CONFLICT: the set cannot be promised for that time; one precondition violation for
       each host that cannot be had, with what stands in the way.
     * FAILED_PRECONDITION, reason UNSATISFIABLE or QUOTA_NEVER: as Allocate.
+    * RESOURCE_EXHAUSTED, reason QUEUE_FULL: too many bookings wait for their time.
     * INVALID_ARGUMENT, reason REQUEST_ID_REUSED: as Allocate.
     """
     ReleaseAllocation: _grpc.UnaryUnaryMultiCallable[_allocate_service_pb2.ReleaseAllocationRequest, _allocate_service_pb2.ReleaseAllocationResponse]
@@ -182,6 +183,7 @@ class AllocateServiceAsyncStub(AllocateServiceStub):
     * FAILED_PRECONDITION, reason BOOKING_CONFLICT: the set cannot be promised for that time; one precondition violation for
       each host that cannot be had, with what stands in the way.
     * FAILED_PRECONDITION, reason UNSATISFIABLE or QUOTA_NEVER: as Allocate.
+    * RESOURCE_EXHAUSTED, reason QUEUE_FULL: too many bookings wait for their time.
     * INVALID_ARGUMENT, reason REQUEST_ID_REUSED: as Allocate.
     """
     ReleaseAllocation: _aio.UnaryUnaryMultiCallable[_allocate_service_pb2.ReleaseAllocationRequest, _allocate_service_pb2.ReleaseAllocationResponse]  # type: ignore[assignment]
@@ -307,6 +309,7 @@ class AllocateServiceServicer(metaclass=_abc_1.ABCMeta):
         * FAILED_PRECONDITION, reason BOOKING_CONFLICT: the set cannot be promised for that time; one precondition violation for
           each host that cannot be had, with what stands in the way.
         * FAILED_PRECONDITION, reason UNSATISFIABLE or QUOTA_NEVER: as Allocate.
+        * RESOURCE_EXHAUSTED, reason QUEUE_FULL: too many bookings wait for their time.
         * INVALID_ARGUMENT, reason REQUEST_ID_REUSED: as Allocate.
         """
 
