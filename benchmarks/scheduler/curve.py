@@ -29,16 +29,14 @@ def draw(title: str, curves: Mapping[str, Curve]) -> str:
         f'<text class="title" x="{LEFT}" y="24">{escape(title)}</text>',
         *_grid(sizes, top),
     ]
-    for (name, curve), colour in zip(curves.items(), _COLOURS, strict=False):
+    for place, (name, curve) in enumerate(curves.items()):
+        colour = _COLOURS[place % len(_COLOURS)]
         points = " ".join(f"{_x(size, sizes):.1f},{_y(cost, top):.1f}" for size, cost in curve)
         lines.append(
             f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>'
         )
-        size, cost = curve[-1]
-        lines.append(
-            f'<text x="{_x(size, sizes):.1f}" y="{_y(cost, top) - 8:.1f}" text-anchor="end"'
-            f' style="fill:{colour}">{escape(name)}</text>'
-        )
+        y = HEIGHT - BOTTOM - 16 * (len(curves) - place)
+        lines.append(f'<text x="{LEFT + 12}" y="{y}" style="fill:{colour}">{escape(name)}</text>')
     return "\n".join([*lines, "</svg>\n"])
 
 

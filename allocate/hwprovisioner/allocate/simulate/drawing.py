@@ -18,16 +18,19 @@ _WAITS_MS = (60_000, 600_000, 3_600_000, 6 * 3_600_000, 24 * 3_600_000)
 _LEAST_MS = 10_000
 """Shorter waits are drawn as that: they stand on the ground."""
 _COLOURS = ("#2f7ed8", "#d9822b", "#3f9b5b", "#b0459b", "#8c6d31", "#c93c3c", "#5b6bbf", "#4aa3a3")
+# Without custom properties, which not every program that shows pictures knows.
 CHART_STYLE = """
-  svg { --page: #ffffff; --ink: #1f2933; --faint: #829ab1; --line: #d9e2ec }
-  @media (prefers-color-scheme: dark) {
-    svg { --page: #11181f; --ink: #e4e7eb; --faint: #9fb3c8; --line: #334e68 }
-  }
-  text { font: 12px system-ui, sans-serif; fill: var(--ink) }
+  text { font: 12px system-ui, sans-serif; fill: #1f2933 }
   .title { font-size: 15px; font-weight: 600 }
-  .scale { font-size: 11px; fill: var(--faint) }
-  .page { fill: var(--page) }
-  .grid { stroke: var(--line); stroke-width: 1 }
+  .scale { font-size: 11px; fill: #829ab1 }
+  .page { fill: #ffffff }
+  .grid { stroke: #d9e2ec; stroke-width: 1 }
+  @media (prefers-color-scheme: dark) {
+    text { fill: #e4e7eb }
+    .scale { fill: #9fb3c8 }
+    .page { fill: #11181f }
+    .grid { stroke: #334e68 }
+  }
 """
 STYLE = f"""{CHART_STYLE}  .verdict {{ font: 12px ui-monospace, monospace; white-space: pre }}
 """
