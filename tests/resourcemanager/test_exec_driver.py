@@ -90,6 +90,7 @@ async def test_the_script_is_asked_in_json(script: Make, tmp_path: Path) -> None
             "allocation_id": "a1",
             "host": "edge",
             "user": "eve",
+            "ssh_public_key": "",
         },
         "share": {"cpus": 2, "memory_bytes": 1024, "gpus": [0]},
         "demand": {"cpus": "2"},

@@ -79,6 +79,7 @@ def offered(offer: stream.Offer) -> Hold:
         host=offer.host,
         user=offer.user,
         demand=demand,
+        ssh_public_key=offer.ssh_public_key,
     )
 
 

@@ -8,17 +8,21 @@ in resources.yml stays the same.
 from __future__ import annotations
 
 import abc
+import asyncio
 from collections.abc import Callable, Iterable
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from pydantic import BaseModel
 
+from hwprovisioner.resourcemanager.errors import DriverError
 from hwprovisioner.resourcemanager.model import (
     Connection,
     Facts,
     Hold,
     Kind,
+    Makes,
     NoOptions,
+    Power,
     Resource,
     TimeLimits,
 )
@@ -26,6 +30,38 @@ from hwprovisioner.serving.problems import Path
 
 #: Takes one line about how things go, for whoever waits. Never blocks, never fails.
 Report = Callable[[str], None]
+
+
+class Reader(Protocol):
+    """What comes from the other end; `asyncio.StreamReader` is one."""
+
+    async def read(self, n: int = -1) -> bytes:
+        """Return up to `n` bytes, none at the end."""
+        ...
+
+
+class Writer(Protocol):
+    """What goes to the other end; `asyncio.StreamWriter` is one."""
+
+    def write(self, data: bytes) -> None:
+        """Send bytes, some time."""
+        ...
+
+    async def drain(self) -> None:
+        """Wait until more can be sent."""
+        ...
+
+    def write_eof(self) -> None:
+        """Say that no more will be sent."""
+        ...
+
+    def close(self) -> None:
+        """Close both directions."""
+        ...
+
+
+#: Both directions of a connection.
+Channel = tuple[Reader, Writer]
 
 
 class Driver(abc.ABC):
@@ -67,6 +103,21 @@ class Driver(abc.ABC):
         """Return how long each call may take; `None` leaves it to `default_time_limits`."""
         return self.resource.time_limits
 
+    @property
+    def makes(self) -> Makes | None:
+        """What the resource can be made into for each hold; `None` if it is as it is."""
+        return None
+
+    @property
+    def has_power(self) -> bool:
+        """Whether `power` works, as far as can be told without trying."""
+        return False
+
+    @property
+    def has_console(self) -> bool:
+        """Whether `console` works, as far as can be told without trying."""
+        return False
+
     async def describe(self) -> Facts:
         """Return what can be found out about the resource; resources.yml overrides it."""
         return Facts()
@@ -99,3 +150,42 @@ class Driver(abc.ABC):
         Raises:
             DriverError: It did not work; tear-down and cleaning are tried again.
         """
+
+    async def repair(self, trouble: str, report: Report) -> None:
+        """Try to bring a resource that is not well back, as by a power cycle; nothing holds it.
+
+        Raises:
+            DriverError: It did not work, or there is nothing to be tried.
+        """
+        raise DriverError(f"driver {self.resource.driver} knows no repair")
+
+    async def power(self, action: Power, hold: Hold | None, report: Report) -> None:
+        """Switch the power of the resource, or of what was made for a hold.
+
+        Raises:
+            DriverError: It did not work.
+        """
+        raise DriverError(f"driver {self.resource.driver} has no power control")
+
+    async def console(self, hold: Hold) -> Channel:
+        """Open the serial console of what a hold has.
+
+        Raises:
+            DriverError: It did not work.
+        """
+        raise DriverError(f"driver {self.resource.driver} has no console")
+
+    async def dial(self, hold: Hold, connection: Connection, port: int) -> Channel:
+        """Open a TCP connection to a port of what a hold has, as seen from there.
+
+        Unless a driver knows better, that is a port of the address in its connection.
+
+        Raises:
+            DriverError: Nothing answers there.
+        """
+        address = connection.address or "localhost"
+        try:
+            return await asyncio.open_connection(address, port)
+        except OSError as error:
+            message = f"{address}:{port} does not answer: {error.strerror or error}"
+            raise DriverError(message) from error

@@ -3,6 +3,7 @@
 ManagerError
 ├── ConfigError        resources.yml cannot be used; carries every problem found in it
 ├── DriverError        a driver could not do what it was asked, in its own words
+│   └── Later          it cannot now, but may soon
 ├── DriverNotUsable    a driver cannot be loaded; says what to install
 ├── JournalError       the journal cannot be opened
 └── RefusedByLab       the lab ended the stream for good
@@ -27,6 +28,10 @@ class ConfigError(FaultyFile, ManagerError):
 
 class DriverError(ManagerError):
     """A driver could not do what it was asked. The message reaches whoever waits for the host."""
+
+
+class Later(DriverError):
+    """A driver cannot make anything now because a quota is used up: it is tried again later."""
 
 
 class DriverNotUsable(ManagerError):

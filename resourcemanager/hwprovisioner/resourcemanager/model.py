@@ -12,6 +12,8 @@ from enum import StrEnum
 
 from pydantic import BaseModel
 
+from hwprovisioner.resourcemanager.units import parse_size
+
 #: What resources and managers may be called, in the lab.
 NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
 #: The same, for people.
@@ -148,6 +150,59 @@ class Hold:
     user: str = ""
     #: What was asked of the host: HostDemand as JSON, with the names of the contract.
     demand: Mapping[str, object] = field(default_factory=dict)
+    #: The holder's public key, one line in OpenSSH's form; empty if they sent none.
+    ssh_public_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """What a `Maker` is to make. Equal but for the name, they can stand in for one another."""
+
+    #: Unique in the lab for ever: that of the hold it is made for, or one of the warm pool's.
+    name: str
+    share: Share = Share()
+    #: The image to start from, by a name of `Driver.makes`; empty is the driver's to choose.
+    image: str = ""
+    #: The operating system that was asked for; empty words are not asked for.
+    os: OperatingSystem = OperatingSystem()
+    #: The least size of its disk; 0 is the driver's to choose.
+    disk_bytes: int = 0
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, hold: Hold) -> Instance:
+        """Return what a hold asks for, named after it."""
+        how = hold.demand.get("provisioning")
+        how = how if isinstance(how, dict) else {}
+        asked = hold.demand.get("os")
+        words = asked if isinstance(asked, dict) else {}
+        return cls(
+            name=hold.id,
+            share=hold.share,
+            image=str(how.get("image", "")),
+            os=OperatingSystem(*(str(words.get(w, "")) for w in ("family", "distro", "version"))),
+            disk_bytes=parse_size(str(how["disk"])) if how.get("disk") else 0,
+            parameters={str(k): str(v) for k, v in dict(how.get("parameters", {})).items()},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Makes:
+    """What a resource can be made into, as the lab is told of it (`Makes` of the contract)."""
+
+    images: tuple[str, ...] = ()
+    systems: tuple[OperatingSystem, ...] = ()
+    #: The largest disk; 0 means that disks cannot be asked for.
+    disk_bytes: int = 0
+    parameters: tuple[str, ...] = ()
+
+
+class Power(StrEnum):
+    """What can be done to a resource's power."""
+
+    ON = "on"
+    OFF = "off"
+    CYCLE = "cycle"
 
 
 @dataclass(frozen=True, slots=True)

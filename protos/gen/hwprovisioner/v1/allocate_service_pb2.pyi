@@ -69,6 +69,8 @@ class AllocateRequest(_message.Message):
     LEASE_TTL_FIELD_NUMBER: _builtins.int
     WAIT_TIMEOUT_FIELD_NUMBER: _builtins.int
     MAX_DURATION_FIELD_NUMBER: _builtins.int
+    SSH_PUBLIC_KEY_FIELD_NUMBER: _builtins.int
+    TOLERATE_MAINTENANCE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Made once for each intention and sent again on each retry: the same id gives the same allocation, for as long
     as it is remembered (an hour after its end). At least 16 characters that nobody can guess, such as a UUID4: whoever knows
@@ -76,6 +78,12 @@ class AllocateRequest(_message.Message):
     """
     priority: _builtins.int
     """Higher goes first, -100 to 100."""
+    ssh_public_key: _builtins.str
+    """The holder's public key, one line in OpenSSH's form of up to 4,096 characters. Drivers that let holders in put it
+    where it does, for as long as the hold lasts. Empty means none.
+    """
+    tolerate_maintenance: _builtins.bool
+    """What is under maintenance, or draining, will do too. Only for users whom the policy names as operators."""
     @_builtins.property
     def demands(self) -> _demand_pb2.Demands:
         """What is wanted."""
@@ -106,10 +114,12 @@ class AllocateRequest(_message.Message):
         lease_ttl: _duration_pb2.Duration | None = ...,
         wait_timeout: _duration_pb2.Duration | None = ...,
         max_duration: _duration_pb2.Duration | None = ...,
+        ssh_public_key: _builtins.str = ...,
+        tolerate_maintenance: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["demands", b"demands", "lease_ttl", b"lease_ttl", "max_duration", b"max_duration", "requestor", b"requestor", "wait_timeout", b"wait_timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["demands", b"demands", "lease_ttl", b"lease_ttl", "max_duration", b"max_duration", "priority", b"priority", "request_id", b"request_id", "requestor", b"requestor", "wait_timeout", b"wait_timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["demands", b"demands", "lease_ttl", b"lease_ttl", "max_duration", b"max_duration", "priority", b"priority", "request_id", b"request_id", "requestor", b"requestor", "ssh_public_key", b"ssh_public_key", "tolerate_maintenance", b"tolerate_maintenance", "wait_timeout", b"wait_timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -361,7 +371,10 @@ class BookRequest(_message.Message):
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     LEASE_TTL_FIELD_NUMBER: _builtins.int
+    SSH_PUBLIC_KEY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
+    """As in AllocateRequest."""
+    ssh_public_key: _builtins.str
     """As in AllocateRequest."""
     @_builtins.property
     def demands(self) -> _demand_pb2.Demands:
@@ -392,10 +405,11 @@ class BookRequest(_message.Message):
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
         lease_ttl: _duration_pb2.Duration | None = ...,
+        ssh_public_key: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["demands", b"demands", "end_time", b"end_time", "lease_ttl", b"lease_ttl", "requestor", b"requestor", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["demands", b"demands", "end_time", b"end_time", "lease_ttl", b"lease_ttl", "request_id", b"request_id", "requestor", b"requestor", "start_time", b"start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["demands", b"demands", "end_time", b"end_time", "lease_ttl", b"lease_ttl", "request_id", b"request_id", "requestor", b"requestor", "ssh_public_key", b"ssh_public_key", "start_time", b"start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -724,22 +738,28 @@ class DrainResourceRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     OPERATOR_FIELD_NUMBER: _builtins.int
+    DEADLINE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name."""
     reason: _builtins.str
     """Why, for people to read."""
     operator: _builtins.str
     """Who says so."""
+    @_builtins.property
+    def deadline(self) -> _timestamp_pb2.Timestamp:
+        """What holds it then is ended, REVOKED; its holders are told at once. Unset means that it may stay as long as it likes."""
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         reason: _builtins.str = ...,
         operator: _builtins.str = ...,
+        deadline: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "operator", b"operator", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline", "name", b"name", "operator", b"operator", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -818,6 +838,389 @@ class EnableResourceResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EnableResourceResponse: _TypeAlias = EnableResourceResponse  # noqa: Y015
+
+@_typing.final
+class QuarantineResourceRequest(_message.Message):
+    """What is not to be lent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name."""
+    reason: _builtins.str
+    """Why, for people to read."""
+    operator: _builtins.str
+    """Who says so."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        operator: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "operator", b"operator", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuarantineResourceRequest: _TypeAlias = QuarantineResourceRequest  # noqa: Y015
+
+@_typing.final
+class QuarantineResourceResponse(_message.Message):
+    """What is not lent any more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESOURCE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def resource(self) -> _resource_pb2.Resource:
+        """As it is now."""
+
+    def __init__(
+        self,
+        *,
+        resource: _resource_pb2.Resource | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["resource", b"resource"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["resource", b"resource"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuarantineResourceResponse: _TypeAlias = QuarantineResourceResponse  # noqa: Y015
+
+@_typing.final
+class KeepAllocationRequest(_message.Message):
+    """What is to be kept."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALLOCATION_ID_FIELD_NUMBER: _builtins.int
+    TOKEN_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    allocation_id: _builtins.str
+    """Which one."""
+    token: _builtins.str
+    """Its token."""
+    @_builtins.property
+    def duration(self) -> _duration_pb2.Duration:
+        """For how long from now; zero or unset keeps it no longer."""
+
+    def __init__(
+        self,
+        *,
+        allocation_id: _builtins.str = ...,
+        token: _builtins.str = ...,
+        duration: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocation_id", b"allocation_id", "duration", b"duration", "token", b"token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeepAllocationRequest: _TypeAlias = KeepAllocationRequest  # noqa: Y015
+
+@_typing.final
+class KeepAllocationResponse(_message.Message):
+    """What is kept."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALLOCATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def allocation(self) -> _allocation_pb2.Allocation:
+        """As it is now."""
+
+    def __init__(
+        self,
+        *,
+        allocation: _allocation_pb2.Allocation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["allocation", b"allocation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocation", b"allocation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeepAllocationResponse: _TypeAlias = KeepAllocationResponse  # noqa: Y015
+
+@_typing.final
+class SwitchPowerRequest(_message.Message):
+    """What power is to be switched."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALLOCATION_ID_FIELD_NUMBER: _builtins.int
+    TOKEN_FIELD_NUMBER: _builtins.int
+    HOST_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    allocation_id: _builtins.str
+    """Of which allocation."""
+    token: _builtins.str
+    """Its token."""
+    host: _builtins.str
+    """Of which of its hosts, by its name in the demands; may be empty if there is one."""
+    action: _resource_pb2.PowerAction.ValueType
+    """What to do."""
+    def __init__(
+        self,
+        *,
+        allocation_id: _builtins.str = ...,
+        token: _builtins.str = ...,
+        host: _builtins.str = ...,
+        action: _resource_pb2.PowerAction.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "allocation_id", b"allocation_id", "host", b"host", "token", b"token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SwitchPowerRequest: _TypeAlias = SwitchPowerRequest  # noqa: Y015
+
+@_typing.final
+class SwitchPowerResponse(_message.Message):
+    """It was done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SwitchPowerResponse: _TypeAlias = SwitchPowerResponse  # noqa: Y015
+
+@_typing.final
+class ConnectRequest(_message.Message):
+    """One message of a holder on a channel."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPEN_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    data: _builtins.bytes
+    """Bytes for the other end, up to 64 KiB."""
+    end: _builtins.bool
+    """No more bytes will come from here."""
+    @_builtins.property
+    def open(self) -> Global___ChannelTarget:
+        """What to open; first and only once."""
+
+    def __init__(
+        self,
+        *,
+        open: Global___ChannelTarget | None = ...,
+        data: _builtins.bytes = ...,
+        end: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "end", b"end", "event", b"event", "open", b"open"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "end", b"end", "event", b"event", "open", b"open"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["open", "data", "end"]  # noqa: Y015
+    _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
+
+Global___ConnectRequest: _TypeAlias = ConnectRequest  # noqa: Y015
+
+@_typing.final
+class ChannelTarget(_message.Message):
+    """What a channel is to lead to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALLOCATION_ID_FIELD_NUMBER: _builtins.int
+    TOKEN_FIELD_NUMBER: _builtins.int
+    HOST_FIELD_NUMBER: _builtins.int
+    CONSOLE_FIELD_NUMBER: _builtins.int
+    PORT_FIELD_NUMBER: _builtins.int
+    allocation_id: _builtins.str
+    """Of which allocation."""
+    token: _builtins.str
+    """Its token."""
+    host: _builtins.str
+    """To which of its hosts, by its name in the demands; may be empty if there is one."""
+    console: _builtins.bool
+    """Its serial console."""
+    port: _builtins.int
+    """A TCP port."""
+    def __init__(
+        self,
+        *,
+        allocation_id: _builtins.str = ...,
+        token: _builtins.str = ...,
+        host: _builtins.str = ...,
+        console: _builtins.bool = ...,
+        port: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["console", b"console", "port", b"port", "target", b"target"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocation_id", b"allocation_id", "console", b"console", "host", b"host", "port", b"port", "target", b"target", "token", b"token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["console", "port"]  # noqa: Y015
+    _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_target) -> _WhichOneofReturnType_target | None: ...
+
+Global___ChannelTarget: _TypeAlias = ChannelTarget  # noqa: Y015
+
+@_typing.final
+class ConnectResponse(_message.Message):
+    """One message of the host on a channel."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPENED_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    opened: _builtins.bool
+    """The other end is there."""
+    data: _builtins.bytes
+    """Bytes from the other end, up to 64 KiB."""
+    end: _builtins.bool
+    """No more bytes will come from there."""
+    def __init__(
+        self,
+        *,
+        opened: _builtins.bool = ...,
+        data: _builtins.bytes = ...,
+        end: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "end", b"end", "event", b"event", "opened", b"opened"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "end", b"end", "event", b"event", "opened", b"opened"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["opened", "data", "end"]  # noqa: Y015
+    _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
+
+Global___ConnectResponse: _TypeAlias = ConnectResponse  # noqa: Y015
+
+@_typing.final
+class CarryChannelRequest(_message.Message):
+    """One message of a manager on a channel."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
+    data: _builtins.bytes
+    """Bytes from the host, up to 64 KiB."""
+    end: _builtins.bool
+    """No more bytes will come from the host."""
+    @_builtins.property
+    def channel(self) -> Global___CarriedChannel:
+        """Which channel this is; first and only once."""
+
+    @_builtins.property
+    def failure(self) -> Global___ChannelFailure:
+        """It could not be opened, or broke."""
+
+    def __init__(
+        self,
+        *,
+        channel: Global___CarriedChannel | None = ...,
+        data: _builtins.bytes = ...,
+        end: _builtins.bool = ...,
+        failure: Global___ChannelFailure | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "data", b"data", "end", b"end", "event", b"event", "failure", b"failure"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "data", b"data", "end", b"end", "event", b"event", "failure", b"failure"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["channel", "data", "end", "failure"]  # noqa: Y015
+    _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
+
+Global___CarryChannelRequest: _TypeAlias = CarryChannelRequest  # noqa: Y015
+
+@_typing.final
+class CarriedChannel(_message.Message):
+    """Which channel a manager carries."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_ID_FIELD_NUMBER: _builtins.int
+    channel_id: _builtins.str
+    """As in `open_channel`."""
+    def __init__(
+        self,
+        *,
+        channel_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CarriedChannel: _TypeAlias = CarriedChannel  # noqa: Y015
+
+@_typing.final
+class ChannelFailure(_message.Message):
+    """Why a channel is not there."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """As in `google.rpc.ErrorInfo`: NO_CONSOLE, DRIVER_FAILED."""
+    message: _builtins.str
+    """For people to read; up to 1,024 characters."""
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChannelFailure: _TypeAlias = ChannelFailure  # noqa: Y015
+
+@_typing.final
+class CarryChannelResponse(_message.Message):
+    """One message of the holder, for a manager."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATA_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    data: _builtins.bytes
+    """Bytes for the host, up to 64 KiB."""
+    end: _builtins.bool
+    """No more bytes will come from the holder."""
+    def __init__(
+        self,
+        *,
+        data: _builtins.bytes = ...,
+        end: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "end", b"end", "event", b"event"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "end", b"end", "event", b"event"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["data", "end"]  # noqa: Y015
+    _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
+
+Global___CarryChannelResponse: _TypeAlias = CarryChannelResponse  # noqa: Y015
 
 @_typing.final
 class ListManagersRequest(_message.Message):

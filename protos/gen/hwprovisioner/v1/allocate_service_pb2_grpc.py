@@ -89,6 +89,31 @@ class AllocateServiceStub(object):
                 request_serializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.EnableResourceRequest.SerializeToString,
                 response_deserializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.EnableResourceResponse.FromString,
                 _registered_method=True)
+        self.QuarantineResource = channel.unary_unary(
+                '/hwprovisioner.v1.AllocateService/QuarantineResource',
+                request_serializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.QuarantineResourceRequest.SerializeToString,
+                response_deserializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.QuarantineResourceResponse.FromString,
+                _registered_method=True)
+        self.KeepAllocation = channel.unary_unary(
+                '/hwprovisioner.v1.AllocateService/KeepAllocation',
+                request_serializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.KeepAllocationRequest.SerializeToString,
+                response_deserializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.KeepAllocationResponse.FromString,
+                _registered_method=True)
+        self.SwitchPower = channel.unary_unary(
+                '/hwprovisioner.v1.AllocateService/SwitchPower',
+                request_serializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.SwitchPowerRequest.SerializeToString,
+                response_deserializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.SwitchPowerResponse.FromString,
+                _registered_method=True)
+        self.Connect = channel.stream_stream(
+                '/hwprovisioner.v1.AllocateService/Connect',
+                request_serializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.ConnectRequest.SerializeToString,
+                response_deserializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.ConnectResponse.FromString,
+                _registered_method=True)
+        self.CarryChannel = channel.stream_stream(
+                '/hwprovisioner.v1.AllocateService/CarryChannel',
+                request_serializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.CarryChannelRequest.SerializeToString,
+                response_deserializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.CarryChannelResponse.FromString,
+                _registered_method=True)
         self.ListManagers = channel.unary_unary(
                 '/hwprovisioner.v1.AllocateService/ListManagers',
                 request_serializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.ListManagersRequest.SerializeToString,
@@ -238,6 +263,59 @@ class AllocateServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def QuarantineResource(self, request, context):
+        """Lends a resource no more until a person says so (EnableResource). What holds it may stay.
+
+        Errors:
+        * NOT_FOUND, reason NO_SUCH_RESOURCE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def KeepAllocation(self, request, context):
+        """Keeps an allocation's hosts as they are for a while, for a look at what went wrong: until then neither a release nor
+        missing heartbeats end it. Again with another time changes the time; zero gives it back to its lease.
+
+        Errors:
+        * NOT_FOUND, reason NO_SUCH_ALLOCATION, and PERMISSION_DENIED, reason WRONG_TOKEN: as in ReleaseAllocation.
+        * FAILED_PRECONDITION, reason NOT_READY: it has no hosts (yet, or any longer).
+        * FAILED_PRECONDITION, reason OVER_POLICY: the policy allows less.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SwitchPower(self, request, context):
+        """Switches a host's power. Only for whoever has the allocation's token.
+
+        Errors:
+        * NOT_FOUND, reason NO_SUCH_ALLOCATION or NO_SUCH_HOST, and PERMISSION_DENIED, reason WRONG_TOKEN.
+        * FAILED_PRECONDITION, reason NOT_READY: the host is not handed over.
+        * UNIMPLEMENTED, reason NO_POWER_CONTROL: this resource has none.
+        * ABORTED, reason DRIVER_FAILED: the driver could not, in its own words.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Connect(self, request_iterator, context):
+        """Opens a channel to a host: its serial console, or one of its TCP ports as seen from where the host is. The first
+        message opens it, the others carry bytes. Only for whoever has the allocation's token; it is closed when the hold ends.
+
+        Errors: as in SwitchPower, reason NO_CONSOLE for NO_POWER_CONTROL.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CarryChannel(self, request_iterator, context):
+        """The manager's end of a channel, opened when it is told to (`open_channel`).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListManagers(self, request, context):
         """Lists resource managers by id.
         """
@@ -341,6 +419,31 @@ def add_AllocateServiceServicer_to_server(servicer, server):
                     servicer.EnableResource,
                     request_deserializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.EnableResourceRequest.FromString,
                     response_serializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.EnableResourceResponse.SerializeToString,
+            ),
+            'QuarantineResource': grpc.unary_unary_rpc_method_handler(
+                    servicer.QuarantineResource,
+                    request_deserializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.QuarantineResourceRequest.FromString,
+                    response_serializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.QuarantineResourceResponse.SerializeToString,
+            ),
+            'KeepAllocation': grpc.unary_unary_rpc_method_handler(
+                    servicer.KeepAllocation,
+                    request_deserializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.KeepAllocationRequest.FromString,
+                    response_serializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.KeepAllocationResponse.SerializeToString,
+            ),
+            'SwitchPower': grpc.unary_unary_rpc_method_handler(
+                    servicer.SwitchPower,
+                    request_deserializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.SwitchPowerRequest.FromString,
+                    response_serializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.SwitchPowerResponse.SerializeToString,
+            ),
+            'Connect': grpc.stream_stream_rpc_method_handler(
+                    servicer.Connect,
+                    request_deserializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.ConnectRequest.FromString,
+                    response_serializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.ConnectResponse.SerializeToString,
+            ),
+            'CarryChannel': grpc.stream_stream_rpc_method_handler(
+                    servicer.CarryChannel,
+                    request_deserializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.CarryChannelRequest.FromString,
+                    response_serializer=hwprovisioner_dot_v1_dot_allocate__service__pb2.CarryChannelResponse.SerializeToString,
             ),
             'ListManagers': grpc.unary_unary_rpc_method_handler(
                     servicer.ListManagers,
@@ -642,6 +745,141 @@ class AllocateService(object):
             '/hwprovisioner.v1.AllocateService/EnableResource',
             hwprovisioner_dot_v1_dot_allocate__service__pb2.EnableResourceRequest.SerializeToString,
             hwprovisioner_dot_v1_dot_allocate__service__pb2.EnableResourceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def QuarantineResource(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hwprovisioner.v1.AllocateService/QuarantineResource',
+            hwprovisioner_dot_v1_dot_allocate__service__pb2.QuarantineResourceRequest.SerializeToString,
+            hwprovisioner_dot_v1_dot_allocate__service__pb2.QuarantineResourceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def KeepAllocation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hwprovisioner.v1.AllocateService/KeepAllocation',
+            hwprovisioner_dot_v1_dot_allocate__service__pb2.KeepAllocationRequest.SerializeToString,
+            hwprovisioner_dot_v1_dot_allocate__service__pb2.KeepAllocationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SwitchPower(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hwprovisioner.v1.AllocateService/SwitchPower',
+            hwprovisioner_dot_v1_dot_allocate__service__pb2.SwitchPowerRequest.SerializeToString,
+            hwprovisioner_dot_v1_dot_allocate__service__pb2.SwitchPowerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Connect(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/hwprovisioner.v1.AllocateService/Connect',
+            hwprovisioner_dot_v1_dot_allocate__service__pb2.ConnectRequest.SerializeToString,
+            hwprovisioner_dot_v1_dot_allocate__service__pb2.ConnectResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CarryChannel(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/hwprovisioner.v1.AllocateService/CarryChannel',
+            hwprovisioner_dot_v1_dot_allocate__service__pb2.CarryChannelRequest.SerializeToString,
+            hwprovisioner_dot_v1_dot_allocate__service__pb2.CarryChannelResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -111,6 +111,38 @@ class AllocateServiceStub:
     Errors:
     * NOT_FOUND, reason NO_SUCH_RESOURCE.
     """
+    QuarantineResource: _grpc.UnaryUnaryMultiCallable[_allocate_service_pb2.QuarantineResourceRequest, _allocate_service_pb2.QuarantineResourceResponse]
+    """Lends a resource no more until a person says so (EnableResource). What holds it may stay.
+
+    Errors:
+    * NOT_FOUND, reason NO_SUCH_RESOURCE.
+    """
+    KeepAllocation: _grpc.UnaryUnaryMultiCallable[_allocate_service_pb2.KeepAllocationRequest, _allocate_service_pb2.KeepAllocationResponse]
+    """Keeps an allocation's hosts as they are for a while, for a look at what went wrong: until then neither a release nor
+    missing heartbeats end it. Again with another time changes the time; zero gives it back to its lease.
+
+    Errors:
+    * NOT_FOUND, reason NO_SUCH_ALLOCATION, and PERMISSION_DENIED, reason WRONG_TOKEN: as in ReleaseAllocation.
+    * FAILED_PRECONDITION, reason NOT_READY: it has no hosts (yet, or any longer).
+    * FAILED_PRECONDITION, reason OVER_POLICY: the policy allows less.
+    """
+    SwitchPower: _grpc.UnaryUnaryMultiCallable[_allocate_service_pb2.SwitchPowerRequest, _allocate_service_pb2.SwitchPowerResponse]
+    """Switches a host's power. Only for whoever has the allocation's token.
+
+    Errors:
+    * NOT_FOUND, reason NO_SUCH_ALLOCATION or NO_SUCH_HOST, and PERMISSION_DENIED, reason WRONG_TOKEN.
+    * FAILED_PRECONDITION, reason NOT_READY: the host is not handed over.
+    * UNIMPLEMENTED, reason NO_POWER_CONTROL: this resource has none.
+    * ABORTED, reason DRIVER_FAILED: the driver could not, in its own words.
+    """
+    Connect: _grpc.StreamStreamMultiCallable[_allocate_service_pb2.ConnectRequest, _allocate_service_pb2.ConnectResponse]
+    """Opens a channel to a host: its serial console, or one of its TCP ports as seen from where the host is. The first
+    message opens it, the others carry bytes. Only for whoever has the allocation's token; it is closed when the hold ends.
+
+    Errors: as in SwitchPower, reason NO_CONSOLE for NO_POWER_CONTROL.
+    """
+    CarryChannel: _grpc.StreamStreamMultiCallable[_allocate_service_pb2.CarryChannelRequest, _allocate_service_pb2.CarryChannelResponse]
+    """The manager's end of a channel, opened when it is told to (`open_channel`)."""
     ListManagers: _grpc.UnaryUnaryMultiCallable[_allocate_service_pb2.ListManagersRequest, _allocate_service_pb2.ListManagersResponse]
     """Lists resource managers by id."""
     WatchLab: _grpc.UnaryStreamMultiCallable[_allocate_service_pb2.WatchLabRequest, _allocate_service_pb2.WatchLabResponse]
@@ -222,6 +254,38 @@ class AllocateServiceAsyncStub(AllocateServiceStub):
     Errors:
     * NOT_FOUND, reason NO_SUCH_RESOURCE.
     """
+    QuarantineResource: _aio.UnaryUnaryMultiCallable[_allocate_service_pb2.QuarantineResourceRequest, _allocate_service_pb2.QuarantineResourceResponse]  # type: ignore[assignment]
+    """Lends a resource no more until a person says so (EnableResource). What holds it may stay.
+
+    Errors:
+    * NOT_FOUND, reason NO_SUCH_RESOURCE.
+    """
+    KeepAllocation: _aio.UnaryUnaryMultiCallable[_allocate_service_pb2.KeepAllocationRequest, _allocate_service_pb2.KeepAllocationResponse]  # type: ignore[assignment]
+    """Keeps an allocation's hosts as they are for a while, for a look at what went wrong: until then neither a release nor
+    missing heartbeats end it. Again with another time changes the time; zero gives it back to its lease.
+
+    Errors:
+    * NOT_FOUND, reason NO_SUCH_ALLOCATION, and PERMISSION_DENIED, reason WRONG_TOKEN: as in ReleaseAllocation.
+    * FAILED_PRECONDITION, reason NOT_READY: it has no hosts (yet, or any longer).
+    * FAILED_PRECONDITION, reason OVER_POLICY: the policy allows less.
+    """
+    SwitchPower: _aio.UnaryUnaryMultiCallable[_allocate_service_pb2.SwitchPowerRequest, _allocate_service_pb2.SwitchPowerResponse]  # type: ignore[assignment]
+    """Switches a host's power. Only for whoever has the allocation's token.
+
+    Errors:
+    * NOT_FOUND, reason NO_SUCH_ALLOCATION or NO_SUCH_HOST, and PERMISSION_DENIED, reason WRONG_TOKEN.
+    * FAILED_PRECONDITION, reason NOT_READY: the host is not handed over.
+    * UNIMPLEMENTED, reason NO_POWER_CONTROL: this resource has none.
+    * ABORTED, reason DRIVER_FAILED: the driver could not, in its own words.
+    """
+    Connect: _aio.StreamStreamMultiCallable[_allocate_service_pb2.ConnectRequest, _allocate_service_pb2.ConnectResponse]  # type: ignore[assignment]
+    """Opens a channel to a host: its serial console, or one of its TCP ports as seen from where the host is. The first
+    message opens it, the others carry bytes. Only for whoever has the allocation's token; it is closed when the hold ends.
+
+    Errors: as in SwitchPower, reason NO_CONSOLE for NO_POWER_CONTROL.
+    """
+    CarryChannel: _aio.StreamStreamMultiCallable[_allocate_service_pb2.CarryChannelRequest, _allocate_service_pb2.CarryChannelResponse]  # type: ignore[assignment]
+    """The manager's end of a channel, opened when it is told to (`open_channel`)."""
     ListManagers: _aio.UnaryUnaryMultiCallable[_allocate_service_pb2.ListManagersRequest, _allocate_service_pb2.ListManagersResponse]  # type: ignore[assignment]
     """Lists resource managers by id."""
     WatchLab: _aio.UnaryStreamMultiCallable[_allocate_service_pb2.WatchLabRequest, _allocate_service_pb2.WatchLabResponse]  # type: ignore[assignment]
@@ -390,6 +454,68 @@ class AllocateServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors:
         * NOT_FOUND, reason NO_SUCH_RESOURCE.
         """
+
+    @_abc_1.abstractmethod
+    def QuarantineResource(
+        self,
+        request: _allocate_service_pb2.QuarantineResourceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_allocate_service_pb2.QuarantineResourceResponse, _abc.Awaitable[_allocate_service_pb2.QuarantineResourceResponse]]:
+        """Lends a resource no more until a person says so (EnableResource). What holds it may stay.
+
+        Errors:
+        * NOT_FOUND, reason NO_SUCH_RESOURCE.
+        """
+
+    @_abc_1.abstractmethod
+    def KeepAllocation(
+        self,
+        request: _allocate_service_pb2.KeepAllocationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_allocate_service_pb2.KeepAllocationResponse, _abc.Awaitable[_allocate_service_pb2.KeepAllocationResponse]]:
+        """Keeps an allocation's hosts as they are for a while, for a look at what went wrong: until then neither a release nor
+        missing heartbeats end it. Again with another time changes the time; zero gives it back to its lease.
+
+        Errors:
+        * NOT_FOUND, reason NO_SUCH_ALLOCATION, and PERMISSION_DENIED, reason WRONG_TOKEN: as in ReleaseAllocation.
+        * FAILED_PRECONDITION, reason NOT_READY: it has no hosts (yet, or any longer).
+        * FAILED_PRECONDITION, reason OVER_POLICY: the policy allows less.
+        """
+
+    @_abc_1.abstractmethod
+    def SwitchPower(
+        self,
+        request: _allocate_service_pb2.SwitchPowerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_allocate_service_pb2.SwitchPowerResponse, _abc.Awaitable[_allocate_service_pb2.SwitchPowerResponse]]:
+        """Switches a host's power. Only for whoever has the allocation's token.
+
+        Errors:
+        * NOT_FOUND, reason NO_SUCH_ALLOCATION or NO_SUCH_HOST, and PERMISSION_DENIED, reason WRONG_TOKEN.
+        * FAILED_PRECONDITION, reason NOT_READY: the host is not handed over.
+        * UNIMPLEMENTED, reason NO_POWER_CONTROL: this resource has none.
+        * ABORTED, reason DRIVER_FAILED: the driver could not, in its own words.
+        """
+
+    @_abc_1.abstractmethod
+    def Connect(
+        self,
+        request_iterator: _MaybeAsyncIterator[_allocate_service_pb2.ConnectRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_allocate_service_pb2.ConnectResponse], _abc.AsyncIterator[_allocate_service_pb2.ConnectResponse]]:
+        """Opens a channel to a host: its serial console, or one of its TCP ports as seen from where the host is. The first
+        message opens it, the others carry bytes. Only for whoever has the allocation's token; it is closed when the hold ends.
+
+        Errors: as in SwitchPower, reason NO_CONSOLE for NO_POWER_CONTROL.
+        """
+
+    @_abc_1.abstractmethod
+    def CarryChannel(
+        self,
+        request_iterator: _MaybeAsyncIterator[_allocate_service_pb2.CarryChannelRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_allocate_service_pb2.CarryChannelResponse], _abc.AsyncIterator[_allocate_service_pb2.CarryChannelResponse]]:
+        """The manager's end of a channel, opened when it is told to (`open_channel`)."""
 
     @_abc_1.abstractmethod
     def ListManagers(

@@ -27,7 +27,7 @@ from hwprovisioner.v1 import demand_pb2 as hwprovisioner_dot_v1_dot_demand__pb2
 from hwprovisioner.v1 import resource_pb2 as hwprovisioner_dot_v1_dot_resource__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%hwprovisioner/v1/manager_stream.proto\x12\x10hwprovisioner.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1dhwprovisioner/v1/demand.proto\x1a\x1fhwprovisioner/v1/resource.proto\"\xe3\x03\n\x10SubscribeRequest\x12.\n\x08register\x18\x01 \x01(\x0b\x32\x1a.hwprovisioner.v1.RegisterH\x00\x12\x30\n\tvolunteer\x18\x02 \x01(\x0b\x32\x1b.hwprovisioner.v1.VolunteerH\x00\x12.\n\x08withdraw\x18\x03 \x01(\x0b\x32\x1a.hwprovisioner.v1.WithdrawH\x00\x12*\n\x06\x61\x63\x63\x65pt\x18\x04 \x01(\x0b\x32\x18.hwprovisioner.v1.AcceptH\x00\x12,\n\x07\x64\x65\x63line\x18\x05 \x01(\x0b\x32\x19.hwprovisioner.v1.DeclineH\x00\x12.\n\x08progress\x18\x06 \x01(\x0b\x32\x1a.hwprovisioner.v1.ProgressH\x00\x12(\n\x05ready\x18\x07 \x01(\x0b\x32\x17.hwprovisioner.v1.ReadyH\x00\x12*\n\x06\x66\x61iled\x18\x08 \x01(\x0b\x32\x18.hwprovisioner.v1.FailedH\x00\x12,\n\x07\x63leaned\x18\t \x01(\x0b\x32\x19.hwprovisioner.v1.CleanedH\x00\x12&\n\x04pong\x18\n \x01(\x0b\x32\x16.hwprovisioner.v1.PongH\x00\x42\x07\n\x05\x65vent\"\xfe\x01\n\x11SubscribeResponse\x12\x32\n\nregistered\x18\x01 \x01(\x0b\x32\x1c.hwprovisioner.v1.RegisteredH\x00\x12(\n\x05offer\x18\x02 \x01(\x0b\x32\x17.hwprovisioner.v1.OfferH\x00\x12,\n\x07release\x18\x03 \x01(\x0b\x32\x19.hwprovisioner.v1.ReleaseH\x00\x12&\n\x04ping\x18\x04 \x01(\x0b\x32\x16.hwprovisioner.v1.PingH\x00\x12,\n\x07refused\x18\x05 \x01(\x0b\x32\x19.hwprovisioner.v1.RefusedH\x00\x42\x07\n\x05\x65vent\")\n\x07HoldRef\x12\x0f\n\x07hold_id\x18\x01 \x01(\t\x12\r\n\x05\x66\x65nce\x18\x02 \x01(\x03\"\x8d\x01\n\x08Register\x12\x12\n\nmanager_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x31\n\tinventory\x18\x03 \x03(\x0b\x32\x1e.hwprovisioner.v1.ResourceSpec\x12)\n\x05holds\x18\x04 \x03(\x0b\x32\x1a.hwprovisioner.v1.HeldHold\"_\n\x08HeldHold\x12\'\n\x04hold\x18\x01 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\x12*\n\x05state\x18\x02 \x01(\x0e\x32\x1b.hwprovisioner.v1.HoldState\"9\n\tVolunteer\x12,\n\x04spec\x18\x01 \x01(\x0b\x32\x1e.hwprovisioner.v1.ResourceSpec\"=\n\x08Withdraw\x12\x10\n\x08resource\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07removed\x18\x03 \x01(\x08\"1\n\x06\x41\x63\x63\x65pt\x12\'\n\x04hold\x18\x01 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\"r\n\x07\x44\x65\x63line\x12\'\n\x04hold\x18\x01 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12.\n\x0bretry_delay\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"D\n\x08Progress\x12\'\n\x04hold\x18\x01 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\x12\x0f\n\x07message\x18\x02 \x01(\t\"b\n\x05Ready\x12\'\n\x04hold\x18\x01 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\x12\x30\n\nconnection\x18\x02 \x01(\x0b\x32\x1c.hwprovisioner.v1.Connection\"A\n\x06\x46\x61iled\x12\'\n\x04hold\x18\x01 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\x12\x0e\n\x06reason\x18\x02 \x01(\t\"2\n\x07\x43leaned\x12\'\n\x04hold\x18\x01 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\"\x06\n\x04Pong\"|\n\nRegistered\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x30\n\rsilence_limit\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nlost_limit\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xcb\x01\n\x05Offer\x12\'\n\x04hold\x18\x01 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\x12\x10\n\x08resource\x18\x02 \x01(\t\x12&\n\x05share\x18\x03 \x01(\x0b\x32\x17.hwprovisioner.v1.Share\x12\x15\n\rallocation_id\x18\x04 \x01(\t\x12\x0c\n\x04host\x18\x05 \x01(\t\x12,\n\x06\x64\x65mand\x18\x06 \x01(\x0b\x32\x1c.hwprovisioner.v1.HostDemand\x12\x0c\n\x04user\x18\x07 \x01(\t\"T\n\x07Release\x12\'\n\x04hold\x18\x01 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\x12\x10\n\x08resource\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x06\n\x04Ping\"M\n\x07Refused\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0f\n\x07hold_id\x18\x03 \x01(\t\x12\x10\n\x08resource\x18\x04 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%hwprovisioner/v1/manager_stream.proto\x12\x10hwprovisioner.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1dhwprovisioner/v1/demand.proto\x1a\x1fhwprovisioner/v1/resource.proto\"\xc6\x04\n\x10SubscribeRequest\x12.\n\x08register\x18\x01 \x01(\x0b\x32\x1a.hwprovisioner.v1.RegisterH\x00\x12\x30\n\tvolunteer\x18\x02 \x01(\x0b\x32\x1b.hwprovisioner.v1.VolunteerH\x00\x12.\n\x08withdraw\x18\x03 \x01(\x0b\x32\x1a.hwprovisioner.v1.WithdrawH\x00\x12*\n\x06\x61\x63\x63\x65pt\x18\x04 \x01(\x0b\x32\x18.hwprovisioner.v1.AcceptH\x00\x12,\n\x07\x64\x65\x63line\x18\x05 \x01(\x0b\x32\x19.hwprovisioner.v1.DeclineH\x00\x12.\n\x08progress\x18\x06 \x01(\x0b\x32\x1a.hwprovisioner.v1.ProgressH\x00\x12(\n\x05ready\x18\x07 \x01(\x0b\x32\x17.hwprovisioner.v1.ReadyH\x00\x12*\n\x06\x66\x61iled\x18\x08 \x01(\x0b\x32\x18.hwprovisioner.v1.FailedH\x00\x12,\n\x07\x63leaned\x18\t \x01(\x0b\x32\x19.hwprovisioner.v1.CleanedH\x00\x12&\n\x04pong\x18\n \x01(\x0b\x32\x16.hwprovisioner.v1.PongH\x00\x12\x30\n\x06health\x18\x0b \x01(\x0b\x32\x1e.hwprovisioner.v1.HealthChangeH\x00\x12/\n\tcall_done\x18\x0c \x01(\x0b\x32\x1a.hwprovisioner.v1.CallDoneH\x00\x42\x07\n\x05\x65vent\"\xa3\x03\n\x11SubscribeResponse\x12\x32\n\nregistered\x18\x01 \x01(\x0b\x32\x1c.hwprovisioner.v1.RegisteredH\x00\x12(\n\x05offer\x18\x02 \x01(\x0b\x32\x17.hwprovisioner.v1.OfferH\x00\x12,\n\x07release\x18\x03 \x01(\x0b\x32\x19.hwprovisioner.v1.ReleaseH\x00\x12&\n\x04ping\x18\x04 \x01(\x0b\x32\x16.hwprovisioner.v1.PingH\x00\x12,\n\x07refused\x18\x05 \x01(\x0b\x32\x19.hwprovisioner.v1.RefusedH\x00\x12\x31\n\nlook_after\x18\x06 \x01(\x0b\x32\x1b.hwprovisioner.v1.LookAfterH\x00\x12\x39\n\x0cswitch_power\x18\x07 \x01(\x0b\x32!.hwprovisioner.v1.SwitchHostPowerH\x00\x12\x35\n\x0copen_channel\x18\x08 \x01(\x0b\x32\x1d.hwprovisioner.v1.OpenChannelH\x00\x42\x07\n\x05\x65vent\")\n\x07HoldRef\x12\x0f\n\x07hold_id\x18\x01 \x01(\t\x12\r\n\x05\x66\x65nce\x18\x02 \x01(\x03\"\x8d\x01\n\x08Register\x12\x12\n\nmanager_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x31\n\tinventory\x18\x03 \x03(\x0b\x32\x1e.hwprovisioner.v1.ResourceSpec\x12)\n\x05holds\x18\x04 \x03(\x0b\x32\x1a.hwprovisioner.v1.HeldHold\"_\n\x08HeldHold\x12\'\n\x04hold\x18\x01 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\x12*\n\x05state\x18\x02 \x01(\x0e\x32\x1b.hwprovisioner.v1.HoldState\"K\n\tVolunteer\x12,\n\x04spec\x18\x01 \x01(\x0b\x32\x1e.hwprovisioner.v1.ResourceSpec\x12\x10\n\x08warnings\x18\x02 \x03(\t\"=\n\x08Withdraw\x12\x10\n\x08resource\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07removed\x18\x03 \x01(\x08\"1\n\x06\x41\x63\x63\x65pt\x12\'\n\x04hold\x18\x01 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\"r\n\x07\x44\x65\x63line\x12\'\n\x04hold\x18\x01 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12.\n\x0bretry_delay\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"D\n\x08Progress\x12\'\n\x04hold\x18\x01 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\x12\x0f\n\x07message\x18\x02 \x01(\t\"b\n\x05Ready\x12\'\n\x04hold\x18\x01 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\x12\x30\n\nconnection\x18\x02 \x01(\x0b\x32\x1c.hwprovisioner.v1.Connection\"A\n\x06\x46\x61iled\x12\'\n\x04hold\x18\x01 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\x12\x0e\n\x06reason\x18\x02 \x01(\t\"2\n\x07\x43leaned\x12\'\n\x04hold\x18\x01 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\"\x06\n\x04Pong\"Z\n\x0cHealthChange\x12\x10\n\x08resource\x18\x01 \x01(\t\x12(\n\x06health\x18\x02 \x01(\x0e\x32\x18.hwprovisioner.v1.Health\x12\x0e\n\x06reason\x18\x03 \x01(\t\"<\n\x08\x43\x61llDone\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"|\n\nRegistered\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x30\n\rsilence_limit\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nlost_limit\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xe3\x01\n\x05Offer\x12\'\n\x04hold\x18\x01 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\x12\x10\n\x08resource\x18\x02 \x01(\t\x12&\n\x05share\x18\x03 \x01(\x0b\x32\x17.hwprovisioner.v1.Share\x12\x15\n\rallocation_id\x18\x04 \x01(\t\x12\x0c\n\x04host\x18\x05 \x01(\t\x12,\n\x06\x64\x65mand\x18\x06 \x01(\x0b\x32\x1c.hwprovisioner.v1.HostDemand\x12\x0c\n\x04user\x18\x07 \x01(\t\x12\x16\n\x0essh_public_key\x18\x08 \x01(\t\"T\n\x07Release\x12\'\n\x04hold\x18\x01 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\x12\x10\n\x08resource\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"-\n\tLookAfter\x12\x10\n\x08resource\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"z\n\x0fSwitchHostPower\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\'\n\x04hold\x18\x02 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\x12-\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32\x1d.hwprovisioner.v1.PowerAction\"w\n\x0bOpenChannel\x12\x12\n\nchannel_id\x18\x01 \x01(\t\x12\'\n\x04hold\x18\x02 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\x12\x11\n\x07\x63onsole\x18\x03 \x01(\x08H\x00\x12\x0e\n\x04port\x18\x04 \x01(\x05H\x00\x42\x08\n\x06target\"\x06\n\x04Ping\"M\n\x07Refused\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0f\n\x07hold_id\x18\x03 \x01(\t\x12\x10\n\x08resource\x18\x04 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,41 +35,51 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'hwprovisioner.v1.manager_st
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SUBSCRIBEREQUEST']._serialized_start=156
-  _globals['_SUBSCRIBEREQUEST']._serialized_end=639
-  _globals['_SUBSCRIBERESPONSE']._serialized_start=642
-  _globals['_SUBSCRIBERESPONSE']._serialized_end=896
-  _globals['_HOLDREF']._serialized_start=898
-  _globals['_HOLDREF']._serialized_end=939
-  _globals['_REGISTER']._serialized_start=942
-  _globals['_REGISTER']._serialized_end=1083
-  _globals['_HELDHOLD']._serialized_start=1085
-  _globals['_HELDHOLD']._serialized_end=1180
-  _globals['_VOLUNTEER']._serialized_start=1182
-  _globals['_VOLUNTEER']._serialized_end=1239
-  _globals['_WITHDRAW']._serialized_start=1241
-  _globals['_WITHDRAW']._serialized_end=1302
-  _globals['_ACCEPT']._serialized_start=1304
-  _globals['_ACCEPT']._serialized_end=1353
-  _globals['_DECLINE']._serialized_start=1355
-  _globals['_DECLINE']._serialized_end=1469
-  _globals['_PROGRESS']._serialized_start=1471
-  _globals['_PROGRESS']._serialized_end=1539
-  _globals['_READY']._serialized_start=1541
-  _globals['_READY']._serialized_end=1639
-  _globals['_FAILED']._serialized_start=1641
-  _globals['_FAILED']._serialized_end=1706
-  _globals['_CLEANED']._serialized_start=1708
-  _globals['_CLEANED']._serialized_end=1758
-  _globals['_PONG']._serialized_start=1760
-  _globals['_PONG']._serialized_end=1766
-  _globals['_REGISTERED']._serialized_start=1768
-  _globals['_REGISTERED']._serialized_end=1892
-  _globals['_OFFER']._serialized_start=1895
-  _globals['_OFFER']._serialized_end=2098
-  _globals['_RELEASE']._serialized_start=2100
-  _globals['_RELEASE']._serialized_end=2184
-  _globals['_PING']._serialized_start=2186
-  _globals['_PING']._serialized_end=2192
-  _globals['_REFUSED']._serialized_start=2194
-  _globals['_REFUSED']._serialized_end=2271
+  _globals['_SUBSCRIBEREQUEST']._serialized_end=738
+  _globals['_SUBSCRIBERESPONSE']._serialized_start=741
+  _globals['_SUBSCRIBERESPONSE']._serialized_end=1160
+  _globals['_HOLDREF']._serialized_start=1162
+  _globals['_HOLDREF']._serialized_end=1203
+  _globals['_REGISTER']._serialized_start=1206
+  _globals['_REGISTER']._serialized_end=1347
+  _globals['_HELDHOLD']._serialized_start=1349
+  _globals['_HELDHOLD']._serialized_end=1444
+  _globals['_VOLUNTEER']._serialized_start=1446
+  _globals['_VOLUNTEER']._serialized_end=1521
+  _globals['_WITHDRAW']._serialized_start=1523
+  _globals['_WITHDRAW']._serialized_end=1584
+  _globals['_ACCEPT']._serialized_start=1586
+  _globals['_ACCEPT']._serialized_end=1635
+  _globals['_DECLINE']._serialized_start=1637
+  _globals['_DECLINE']._serialized_end=1751
+  _globals['_PROGRESS']._serialized_start=1753
+  _globals['_PROGRESS']._serialized_end=1821
+  _globals['_READY']._serialized_start=1823
+  _globals['_READY']._serialized_end=1921
+  _globals['_FAILED']._serialized_start=1923
+  _globals['_FAILED']._serialized_end=1988
+  _globals['_CLEANED']._serialized_start=1990
+  _globals['_CLEANED']._serialized_end=2040
+  _globals['_PONG']._serialized_start=2042
+  _globals['_PONG']._serialized_end=2048
+  _globals['_HEALTHCHANGE']._serialized_start=2050
+  _globals['_HEALTHCHANGE']._serialized_end=2140
+  _globals['_CALLDONE']._serialized_start=2142
+  _globals['_CALLDONE']._serialized_end=2202
+  _globals['_REGISTERED']._serialized_start=2204
+  _globals['_REGISTERED']._serialized_end=2328
+  _globals['_OFFER']._serialized_start=2331
+  _globals['_OFFER']._serialized_end=2558
+  _globals['_RELEASE']._serialized_start=2560
+  _globals['_RELEASE']._serialized_end=2644
+  _globals['_LOOKAFTER']._serialized_start=2646
+  _globals['_LOOKAFTER']._serialized_end=2691
+  _globals['_SWITCHHOSTPOWER']._serialized_start=2693
+  _globals['_SWITCHHOSTPOWER']._serialized_end=2815
+  _globals['_OPENCHANNEL']._serialized_start=2817
+  _globals['_OPENCHANNEL']._serialized_end=2936
+  _globals['_PING']._serialized_start=2938
+  _globals['_PING']._serialized_end=2944
+  _globals['_REFUSED']._serialized_start=2946
+  _globals['_REFUSED']._serialized_end=3023
 # @@protoc_insertion_point(module_scope)

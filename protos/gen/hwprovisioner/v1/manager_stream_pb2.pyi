@@ -37,6 +37,8 @@ class SubscribeRequest(_message.Message):
     FAILED_FIELD_NUMBER: _builtins.int
     CLEANED_FIELD_NUMBER: _builtins.int
     PONG_FIELD_NUMBER: _builtins.int
+    HEALTH_FIELD_NUMBER: _builtins.int
+    CALL_DONE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def register(self) -> Global___Register:
         """Who it is; first and only once."""
@@ -77,6 +79,14 @@ class SubscribeRequest(_message.Message):
     def pong(self) -> Global___Pong:
         """The answer to a ping."""
 
+    @_builtins.property
+    def health(self) -> Global___HealthChange:
+        """What has become of a resource's health."""
+
+    @_builtins.property
+    def call_done(self) -> Global___CallDone:
+        """The answer to a call."""
+
     def __init__(
         self,
         *,
@@ -90,12 +100,14 @@ class SubscribeRequest(_message.Message):
         failed: Global___Failed | None = ...,
         cleaned: Global___Cleaned | None = ...,
         pong: Global___Pong | None = ...,
+        health: Global___HealthChange | None = ...,
+        call_done: Global___CallDone | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["accept", b"accept", "cleaned", b"cleaned", "decline", b"decline", "event", b"event", "failed", b"failed", "pong", b"pong", "progress", b"progress", "ready", b"ready", "register", b"register", "volunteer", b"volunteer", "withdraw", b"withdraw"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accept", b"accept", "call_done", b"call_done", "cleaned", b"cleaned", "decline", b"decline", "event", b"event", "failed", b"failed", "health", b"health", "pong", b"pong", "progress", b"progress", "ready", b"ready", "register", b"register", "volunteer", b"volunteer", "withdraw", b"withdraw"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept", b"accept", "cleaned", b"cleaned", "decline", b"decline", "event", b"event", "failed", b"failed", "pong", b"pong", "progress", b"progress", "ready", b"ready", "register", b"register", "volunteer", b"volunteer", "withdraw", b"withdraw"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept", b"accept", "call_done", b"call_done", "cleaned", b"cleaned", "decline", b"decline", "event", b"event", "failed", b"failed", "health", b"health", "pong", b"pong", "progress", b"progress", "ready", b"ready", "register", b"register", "volunteer", b"volunteer", "withdraw", b"withdraw"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["register", "volunteer", "withdraw", "accept", "decline", "progress", "ready", "failed", "cleaned", "pong"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["register", "volunteer", "withdraw", "accept", "decline", "progress", "ready", "failed", "cleaned", "pong", "health", "call_done"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
@@ -112,6 +124,9 @@ class SubscribeResponse(_message.Message):
     RELEASE_FIELD_NUMBER: _builtins.int
     PING_FIELD_NUMBER: _builtins.int
     REFUSED_FIELD_NUMBER: _builtins.int
+    LOOK_AFTER_FIELD_NUMBER: _builtins.int
+    SWITCH_POWER_FIELD_NUMBER: _builtins.int
+    OPEN_CHANNEL_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def registered(self) -> Global___Registered:
         """The registration is done."""
@@ -132,6 +147,18 @@ class SubscribeResponse(_message.Message):
     def refused(self) -> Global___Refused:
         """A message was refused. The stream goes on."""
 
+    @_builtins.property
+    def look_after(self) -> Global___LookAfter:
+        """A resource is to be looked after now: it is suspected, or a person has said that it is well again."""
+
+    @_builtins.property
+    def switch_power(self) -> Global___SwitchHostPower:
+        """A host's power is to be switched."""
+
+    @_builtins.property
+    def open_channel(self) -> Global___OpenChannel:
+        """A channel to a host is to be opened: call CarryChannel."""
+
     def __init__(
         self,
         *,
@@ -140,12 +167,15 @@ class SubscribeResponse(_message.Message):
         release: Global___Release | None = ...,
         ping: Global___Ping | None = ...,
         refused: Global___Refused | None = ...,
+        look_after: Global___LookAfter | None = ...,
+        switch_power: Global___SwitchHostPower | None = ...,
+        open_channel: Global___OpenChannel | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "offer", b"offer", "ping", b"ping", "refused", b"refused", "registered", b"registered", "release", b"release"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "look_after", b"look_after", "offer", b"offer", "open_channel", b"open_channel", "ping", b"ping", "refused", b"refused", "registered", b"registered", "release", b"release", "switch_power", b"switch_power"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "offer", b"offer", "ping", b"ping", "refused", b"refused", "registered", b"registered", "release", b"release"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "look_after", b"look_after", "offer", b"offer", "open_channel", b"open_channel", "ping", b"ping", "refused", b"refused", "registered", b"registered", "release", b"release", "switch_power", b"switch_power"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["registered", "offer", "release", "ping", "refused"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["registered", "offer", "release", "ping", "refused", "look_after", "switch_power", "open_channel"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
@@ -252,18 +282,24 @@ class Volunteer(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SPEC_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def spec(self) -> _resource_pb2.ResourceSpec:
         """What it is; adds it to the inventory if need be."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Where what was detected contradicts what its manager was told, at most 16 lines of up to 1,024 characters."""
 
     def __init__(
         self,
         *,
         spec: _resource_pb2.ResourceSpec | None = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -485,6 +521,66 @@ class Pong(_message.Message):
 Global___Pong: _TypeAlias = Pong  # noqa: Y015
 
 @_typing.final
+class HealthChange(_message.Message):
+    """What has become of a resource's health, by its manager's checks and repairs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESOURCE_FIELD_NUMBER: _builtins.int
+    HEALTH_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    resource: _builtins.str
+    """Which one."""
+    health: _resource_pb2.Health.ValueType
+    """SUSPECT takes it out of service until the manager says HEALTHY; QUARANTINED until a person does."""
+    reason: _builtins.str
+    """Why, for people to read; up to 1,024 characters."""
+    def __init__(
+        self,
+        *,
+        resource: _builtins.str = ...,
+        health: _resource_pb2.Health.ValueType = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["health", b"health", "reason", b"reason", "resource", b"resource"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HealthChange: _TypeAlias = HealthChange  # noqa: Y015
+
+@_typing.final
+class CallDone(_message.Message):
+    """The answer to a call such as `switch_power`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALL_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    call_id: _builtins.str
+    """Of which call."""
+    reason: _builtins.str
+    """As in `google.rpc.ErrorInfo`: NO_POWER_CONTROL, DRIVER_FAILED; empty if it was done."""
+    message: _builtins.str
+    """What was wrong, for people to read; up to 1,024 characters."""
+    def __init__(
+        self,
+        *,
+        call_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_id", b"call_id", "message", b"message", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CallDone: _TypeAlias = CallDone  # noqa: Y015
+
+@_typing.final
 class Registered(_message.Message):
     """The registration is done."""
 
@@ -531,6 +627,7 @@ class Offer(_message.Message):
     HOST_FIELD_NUMBER: _builtins.int
     DEMAND_FIELD_NUMBER: _builtins.int
     USER_FIELD_NUMBER: _builtins.int
+    SSH_PUBLIC_KEY_FIELD_NUMBER: _builtins.int
     resource: _builtins.str
     """On which resource."""
     allocation_id: _builtins.str
@@ -539,6 +636,8 @@ class Offer(_message.Message):
     """For which of its hosts."""
     user: _builtins.str
     """The user who asked."""
+    ssh_public_key: _builtins.str
+    """The holder's public key, one line in OpenSSH's form; empty if they sent none."""
     @_builtins.property
     def hold(self) -> Global___HoldRef:
         """Which one. Offers of one resource come in the order of their fences."""
@@ -561,10 +660,11 @@ class Offer(_message.Message):
         host: _builtins.str = ...,
         demand: _demand_pb2.HostDemand | None = ...,
         user: _builtins.str = ...,
+        ssh_public_key: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["demand", b"demand", "hold", b"hold", "share", b"share"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocation_id", b"allocation_id", "demand", b"demand", "hold", b"hold", "host", b"host", "resource", b"resource", "share", b"share", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocation_id", b"allocation_id", "demand", b"demand", "hold", b"hold", "host", b"host", "resource", b"resource", "share", b"share", "ssh_public_key", b"ssh_public_key", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -601,6 +701,102 @@ class Release(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Release: _TypeAlias = Release  # noqa: Y015
+
+@_typing.final
+class LookAfter(_message.Message):
+    """A resource is to be looked after: what it was given up for is tried again, then it is checked. `health` answers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESOURCE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    resource: _builtins.str
+    """Which one."""
+    reason: _builtins.str
+    """Why, for people to read."""
+    def __init__(
+        self,
+        *,
+        resource: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "resource", b"resource"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LookAfter: _TypeAlias = LookAfter  # noqa: Y015
+
+@_typing.final
+class SwitchHostPower(_message.Message):
+    """A host's power is to be switched. `call_done` answers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALL_ID_FIELD_NUMBER: _builtins.int
+    HOLD_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    call_id: _builtins.str
+    """Names the call."""
+    action: _resource_pb2.PowerAction.ValueType
+    """What to do."""
+    @_builtins.property
+    def hold(self) -> Global___HoldRef:
+        """Of which host; a stale fence is not obeyed."""
+
+    def __init__(
+        self,
+        *,
+        call_id: _builtins.str = ...,
+        hold: Global___HoldRef | None = ...,
+        action: _resource_pb2.PowerAction.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hold", b"hold"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "call_id", b"call_id", "hold", b"hold"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SwitchHostPower: _TypeAlias = SwitchHostPower  # noqa: Y015
+
+@_typing.final
+class OpenChannel(_message.Message):
+    """A channel to a host is to be opened."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_ID_FIELD_NUMBER: _builtins.int
+    HOLD_FIELD_NUMBER: _builtins.int
+    CONSOLE_FIELD_NUMBER: _builtins.int
+    PORT_FIELD_NUMBER: _builtins.int
+    channel_id: _builtins.str
+    """Names the channel; nobody can guess it."""
+    console: _builtins.bool
+    """Its serial console."""
+    port: _builtins.int
+    """A TCP port."""
+    @_builtins.property
+    def hold(self) -> Global___HoldRef:
+        """To which host; a stale fence is not obeyed."""
+
+    def __init__(
+        self,
+        *,
+        channel_id: _builtins.str = ...,
+        hold: Global___HoldRef | None = ...,
+        console: _builtins.bool = ...,
+        port: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["console", b"console", "hold", b"hold", "port", b"port", "target", b"target"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "console", b"console", "hold", b"hold", "port", b"port", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["console", "port"]  # noqa: Y015
+    _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_target) -> _WhichOneofReturnType_target | None: ...
+
+Global___OpenChannel: _TypeAlias = OpenChannel  # noqa: Y015
 
 @_typing.final
 class Ping(_message.Message):

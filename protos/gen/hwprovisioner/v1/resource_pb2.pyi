@@ -176,6 +176,34 @@ HOLD_STATE_CLEANING: HoldState.ValueType  # 4
 """Over; the manager tears it down and cleans."""
 Global___HoldState: _TypeAlias = HoldState  # noqa: Y015
 
+class _PowerAction:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PowerActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PowerAction.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    POWER_ACTION_UNSPECIFIED: _PowerAction.ValueType  # 0
+    """Not said."""
+    POWER_ACTION_ON: _PowerAction.ValueType  # 1
+    """Switch it on."""
+    POWER_ACTION_OFF: _PowerAction.ValueType  # 2
+    """Switch it off."""
+    POWER_ACTION_CYCLE: _PowerAction.ValueType  # 3
+    """Switch it off and on again."""
+
+class PowerAction(_PowerAction, metaclass=_PowerActionEnumTypeWrapper):
+    """What can be done to power. More values may be added."""
+
+POWER_ACTION_UNSPECIFIED: PowerAction.ValueType  # 0
+"""Not said."""
+POWER_ACTION_ON: PowerAction.ValueType  # 1
+"""Switch it on."""
+POWER_ACTION_OFF: PowerAction.ValueType  # 2
+"""Switch it off."""
+POWER_ACTION_CYCLE: PowerAction.ValueType  # 3
+"""Switch it off and on again."""
+Global___PowerAction: _TypeAlias = PowerAction  # noqa: Y015
+
 @_typing.final
 class ResourceSpec(_message.Message):
     """What a resource is, in the words of the manager that represents it. Facts, not bounds. Words have up to 128
@@ -214,6 +242,8 @@ class ResourceSpec(_message.Message):
     DRIVER_FIELD_NUMBER: _builtins.int
     DIVISION_FIELD_NUMBER: _builtins.int
     MAKES_FIELD_NUMBER: _builtins.int
+    HAS_POWER_FIELD_NUMBER: _builtins.int
+    HAS_CONSOLE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Unique in the lab, `[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?`."""
     kind: Global___ResourceKind.ValueType
@@ -224,6 +254,10 @@ class ResourceSpec(_message.Message):
     """Main memory in bytes, 0 if not known."""
     driver: _builtins.str
     """The driver that readies it up, for people to read."""
+    has_power: _builtins.bool
+    """Its holder may switch its power."""
+    has_console: _builtins.bool
+    """It has a serial console."""
     @_builtins.property
     def gpus(self) -> _containers.RepeatedCompositeFieldContainer[Global___Gpu]:
         """Its graphics or accelerator cards, one entry each, at most 64. A card is known by its place in this list, from 0."""
@@ -259,10 +293,12 @@ class ResourceSpec(_message.Message):
         driver: _builtins.str = ...,
         division: Global___Division | None = ...,
         makes: Global___Makes | None = ...,
+        has_power: _builtins.bool = ...,
+        has_console: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["division", b"division", "makes", b"makes", "os", b"os"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cpus", b"cpus", "division", b"division", "driver", b"driver", "gpus", b"gpus", "kind", b"kind", "labels", b"labels", "makes", b"makes", "memory_bytes", b"memory_bytes", "name", b"name", "os", b"os"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cpus", b"cpus", "division", b"division", "driver", b"driver", "gpus", b"gpus", "has_console", b"has_console", "has_power", b"has_power", "kind", b"kind", "labels", b"labels", "makes", b"makes", "memory_bytes", b"memory_bytes", "name", b"name", "os", b"os"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -417,6 +453,10 @@ class Resource(_message.Message):
     DECLINED_UNTIL_TIME_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     BOOKED_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    OPERATED_TIME_FIELD_NUMBER: _builtins.int
+    DEADLINE_TIME_FIELD_NUMBER: _builtins.int
     manager: _builtins.str
     """The manager that represents it."""
     presence: Global___Presence.ValueType
@@ -431,6 +471,8 @@ class Resource(_message.Message):
     """The highest fence given out for it so far."""
     revision: _builtins.int
     """The revision of the lab that changed it last."""
+    operator: _builtins.str
+    """Who changed its admin state or health last, if a person did."""
     @_builtins.property
     def spec(self) -> Global___ResourceSpec:
         """What it is."""
@@ -447,6 +489,18 @@ class Resource(_message.Message):
     def booked(self) -> _containers.RepeatedCompositeFieldContainer[Global___Booked]:
         """For when it is booked, by time."""
 
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Where what was detected contradicts what its manager was told."""
+
+    @_builtins.property
+    def operated_time(self) -> _timestamp_pb2.Timestamp:
+        """When that was. By the clock of the lab's Redis."""
+
+    @_builtins.property
+    def deadline_time(self) -> _timestamp_pb2.Timestamp:
+        """When what holds it is ended, if it is drained with a deadline."""
+
     def __init__(
         self,
         *,
@@ -461,10 +515,14 @@ class Resource(_message.Message):
         declined_until_time: _timestamp_pb2.Timestamp | None = ...,
         revision: _builtins.int = ...,
         booked: _abc.Iterable[Global___Booked] | None = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
+        operator: _builtins.str = ...,
+        operated_time: _timestamp_pb2.Timestamp | None = ...,
+        deadline_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["declined_until_time", b"declined_until_time", "spec", b"spec"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["deadline_time", b"deadline_time", "declined_until_time", b"declined_until_time", "operated_time", b"operated_time", "spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["admin_state", b"admin_state", "booked", b"booked", "declined_until_time", b"declined_until_time", "fence", b"fence", "health", b"health", "holds", b"holds", "manager", b"manager", "presence", b"presence", "reason", b"reason", "revision", b"revision", "spec", b"spec"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["admin_state", b"admin_state", "booked", b"booked", "deadline_time", b"deadline_time", "declined_until_time", b"declined_until_time", "fence", b"fence", "health", b"health", "holds", b"holds", "manager", b"manager", "operated_time", b"operated_time", "operator", b"operator", "presence", b"presence", "reason", b"reason", "revision", b"revision", "spec", b"spec", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
