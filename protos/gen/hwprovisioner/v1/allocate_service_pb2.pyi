@@ -451,19 +451,23 @@ class ReleaseAllocationRequest(_message.Message):
 
     ALLOCATION_ID_FIELD_NUMBER: _builtins.int
     TOKEN_FIELD_NUMBER: _builtins.int
+    AT_ONCE_FIELD_NUMBER: _builtins.int
     allocation_id: _builtins.str
     """Its id."""
     token: _builtins.str
     """Its token."""
+    at_once: _builtins.bool
+    """End it now, even if it is kept."""
     def __init__(
         self,
         *,
         allocation_id: _builtins.str = ...,
         token: _builtins.str = ...,
+        at_once: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocation_id", b"allocation_id", "token", b"token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocation_id", b"allocation_id", "at_once", b"at_once", "token", b"token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -478,7 +482,7 @@ class ReleaseAllocationResponse(_message.Message):
     ALLOCATION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def allocation(self) -> _allocation_pb2.Allocation:
-        """The allocation as it ended."""
+        """The allocation as it ended; READY, with `keep_time`, if it is kept until then."""
 
     def __init__(
         self,
@@ -739,15 +743,20 @@ class DrainResourceRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     OPERATOR_FIELD_NUMBER: _builtins.int
     DEADLINE_FIELD_NUMBER: _builtins.int
+    AT_ONCE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name."""
     reason: _builtins.str
     """Why, for people to read."""
     operator: _builtins.str
     """Who says so."""
+    at_once: _builtins.bool
+    """What holds it is ended now, without notice; not together with a deadline."""
     @_builtins.property
     def deadline(self) -> _timestamp_pb2.Timestamp:
-        """What holds it then is ended, REVOKED; its holders are told at once. Unset means that it may stay as long as it likes."""
+        """What holds it then is ended, REVOKED; its holders are told by their heartbeats. A time to come, by the clock of the lab's
+        Redis. Unset means that it may stay as long as it likes. What tolerates maintenance stays in any case.
+        """
 
     def __init__(
         self,
@@ -756,10 +765,11 @@ class DrainResourceRequest(_message.Message):
         reason: _builtins.str = ...,
         operator: _builtins.str = ...,
         deadline: _timestamp_pb2.Timestamp | None = ...,
+        at_once: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline", "name", b"name", "operator", b"operator", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_once", b"at_once", "deadline", b"deadline", "name", b"name", "operator", b"operator", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -163,6 +163,7 @@ class AllocateServiceServicer(object):
         precondition violation for each host, with the first reason that resources fail.
         * INVALID_ARGUMENT, reason REQUEST_ID_REUSED: the request id came before with another request.
         * FAILED_PRECONDITION, reason QUOTA_NEVER: more than the quota of the user or the team could ever allow.
+        * PERMISSION_DENIED, reason NOT_OPERATOR: `tolerate_maintenance` is for operators, and the policy does not name this user.
         * RESOURCE_EXHAUSTED, reason QUEUE_FULL: too many requests are queued; ask again as the RetryInfo says.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -198,7 +199,8 @@ class AllocateServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ReleaseAllocation(self, request, context):
-        """Gives an allocation back. Its resources are cleaned, then lent again. Releasing what has ended changes nothing.
+        """Gives an allocation back. Its resources are cleaned, then lent again. Releasing what has ended changes nothing. One that
+        is kept (KeepAllocation) goes on until that is over, and ends then; `at_once` does not wait for that.
 
         Errors:
         * NOT_FOUND, reason NO_SUCH_ALLOCATION.
@@ -254,7 +256,8 @@ class AllocateServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def EnableResource(self, request, context):
-        """Puts a drained resource back into service.
+        """Puts a resource back into service. One that is quarantined or suspected is lent again once its manager has looked after
+        it and found it well; until then it is SUSPECT.
 
         Errors:
         * NOT_FOUND, reason NO_SUCH_RESOURCE.
@@ -275,7 +278,9 @@ class AllocateServiceServicer(object):
 
     def KeepAllocation(self, request, context):
         """Keeps an allocation's hosts as they are for a while, for a look at what went wrong: until then neither a release nor
-        missing heartbeats end it. Again with another time changes the time; zero gives it back to its lease.
+        missing heartbeats end it. Again with another time changes the time; zero gives it back to its lease. Whatever else ends
+        it (its maximum duration, the end of a booking, giving way, a drain, the loss of a resource) still does: it is kept until
+        its maximum duration at the longest.
 
         Errors:
         * NOT_FOUND, reason NO_SUCH_ALLOCATION, and PERMISSION_DENIED, reason WRONG_TOKEN: as in ReleaseAllocation.

@@ -53,6 +53,7 @@ class AllocateServiceStub:
       precondition violation for each host, with the first reason that resources fail.
     * INVALID_ARGUMENT, reason REQUEST_ID_REUSED: the request id came before with another request.
     * FAILED_PRECONDITION, reason QUOTA_NEVER: more than the quota of the user or the team could ever allow.
+    * PERMISSION_DENIED, reason NOT_OPERATOR: `tolerate_maintenance` is for operators, and the policy does not name this user.
     * RESOURCE_EXHAUSTED, reason QUEUE_FULL: too many requests are queued; ask again as the RetryInfo says.
     """
     WatchAllocation: _grpc.UnaryStreamMultiCallable[_allocate_service_pb2.WatchAllocationRequest, _allocate_service_pb2.WatchAllocationResponse]
@@ -76,7 +77,8 @@ class AllocateServiceStub:
     * INVALID_ARGUMENT, reason REQUEST_ID_REUSED: as Allocate.
     """
     ReleaseAllocation: _grpc.UnaryUnaryMultiCallable[_allocate_service_pb2.ReleaseAllocationRequest, _allocate_service_pb2.ReleaseAllocationResponse]
-    """Gives an allocation back. Its resources are cleaned, then lent again. Releasing what has ended changes nothing.
+    """Gives an allocation back. Its resources are cleaned, then lent again. Releasing what has ended changes nothing. One that
+    is kept (KeepAllocation) goes on until that is over, and ends then; `at_once` does not wait for that.
 
     Errors:
     * NOT_FOUND, reason NO_SUCH_ALLOCATION.
@@ -106,7 +108,8 @@ class AllocateServiceStub:
     * NOT_FOUND, reason NO_SUCH_RESOURCE.
     """
     EnableResource: _grpc.UnaryUnaryMultiCallable[_allocate_service_pb2.EnableResourceRequest, _allocate_service_pb2.EnableResourceResponse]
-    """Puts a drained resource back into service.
+    """Puts a resource back into service. One that is quarantined or suspected is lent again once its manager has looked after
+    it and found it well; until then it is SUSPECT.
 
     Errors:
     * NOT_FOUND, reason NO_SUCH_RESOURCE.
@@ -119,7 +122,9 @@ class AllocateServiceStub:
     """
     KeepAllocation: _grpc.UnaryUnaryMultiCallable[_allocate_service_pb2.KeepAllocationRequest, _allocate_service_pb2.KeepAllocationResponse]
     """Keeps an allocation's hosts as they are for a while, for a look at what went wrong: until then neither a release nor
-    missing heartbeats end it. Again with another time changes the time; zero gives it back to its lease.
+    missing heartbeats end it. Again with another time changes the time; zero gives it back to its lease. Whatever else ends
+    it (its maximum duration, the end of a booking, giving way, a drain, the loss of a resource) still does: it is kept until
+    its maximum duration at the longest.
 
     Errors:
     * NOT_FOUND, reason NO_SUCH_ALLOCATION, and PERMISSION_DENIED, reason WRONG_TOKEN: as in ReleaseAllocation.
@@ -196,6 +201,7 @@ class AllocateServiceAsyncStub(AllocateServiceStub):
       precondition violation for each host, with the first reason that resources fail.
     * INVALID_ARGUMENT, reason REQUEST_ID_REUSED: the request id came before with another request.
     * FAILED_PRECONDITION, reason QUOTA_NEVER: more than the quota of the user or the team could ever allow.
+    * PERMISSION_DENIED, reason NOT_OPERATOR: `tolerate_maintenance` is for operators, and the policy does not name this user.
     * RESOURCE_EXHAUSTED, reason QUEUE_FULL: too many requests are queued; ask again as the RetryInfo says.
     """
     WatchAllocation: _aio.UnaryStreamMultiCallable[_allocate_service_pb2.WatchAllocationRequest, _allocate_service_pb2.WatchAllocationResponse]  # type: ignore[assignment]
@@ -219,7 +225,8 @@ class AllocateServiceAsyncStub(AllocateServiceStub):
     * INVALID_ARGUMENT, reason REQUEST_ID_REUSED: as Allocate.
     """
     ReleaseAllocation: _aio.UnaryUnaryMultiCallable[_allocate_service_pb2.ReleaseAllocationRequest, _allocate_service_pb2.ReleaseAllocationResponse]  # type: ignore[assignment]
-    """Gives an allocation back. Its resources are cleaned, then lent again. Releasing what has ended changes nothing.
+    """Gives an allocation back. Its resources are cleaned, then lent again. Releasing what has ended changes nothing. One that
+    is kept (KeepAllocation) goes on until that is over, and ends then; `at_once` does not wait for that.
 
     Errors:
     * NOT_FOUND, reason NO_SUCH_ALLOCATION.
@@ -249,7 +256,8 @@ class AllocateServiceAsyncStub(AllocateServiceStub):
     * NOT_FOUND, reason NO_SUCH_RESOURCE.
     """
     EnableResource: _aio.UnaryUnaryMultiCallable[_allocate_service_pb2.EnableResourceRequest, _allocate_service_pb2.EnableResourceResponse]  # type: ignore[assignment]
-    """Puts a drained resource back into service.
+    """Puts a resource back into service. One that is quarantined or suspected is lent again once its manager has looked after
+    it and found it well; until then it is SUSPECT.
 
     Errors:
     * NOT_FOUND, reason NO_SUCH_RESOURCE.
@@ -262,7 +270,9 @@ class AllocateServiceAsyncStub(AllocateServiceStub):
     """
     KeepAllocation: _aio.UnaryUnaryMultiCallable[_allocate_service_pb2.KeepAllocationRequest, _allocate_service_pb2.KeepAllocationResponse]  # type: ignore[assignment]
     """Keeps an allocation's hosts as they are for a while, for a look at what went wrong: until then neither a release nor
-    missing heartbeats end it. Again with another time changes the time; zero gives it back to its lease.
+    missing heartbeats end it. Again with another time changes the time; zero gives it back to its lease. Whatever else ends
+    it (its maximum duration, the end of a booking, giving way, a drain, the loss of a resource) still does: it is kept until
+    its maximum duration at the longest.
 
     Errors:
     * NOT_FOUND, reason NO_SUCH_ALLOCATION, and PERMISSION_DENIED, reason WRONG_TOKEN: as in ReleaseAllocation.
@@ -342,6 +352,7 @@ class AllocateServiceServicer(metaclass=_abc_1.ABCMeta):
           precondition violation for each host, with the first reason that resources fail.
         * INVALID_ARGUMENT, reason REQUEST_ID_REUSED: the request id came before with another request.
         * FAILED_PRECONDITION, reason QUOTA_NEVER: more than the quota of the user or the team could ever allow.
+        * PERMISSION_DENIED, reason NOT_OPERATOR: `tolerate_maintenance` is for operators, and the policy does not name this user.
         * RESOURCE_EXHAUSTED, reason QUEUE_FULL: too many requests are queued; ask again as the RetryInfo says.
         """
 
@@ -383,7 +394,8 @@ class AllocateServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _allocate_service_pb2.ReleaseAllocationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_allocate_service_pb2.ReleaseAllocationResponse, _abc.Awaitable[_allocate_service_pb2.ReleaseAllocationResponse]]:
-        """Gives an allocation back. Its resources are cleaned, then lent again. Releasing what has ended changes nothing.
+        """Gives an allocation back. Its resources are cleaned, then lent again. Releasing what has ended changes nothing. One that
+        is kept (KeepAllocation) goes on until that is over, and ends then; `at_once` does not wait for that.
 
         Errors:
         * NOT_FOUND, reason NO_SUCH_ALLOCATION.
@@ -449,7 +461,8 @@ class AllocateServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _allocate_service_pb2.EnableResourceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_allocate_service_pb2.EnableResourceResponse, _abc.Awaitable[_allocate_service_pb2.EnableResourceResponse]]:
-        """Puts a drained resource back into service.
+        """Puts a resource back into service. One that is quarantined or suspected is lent again once its manager has looked after
+        it and found it well; until then it is SUSPECT.
 
         Errors:
         * NOT_FOUND, reason NO_SUCH_RESOURCE.
@@ -474,7 +487,9 @@ class AllocateServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_allocate_service_pb2.KeepAllocationResponse, _abc.Awaitable[_allocate_service_pb2.KeepAllocationResponse]]:
         """Keeps an allocation's hosts as they are for a while, for a look at what went wrong: until then neither a release nor
-        missing heartbeats end it. Again with another time changes the time; zero gives it back to its lease.
+        missing heartbeats end it. Again with another time changes the time; zero gives it back to its lease. Whatever else ends
+        it (its maximum duration, the end of a booking, giving way, a drain, the loss of a resource) still does: it is kept until
+        its maximum duration at the longest.
 
         Errors:
         * NOT_FOUND, reason NO_SUCH_ALLOCATION, and PERMISSION_DENIED, reason WRONG_TOKEN: as in ReleaseAllocation.

@@ -163,6 +163,9 @@ class Allocation(_message.Message):
     BOOK_START_TIME_FIELD_NUMBER: _builtins.int
     BOOK_END_TIME_FIELD_NUMBER: _builtins.int
     PREEMPT_TIME_FIELD_NUMBER: _builtins.int
+    KEEP_TIME_FIELD_NUMBER: _builtins.int
+    REVOKE_TIME_FIELD_NUMBER: _builtins.int
+    TOLERATE_MAINTENANCE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Unique in the lab for ever."""
     state: Global___AllocationState.ValueType
@@ -175,6 +178,8 @@ class Allocation(_message.Message):
     """More about the end, for people to read."""
     revision: _builtins.int
     """The revision of the lab that changed it last."""
+    tolerate_maintenance: _builtins.bool
+    """Resources that drain, or are in maintenance, will do too."""
     @_builtins.property
     def demands(self) -> _demand_pb2.Demands:
         """What was asked for."""
@@ -235,6 +240,14 @@ class Allocation(_message.Message):
     def preempt_time(self) -> _timestamp_pb2.Timestamp:
         """When it gives way to one of higher priority; unset if it does not."""
 
+    @_builtins.property
+    def keep_time(self) -> _timestamp_pb2.Timestamp:
+        """Until then neither a release nor missing heartbeats end it; unset if it is not kept."""
+
+    @_builtins.property
+    def revoke_time(self) -> _timestamp_pb2.Timestamp:
+        """When it is ended because a resource that it holds is taken out of service; unset if none is, or if it may stay."""
+
     def __init__(
         self,
         *,
@@ -259,10 +272,13 @@ class Allocation(_message.Message):
         book_start_time: _timestamp_pb2.Timestamp | None = ...,
         book_end_time: _timestamp_pb2.Timestamp | None = ...,
         preempt_time: _timestamp_pb2.Timestamp | None = ...,
+        keep_time: _timestamp_pb2.Timestamp | None = ...,
+        revoke_time: _timestamp_pb2.Timestamp | None = ...,
+        tolerate_maintenance: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["book_end_time", b"book_end_time", "book_start_time", b"book_start_time", "demands", b"demands", "end_time", b"end_time", "grant_time", b"grant_time", "lease_ttl", b"lease_ttl", "max_duration", b"max_duration", "preempt_time", b"preempt_time", "queue_place", b"queue_place", "ready_time", b"ready_time", "remaining_lease", b"remaining_lease", "requestor", b"requestor", "submit_time", b"submit_time", "wait_timeout", b"wait_timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["book_end_time", b"book_end_time", "book_start_time", b"book_start_time", "demands", b"demands", "end_time", b"end_time", "grant_time", b"grant_time", "keep_time", b"keep_time", "lease_ttl", b"lease_ttl", "max_duration", b"max_duration", "preempt_time", b"preempt_time", "queue_place", b"queue_place", "ready_time", b"ready_time", "remaining_lease", b"remaining_lease", "requestor", b"requestor", "revoke_time", b"revoke_time", "submit_time", b"submit_time", "wait_timeout", b"wait_timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["book_end_time", b"book_end_time", "book_start_time", b"book_start_time", "demands", b"demands", "end_detail", b"end_detail", "end_reason", b"end_reason", "end_time", b"end_time", "grant_time", b"grant_time", "hosts", b"hosts", "id", b"id", "lease_ttl", b"lease_ttl", "max_duration", b"max_duration", "preempt_time", b"preempt_time", "priority", b"priority", "queue_place", b"queue_place", "ready_time", b"ready_time", "remaining_lease", b"remaining_lease", "requestor", b"requestor", "revision", b"revision", "state", b"state", "submit_time", b"submit_time", "wait_timeout", b"wait_timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["book_end_time", b"book_end_time", "book_start_time", b"book_start_time", "demands", b"demands", "end_detail", b"end_detail", "end_reason", b"end_reason", "end_time", b"end_time", "grant_time", b"grant_time", "hosts", b"hosts", "id", b"id", "keep_time", b"keep_time", "lease_ttl", b"lease_ttl", "max_duration", b"max_duration", "preempt_time", b"preempt_time", "priority", b"priority", "queue_place", b"queue_place", "ready_time", b"ready_time", "remaining_lease", b"remaining_lease", "requestor", b"requestor", "revision", b"revision", "revoke_time", b"revoke_time", "state", b"state", "submit_time", b"submit_time", "tolerate_maintenance", b"tolerate_maintenance", "wait_timeout", b"wait_timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
