@@ -22,11 +22,16 @@ tended        string  when leases were last looked after, in ms since the epoch 
 use           hash    ``HOUR:USER`` (hours since the epoch): host-ms held in it        to pruning
 waits         hash    of a class of requests: the last 64 waits, ms between commas      for ever
 spans         hash    of a class: the last 64 times from grant to end, likewise         for ever
+channel:C     hash    a channel to a host: which ends are there, and when they said so  its touches
+channel:C:E   stream  what is on its way to end E of it (holder, manager), a few pieces  the channel
+channels:A    zset    the channels of allocation A, by when they are given up           its touches
 ============  ======  ================================================================  =========
 
-The last three are the lab's memory of its past (`history.History`): the scripts that end and grant
-write them along. ``waits`` and ``spans`` have at most 20,000 classes; where there are so many, any
-one makes room for a new one.
+``use``, ``waits`` and ``spans`` are the lab's memory of its past (`history.History`): the scripts
+that end and grant write them along. ``waits`` and ``spans`` have at most 20,000 classes; where
+there are so many, any one makes room for a new one.
+
+Replicas tell one another over the Pub/Sub channel ``signals`` what cannot wait and may be missed.
 """
 
 import hashlib
@@ -145,6 +150,23 @@ class Keys:
     def endings(self) -> tuple[str, str]:
         """What every script needs that may end an allocation: use and spans."""
         return self.use, self.spans
+
+    @property
+    def signals(self) -> str:
+        """The Pub/Sub channel over which replicas tell one another what cannot wait."""
+        return self.prefix + "signals"
+
+    def channel(self, channel_id: str) -> str:
+        """A channel to a host. Who knows its id may carry it, so that nobody can guess it."""
+        return f"{self.prefix}channel:{channel_id}"
+
+    def pieces(self, channel_id: str, end: str) -> str:
+        """What is on its way to one end of a channel, ``holder`` or ``manager``."""
+        return f"{self.channel(channel_id)}:{end}"
+
+    def channels_of(self, allocation_id: str) -> str:
+        """The channels of an allocation."""
+        return f"{self.prefix}channels:{allocation_id}"
 
     def index(self, kind: Kind) -> str:
         """The ids of all records of a kind."""

@@ -39,7 +39,7 @@ class Link:
         url: see `Address`. client_name: what ``CLIENT LIST`` shows. timeout_ms: a connection that
         owes a reply for so long (up to half of it longer) is given up. patience_ms: how long a call
         waits for a connection while there is none. retry_after_ms: what callers are told when Redis
-        is away.
+        is away. decodes: replies are text; else they are bytes as they came.
     """
 
     def __init__(
@@ -50,12 +50,14 @@ class Link:
         timeout_ms: int = 5000,
         patience_ms: int = 1000,
         retry_after_ms: int = 500,
+        decodes: bool = True,
     ) -> None:
         self.address = Address.from_url(url)
         self._client_name = client_name
         self._timeout_s = timeout_ms / 1000
         self._patience_s = patience_ms / 1000
         self._retry_after_ms = retry_after_ms
+        self._decodes = decodes
         self._connection: Connection | None = None
         self._up = asyncio.Event()
         self._listeners: list[Listener] = []
@@ -192,7 +194,7 @@ class Link:
         address = self.address
 
         def protocol() -> Connection:
-            return Connection(self._timeout_s, self._lose)
+            return Connection(self._timeout_s, self._lose, decodes=self._decodes)
 
         async with asyncio.timeout(self._timeout_s):
             if address.path:

@@ -34,16 +34,26 @@ class Connection(asyncio.Protocol):
         lost: done when the connection is; its result says why.
     """
 
-    def __init__(self, timeout_s: float, on_lost: Callable[["Connection", str], None]) -> None:
+    def __init__(
+        self,
+        timeout_s: float,
+        on_lost: Callable[["Connection", str], None],
+        *,
+        decodes: bool = True,
+    ) -> None:
         """Cut the connection when it owes a reply for `timeout_s`, up to half of it longer.
 
-        `on_lost` is called at once when it is lost, before the calls under way fail.
+        `on_lost` is called at once when it is lost, before the calls under way fail. With `decodes`
+        replies are text, else bytes.
         """
         self._loop = asyncio.get_running_loop()
         self._timeout_s = timeout_s
         self._on_lost = on_lost
         self._reader = hiredis.Reader(
-            replyError=CommandRefused, encoding="utf-8", errors="replace", notEnoughData=self
+            replyError=CommandRefused,
+            encoding="utf-8" if decodes else None,
+            errors="replace",
+            notEnoughData=self,
         )
         self._transport: asyncio.Transport | None = None
         self._unwritten: list[bytes] = []
