@@ -118,6 +118,11 @@ class Driver(abc.ABC):
         """Whether `console` works, as far as can be told without trying."""
         return False
 
+    @property
+    def has_repair(self) -> bool:
+        """Whether there is anything that `repair` could try."""
+        return type(self).repair is not Driver.repair
+
     async def describe(self) -> Facts:
         """Return what can be found out about the resource; resources.yml overrides it."""
         return Facts()

@@ -15,6 +15,8 @@ class Maker(Driver):
     They say how one is made, handed over and destroyed. What is made when, for whom, and what is
     kept ready for those to come (a warm pool), is not theirs to say: see `instances.py`.
 
+    What a hold has is called `Hold.instance`, not `Hold.id`: it may come from the pool.
+
     As with all drivers, each method may be called again for the same instance, after a crash even
     while what it began is still there: name what is made after `Instance.name`, and mark it with
     the resource's name, so that `existing` finds it.
@@ -65,4 +67,4 @@ class Maker(Driver):
 
     async def clean(self, hold: Hold, report: Report) -> None:
         """Destroy what was made for the hold: cleaning is destroying."""
-        await self.destroy(hold.id, report)
+        await self.destroy(hold.instance, report)

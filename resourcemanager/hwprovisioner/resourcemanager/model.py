@@ -102,6 +102,35 @@ class TimeLimits:
     check_s: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Care:
+    """How far a manager goes before it gives a resource up, and a person is needed."""
+
+    #: Cleaning is tried so often, and for so long, whichever is over first.
+    clean_tries: int = 10
+    clean_within_s: float = 3600.0
+    #: So often a repair is tried, if the driver knows one; 0 is never.
+    repair_tries: int = 2
+    #: How often what the resource is is found out anew.
+    facts_every_s: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class WarmPool:
+    """What is made before anyone asks, of a resource whose driver makes what it lends."""
+
+    #: So many are always kept ready, as far as there is room.
+    min: int
+    #: So many at most, when many are asked for.
+    max: int
+    #: One that is more than `min` and that nobody took for so long is destroyed.
+    idle_s: float
+    #: What each is; only who asks for just that is served from the pool.
+    share: Share
+    image: str = ""
+    disk_bytes: int = 0
+
+
 class NoOptions(BaseModel, extra="forbid"):
     """The options of a driver that has none."""
 
@@ -123,6 +152,11 @@ class Resource:
     time_limits: TimeLimits = TimeLimits()
     #: How often its health is looked at.
     check_every_s: float = 30.0
+    care: Care = Care()
+    #: Of a divisible one that is made for each hold.
+    pool: WarmPool | None = None
+    #: In which lines of the file what is declared stands, by its key. They may change alone.
+    lines: Mapping[str, int] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +173,7 @@ class Share:
 class Hold:
     """One host of one allocation, on one resource."""
 
-    #: Unique in the lab for ever. Whatever a driver makes is named after it.
+    #: Unique in the lab for ever. Whatever a driver makes for it is named after it.
     id: str
     resource: str
     fence: int
@@ -152,6 +186,13 @@ class Hold:
     demand: Mapping[str, object] = field(default_factory=dict)
     #: The holder's public key, one line in OpenSSH's form; empty if they sent none.
     ssh_public_key: str = ""
+    #: The instance of the warm pool that it was given; empty if what it has is made for it.
+    pooled: str = ""
+
+    @property
+    def instance(self) -> str:
+        """The name of what a `Maker` has made for it."""
+        return self.pooled or self.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,13 +212,13 @@ class Instance:
 
     @classmethod
     def of(cls, hold: Hold) -> Instance:
-        """Return what a hold asks for, named after it."""
+        """Return what a hold asks for, by the name of what it has or is to get."""
         how = hold.demand.get("provisioning")
         how = how if isinstance(how, dict) else {}
         asked = hold.demand.get("os")
         words = asked if isinstance(asked, dict) else {}
         return cls(
-            name=hold.id,
+            name=hold.instance,
             share=hold.share,
             image=str(how.get("image", "")),
             os=OperatingSystem(*(str(words.get(w, "")) for w in ("family", "distro", "version"))),

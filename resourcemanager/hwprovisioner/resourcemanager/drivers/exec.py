@@ -173,6 +173,7 @@ class ExecDriver(Driver):
             whole: dict[str, Any] = dataclasses.asdict(hold)
             question["share"] = whole.pop("share")
             question["demand"] = whole.pop("demand")
+            del whole["pooled"]  # a script makes what it lends when it is asked to prepare it
             question["hold"] = whole
         return question
 
