@@ -1136,7 +1136,7 @@ class CarryChannelRequest(_message.Message):
 
     @_builtins.property
     def failure(self) -> Global___ChannelFailure:
-        """It could not be opened, or broke."""
+        """It broke."""
 
     def __init__(
         self,
@@ -1163,16 +1163,22 @@ class CarriedChannel(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CHANNEL_ID_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
     channel_id: _builtins.str
     """As in `open_channel`."""
+    @_builtins.property
+    def failure(self) -> Global___ChannelFailure:
+        """Why it could not be opened; unset if the host was reached."""
+
     def __init__(
         self,
         *,
         channel_id: _builtins.str = ...,
+        failure: Global___ChannelFailure | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "failure", b"failure"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1187,7 +1193,7 @@ class ChannelFailure(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """As in `google.rpc.ErrorInfo`: NO_CONSOLE, DRIVER_FAILED."""
+    """As in `google.rpc.ErrorInfo`: NO_CONSOLE, NOT_READY, DRIVER_FAILED."""
     message: _builtins.str
     """For people to read; up to 1,024 characters."""
     def __init__(

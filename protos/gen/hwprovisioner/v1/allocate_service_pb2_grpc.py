@@ -297,8 +297,10 @@ class AllocateServiceServicer(object):
         Errors:
         * NOT_FOUND, reason NO_SUCH_ALLOCATION or NO_SUCH_HOST, and PERMISSION_DENIED, reason WRONG_TOKEN.
         * FAILED_PRECONDITION, reason NOT_READY: the host is not handed over.
+        * ABORTED, reason ALLOCATION_ENDED: the host is no longer the allocation's.
         * UNIMPLEMENTED, reason NO_POWER_CONTROL: this resource has none.
         * ABORTED, reason DRIVER_FAILED: the driver could not, in its own words.
+        * DEADLINE_EXCEEDED, reason MANAGER_SILENT: the resource's manager is away, or does not answer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -308,14 +310,19 @@ class AllocateServiceServicer(object):
         """Opens a channel to a host: its serial console, or one of its TCP ports as seen from where the host is. The first
         message opens it, the others carry bytes. Only for whoever has the allocation's token; it is closed when the hold ends.
 
-        Errors: as in SwitchPower, reason NO_CONSOLE for NO_POWER_CONTROL.
+        Errors: as in SwitchPower, reason NO_CONSOLE for NO_POWER_CONTROL, and
+        * RESOURCE_EXHAUSTED, reason TOO_MANY_CHANNELS: the allocation has 64 of them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CarryChannel(self, request_iterator, context):
-        """The manager's end of a channel, opened when it is told to (`open_channel`).
+        """The manager's end of a channel, opened when it is told to (`open_channel`) and the host was reached, or could not be.
+        It ends with OK when the channel has.
+
+        Errors:
+        * NOT_FOUND, reason NO_SUCH_CHANNEL: it was given up, or is carried already.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -137,17 +137,25 @@ class AllocateServiceStub:
     Errors:
     * NOT_FOUND, reason NO_SUCH_ALLOCATION or NO_SUCH_HOST, and PERMISSION_DENIED, reason WRONG_TOKEN.
     * FAILED_PRECONDITION, reason NOT_READY: the host is not handed over.
+    * ABORTED, reason ALLOCATION_ENDED: the host is no longer the allocation's.
     * UNIMPLEMENTED, reason NO_POWER_CONTROL: this resource has none.
     * ABORTED, reason DRIVER_FAILED: the driver could not, in its own words.
+    * DEADLINE_EXCEEDED, reason MANAGER_SILENT: the resource's manager is away, or does not answer.
     """
     Connect: _grpc.StreamStreamMultiCallable[_allocate_service_pb2.ConnectRequest, _allocate_service_pb2.ConnectResponse]
     """Opens a channel to a host: its serial console, or one of its TCP ports as seen from where the host is. The first
     message opens it, the others carry bytes. Only for whoever has the allocation's token; it is closed when the hold ends.
 
-    Errors: as in SwitchPower, reason NO_CONSOLE for NO_POWER_CONTROL.
+    Errors: as in SwitchPower, reason NO_CONSOLE for NO_POWER_CONTROL, and
+    * RESOURCE_EXHAUSTED, reason TOO_MANY_CHANNELS: the allocation has 64 of them.
     """
     CarryChannel: _grpc.StreamStreamMultiCallable[_allocate_service_pb2.CarryChannelRequest, _allocate_service_pb2.CarryChannelResponse]
-    """The manager's end of a channel, opened when it is told to (`open_channel`)."""
+    """The manager's end of a channel, opened when it is told to (`open_channel`) and the host was reached, or could not be.
+    It ends with OK when the channel has.
+
+    Errors:
+    * NOT_FOUND, reason NO_SUCH_CHANNEL: it was given up, or is carried already.
+    """
     ListManagers: _grpc.UnaryUnaryMultiCallable[_allocate_service_pb2.ListManagersRequest, _allocate_service_pb2.ListManagersResponse]
     """Lists resource managers by id."""
     WatchLab: _grpc.UnaryStreamMultiCallable[_allocate_service_pb2.WatchLabRequest, _allocate_service_pb2.WatchLabResponse]
@@ -285,17 +293,25 @@ class AllocateServiceAsyncStub(AllocateServiceStub):
     Errors:
     * NOT_FOUND, reason NO_SUCH_ALLOCATION or NO_SUCH_HOST, and PERMISSION_DENIED, reason WRONG_TOKEN.
     * FAILED_PRECONDITION, reason NOT_READY: the host is not handed over.
+    * ABORTED, reason ALLOCATION_ENDED: the host is no longer the allocation's.
     * UNIMPLEMENTED, reason NO_POWER_CONTROL: this resource has none.
     * ABORTED, reason DRIVER_FAILED: the driver could not, in its own words.
+    * DEADLINE_EXCEEDED, reason MANAGER_SILENT: the resource's manager is away, or does not answer.
     """
     Connect: _aio.StreamStreamMultiCallable[_allocate_service_pb2.ConnectRequest, _allocate_service_pb2.ConnectResponse]  # type: ignore[assignment]
     """Opens a channel to a host: its serial console, or one of its TCP ports as seen from where the host is. The first
     message opens it, the others carry bytes. Only for whoever has the allocation's token; it is closed when the hold ends.
 
-    Errors: as in SwitchPower, reason NO_CONSOLE for NO_POWER_CONTROL.
+    Errors: as in SwitchPower, reason NO_CONSOLE for NO_POWER_CONTROL, and
+    * RESOURCE_EXHAUSTED, reason TOO_MANY_CHANNELS: the allocation has 64 of them.
     """
     CarryChannel: _aio.StreamStreamMultiCallable[_allocate_service_pb2.CarryChannelRequest, _allocate_service_pb2.CarryChannelResponse]  # type: ignore[assignment]
-    """The manager's end of a channel, opened when it is told to (`open_channel`)."""
+    """The manager's end of a channel, opened when it is told to (`open_channel`) and the host was reached, or could not be.
+    It ends with OK when the channel has.
+
+    Errors:
+    * NOT_FOUND, reason NO_SUCH_CHANNEL: it was given up, or is carried already.
+    """
     ListManagers: _aio.UnaryUnaryMultiCallable[_allocate_service_pb2.ListManagersRequest, _allocate_service_pb2.ListManagersResponse]  # type: ignore[assignment]
     """Lists resource managers by id."""
     WatchLab: _aio.UnaryStreamMultiCallable[_allocate_service_pb2.WatchLabRequest, _allocate_service_pb2.WatchLabResponse]  # type: ignore[assignment]
@@ -508,8 +524,10 @@ class AllocateServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors:
         * NOT_FOUND, reason NO_SUCH_ALLOCATION or NO_SUCH_HOST, and PERMISSION_DENIED, reason WRONG_TOKEN.
         * FAILED_PRECONDITION, reason NOT_READY: the host is not handed over.
+        * ABORTED, reason ALLOCATION_ENDED: the host is no longer the allocation's.
         * UNIMPLEMENTED, reason NO_POWER_CONTROL: this resource has none.
         * ABORTED, reason DRIVER_FAILED: the driver could not, in its own words.
+        * DEADLINE_EXCEEDED, reason MANAGER_SILENT: the resource's manager is away, or does not answer.
         """
 
     @_abc_1.abstractmethod
@@ -521,7 +539,8 @@ class AllocateServiceServicer(metaclass=_abc_1.ABCMeta):
         """Opens a channel to a host: its serial console, or one of its TCP ports as seen from where the host is. The first
         message opens it, the others carry bytes. Only for whoever has the allocation's token; it is closed when the hold ends.
 
-        Errors: as in SwitchPower, reason NO_CONSOLE for NO_POWER_CONTROL.
+        Errors: as in SwitchPower, reason NO_CONSOLE for NO_POWER_CONTROL, and
+        * RESOURCE_EXHAUSTED, reason TOO_MANY_CHANNELS: the allocation has 64 of them.
         """
 
     @_abc_1.abstractmethod
@@ -530,7 +549,12 @@ class AllocateServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_allocate_service_pb2.CarryChannelRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_allocate_service_pb2.CarryChannelResponse], _abc.AsyncIterator[_allocate_service_pb2.CarryChannelResponse]]:
-        """The manager's end of a channel, opened when it is told to (`open_channel`)."""
+        """The manager's end of a channel, opened when it is told to (`open_channel`) and the host was reached, or could not be.
+        It ends with OK when the channel has.
+
+        Errors:
+        * NOT_FOUND, reason NO_SUCH_CHANNEL: it was given up, or is carried already.
+        """
 
     @_abc_1.abstractmethod
     def ListManagers(

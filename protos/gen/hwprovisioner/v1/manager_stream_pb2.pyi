@@ -562,7 +562,7 @@ class CallDone(_message.Message):
     call_id: _builtins.str
     """Of which call."""
     reason: _builtins.str
-    """As in `google.rpc.ErrorInfo`: NO_POWER_CONTROL, DRIVER_FAILED; empty if it was done."""
+    """As in `google.rpc.ErrorInfo`: NO_POWER_CONTROL, NOT_READY, DRIVER_FAILED; empty if it was done."""
     message: _builtins.str
     """What was wrong, for people to read; up to 1,024 characters."""
     def __init__(
