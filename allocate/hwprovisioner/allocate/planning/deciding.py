@@ -8,19 +8,22 @@ what it could have had (`keeping.py`), so that a stream of small requests never 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from hwprovisioner.allocate.planning.asked import HostClass, RequestClass, any_shape
 from hwprovisioner.allocate.planning.board import Board, Grant
 from hwprovisioner.allocate.planning.inventory import bits
 from hwprovisioner.allocate.planning.keeping import Keeper, Turns, roomiest, start_by
 from hwprovisioner.allocate.planning.offered import Offered
-from hwprovisioner.allocate.planning.order import Request
+from hwprovisioner.allocate.planning.order import Key, Request
 from hwprovisioner.allocate.planning.placement import Placed, Placement
 from hwprovisioner.allocate.planning.walk import Walk
 from hwprovisioner.allocate.planning.wish import Wish
 
 _DEPTH = 100
 """So many requests of a class are looked at in a pass when each may fail for its own reason."""
+_ROUNDS = 4
+"""So often the queue is gone through; what was kept and is not any longer is offered to all."""
 _BACKFILL_DEPTH = 100
 """So many requests are looked at in a pass whether they may use what sets keep."""
 
@@ -43,25 +46,30 @@ class Pass:
             now_ms: now, in ms since the epoch.
             changed: resources that are open.
             arrived: the bits of the classes of requests that are to be looked at.
-            kept: what each of them keeps, if it does. That is open to those before it, and
-                offered to all if it is not kept again.
+            kept: what those of them have that kept something. That is open to those before it,
+                and offered to all if it is not kept again.
         """
         self._board = board
         self._kept = dict(kept)
         self._now_ms = now_ms
         self._open = Offered(board.classes, changed)
-        self._arrived = dict(arrived)
-        self._of_class = Counter(arrived.values())
+        self._arrived: dict[str, int] = {}
+        self._of_class: Counter[int] = Counter()
         self._arrivals = 0
         """The bits of the classes of those that are still to be looked at."""
-        for bit in self._of_class:
-            self._arrivals |= bit
+        for request_id, bit in arrived.items():
+            self._arrive(request_id, bit)
         self._turns = Turns(board.queue, board.classes, board.coming)
         self._blocked = 0
         self._looked: dict[int, int] = {}
         self._lent: dict[str, Keeper] = {}
+        if board.backfill:
+            for keeper in board.keepers.values():
+                self._lent.update(dict.fromkeys(keeper.names, keeper))
+        self._places: dict[str, Key] = {}
+        """By request that keeps something, where it stands."""
         self._borrowers = 0
-        """The bits of the classes of which something ends in time to use what is kept."""
+        """The bits of the classes of which something ends in time to use what is newly kept."""
         self._again = 0
         """The bits of the classes of which one that was looked for by itself was granted."""
         self._looks = _BACKFILL_DEPTH
@@ -69,24 +77,15 @@ class Pass:
 
     def run(self) -> list[Grant]:
         """Go through the queue until nothing that has changed is of use to anybody."""
-        released = self._go_through()
-        released.update(*self._kept.values())
-        if released:
-            self._offer_all(released)
-            self._go_through()
+        for _ in range(_ROUNDS):
+            released = self._go_through()
+            if not released:
+                break
+            self._borrowers = self._blocked = 0
+            for name in released:
+                self._board.inventory.open_up(name)
+            self._open.add(released)
         return self._grants
-
-    def _offer_all(self, names: set[str]) -> None:
-        """Offer what is not kept any longer, and with it all that is kept, to everybody."""
-        for keeper in self._board.keepers.values():
-            names |= keeper.names
-        self._kept.clear()
-        self._board.keepers.clear()
-        self._lent.clear()
-        self._borrowers = self._blocked = 0
-        for name in names:
-            self._board.inventory.open_up(name)
-        self._open.add(names)
 
     def _go_through(self) -> set[str]:
         """Go through the queue once; returns what was kept, and is not any longer."""
@@ -94,10 +93,12 @@ class Pass:
         walk = Walk(self._board.queue, self._mask())
         for request in walk:
             if request.id in self._turns.granted:
-                continue  # in the first round
+                continue  # in an earlier round
             was_asked_for = self._arrived.pop(request.id, 0)
             self._note_looked(was_asked_for)
             if not request.asked.bit & self._blocked:
+                if keeper := self._board.keepers.get(request.id):
+                    self._kept[request.id] = self._open_up(keeper)
                 is_granted = self._visit(request, walk)
                 # There may be enough for another one.
                 self._again &= ~request.asked.bit
@@ -108,7 +109,16 @@ class Pass:
                     self._board.inventory.shut(name)
                     released.add(name)
             walk.mask = self._mask()
+        released.update(*self._kept.values())
+        self._kept.clear()
         return released
+
+    def _arrive(self, request_id: str, bit: int) -> None:
+        """Have a request looked at, which is of the class of a bit."""
+        if request_id not in self._arrived:
+            self._arrived[request_id] = bit
+            self._of_class[bit] += 1
+            self._arrivals |= bit
 
     def _note_looked(self, bit: int) -> None:
         """Note that one fewer of a class is still to be looked at; 0 is none."""
@@ -127,7 +137,7 @@ class Pass:
 
     def _visit(self, request: Request, walk: Walk) -> bool:
         """Grant a request, or let it wait; returns whether it was granted."""
-        wish = self._wish(request)
+        wish = self._wish(request, walk.key)
         if request.asked.lone:
             found, placement = self._board.finder.find(wish), None
         else:
@@ -142,7 +152,7 @@ class Pass:
             walk.bar(request.user, request.asked.bit)
             self._turns.bar(request.user, request.asked.bit)
         else:
-            self._take(request, found)
+            self._take(request, wish, found)
             return True
         return False
 
@@ -152,30 +162,72 @@ class Pass:
         if asked.bit & self._open.lacking:
             # It can only be its turn to keep something, and that only of the first for it.
             self._open.claim(asked.awaits)
-            if not (wish.also or any(self._turns.has_come(request, [h]) for h in asked.hosts)):
+            has_more = wish.also or wish.behind
+            if not (has_more or any(self._turns.has_come(request, [h]) for h in asked.hosts)):
                 self._block(request)
                 return None
         missing = board.finder.lacks_open(asked)
-        if not missing or wish.also or self._turns.has_come(request, missing):
+        has_more = wish.also or wish.behind
+        if not missing or has_more or self._turns.has_come(request, missing):
             return board.finder.place(wish)
         options = [option for host in missing for option in asked.hosts[host]]
         board.classes.await_only(asked, options, len(missing))
         self._block(request)
         return None
 
-    def _wish(self, request: Request) -> Wish:
-        ends_ms = request.ends_ms(self._now_ms)
+    def _wish(self, request: Request, key: Key) -> Wish:
         also: tuple[str, ...] = ()
-        if self._lent and ends_ms:
-            self._looks -= 1
-            also = tuple(
-                name
-                for name, keeper in self._lent.items()
-                if self._board.finder.free_again(name, ends_ms) <= keeper.lends_until(self._now_ms)
-            )
-        return Wish.of(request, self._now_ms, also)
+        behind: tuple[str, ...] = ()
+        if self._board.keepers:
+            behind = self._kept_behind(request, key)
+            ends_ms = request.ends_ms(self._now_ms)
+            if self._lent and ends_ms:
+                self._looks -= 1
+                also = tuple(
+                    name
+                    for name, keeper in self._lent.items()
+                    if name not in behind
+                    and self._board.finder.free_again(name, ends_ms)
+                    <= keeper.lends_until(self._now_ms)
+                )
+        return Wish.of(request, self._now_ms, also, behind)
 
-    def _take(self, request: Request, found: Mapping[str, Placed]) -> None:
+    def _kept_behind(self, request: Request, key: Key) -> tuple[str, ...]:
+        """Return what those keep that stand behind a request, as far as it could be of use."""
+        shapes = any_shape(request.asked.options)
+        names: list[str] = []
+        for keeper in self._board.keepers.values():
+            if keeper.shapes & shapes and self._place(keeper.request) > key:
+                names += keeper.names
+        return tuple(names)
+
+    def _place(self, request_id: str) -> Key:
+        place = self._places.get(request_id) or self._board.queue.key(request_id)
+        assert place is not None
+        self._places[request_id] = place
+        return place
+
+    def _open_up(self, keeper: Keeper) -> set[str]:
+        """Open what was kept; returns that."""
+        board = self._board
+        del board.keepers[keeper.request]
+        for name in keeper.names:
+            self._lent.pop(name, None)
+            board.inventory.open_up(name)
+        return {name for name in keeper.names if board.inventory.is_open(name)}
+
+    def _take_from_behind(self, wish: Wish, names: Iterable[str]) -> None:
+        """Have those looked at of whose keeping some resources are taken."""
+        taken = {name for name in names if name in wish.behind}
+        if taken:
+            for keeper in [k for k in self._board.keepers.values() if k.names & taken]:
+                left = self._open_up(keeper)
+                self._kept[keeper.request] = left
+                request = self._board.queue.requests[keeper.request]
+                self._arrive(request.id, request.asked.bit)
+
+    def _take(self, request: Request, wish: Wish, found: Mapping[str, Placed]) -> None:
+        self._take_from_behind(wish, [placed.resource for placed in found.values()])
         self._board.on_grant(request, found)
         ends_ms = request.ends_ms(self._now_ms)
         for placed in found.values():
@@ -193,8 +245,7 @@ class Pass:
         """Lend what is left of a resource that is kept, if there is something."""
         self._board.inventory.shut(name)
         if self._board.inventory.standing(name).room.slots < 1:
-            del self._lent[name]
-            self._find_borrowers()
+            self._lent.pop(name).lose(name)
 
     def _block(self, request: Request) -> None:
         """Pass over the rest of a class, if what failed one fails all of them."""
@@ -211,7 +262,7 @@ class Pass:
         if placement is None and not self._may_keep(request):
             return
         if placement is None or wish.also:
-            # It keeps nothing that another one keeps, if that might have been lent to it.
+            # It keeps nothing that one before it keeps, if that might have been lent to it.
             wish = replace(wish, also=())
             placement = board.finder.place(wish)
         missing = [host for host in asked.hosts if host not in placement.placed]
@@ -223,8 +274,12 @@ class Pass:
         if not names or not self._turns.has_come(request, missing):
             return
         if board.coming(asked, request.excluded):
-            found = placement
-            self._let_keep(Keeper(request.id, names, plan=lambda: self._start(wish, found)))
+            self._take_from_behind(wish, names)
+            shapes = 0
+            for name in names:
+                shapes |= 1 << board.inventory.shape_of(name).index
+            plan = partial(start_by, wish, placement, board.finder)
+            self._let_keep(Keeper(request.id, names, shapes, plan))
 
     def _may_keep(self, request: Request) -> bool:
         """Say whether a request for one host, for which there is no room, may keep what there is.
@@ -260,16 +315,13 @@ class Pass:
         for name in keeper.names:
             self._board.inventory.shut(name)
             self._open.discard(name)
-            if self._board.backfill:
-                self._lent[name] = keeper
-        self._find_borrowers()
+        if self._board.backfill:
+            self._lend(keeper, keeper.names)
 
-    def _find_borrowers(self) -> None:
-        classes, self._borrowers = self._board.classes, 0
-        for name, keeper in self._lent.items():
-            span_ms = keeper.lends_until(self._now_ms) - self._now_ms
-            span_ms -= self._board.finder.turnover(name)
+    def _lend(self, keeper: Keeper, names: Iterable[str]) -> None:
+        """Lend resources that are kept from now on, or more of them."""
+        classes, finder = self._board.classes, self._board.finder
+        for name in names:
+            self._lent[name] = keeper
+            span_ms = keeper.lends_until(self._now_ms) - self._now_ms - finder.turnover(name)
             self._borrowers |= classes.shorter_than(classes.matching(name), span_ms)
-
-    def _start(self, wish: Wish, placement: Placement) -> int:
-        return start_by(wish, placement, self._board.finder)

@@ -164,6 +164,10 @@ class Finder:
             if within & 1 << shape.index and not inventory.is_open(name):
                 yield name, shape
         yield from self._of_shapes(option, scope, within)
+        for name in wish.behind:
+            shape = inventory.shape_of(name)
+            if within & 1 << shape.index and not inventory.is_open(name):
+                yield name, shape
 
     def _of_shapes(
         self, option: HostClass, scope: Scope, within: int
@@ -200,7 +204,8 @@ class Finder:
 
     def _is_within(self, wish: Wish, scope: Scope, name: str) -> bool:
         if scope is Scope.OPEN:
-            return name in wish.also or self.classes.inventory.is_open(name)
+            is_shut = name not in wish.also and name not in wish.behind
+            return not is_shut or self.classes.inventory.is_open(name)
         return scope is Scope.EVER or self.classes.inventory.standing(name).can_open
 
     def _preferred(self, mask: int) -> Iterator[Shape]:

@@ -12,7 +12,7 @@ present holders said, too; where they did not, nobody may.
 import heapq
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hwprovisioner.allocate.planning.asked import HostClass, RequestClass, any_shape, shapes_of
 from hwprovisioner.allocate.planning.booked import Booked, room_during
@@ -34,14 +34,25 @@ class Keeper:
 
     request: str
     names: set[str]
-    plan: Callable[[], int] | None = None
-    """Works out when it can start for certain; asked once, when somebody wants to know."""
+    shapes: int
+    """The bits of their shapes."""
+    plan: Callable[[], int] = lambda: 0
+    """Works out when it can start for certain; asked when somebody wants to know."""
+    has_lost: bool = False
+    """Something that it kept is not there any more, so what it keeps has to be found anew."""
     start_ms: int = 0
+    """What `plan` said, 0 if it was not asked or does not know."""
+    _is_planned: bool = field(default=False, init=False)
+
+    def lose(self, name: str) -> None:
+        """Note that one of the resources is not kept any longer."""
+        self.names.discard(name)
+        self.has_lost = True
 
     def lends_until(self, now_ms: int) -> int:
         """Return until when what is kept may be used by others, 0 if it may not."""
-        if self.plan is not None:
-            self.start_ms, self.plan = self.plan(), None
+        if not self._is_planned or 0 < self.start_ms <= now_ms:
+            self.start_ms, self._is_planned = self.plan(), True
         return self.start_ms if self.start_ms > now_ms else 0
 
 

@@ -8,6 +8,7 @@ the size of the lab or the queue.
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+from hwprovisioner.allocate.planning.asked import any_shape
 from hwprovisioner.allocate.planning.board import Board, Grant, OnGrant, OverQuota
 from hwprovisioner.allocate.planning.deciding import Pass
 from hwprovisioner.allocate.planning.inventory import Standing
@@ -32,6 +33,10 @@ class Planner(Board):
         self._changed: set[str] = set()
         self._arrived: dict[str, int] = {}
         """The bit of the class of each request that was not looked at yet."""
+        self._version = 0
+        """That of the inventory when what is kept was looked at last."""
+        self._head = ""
+        """The first request of all when what is kept was looked at last."""
 
     def set_resource(self, name: str, standing: Standing | None, ends_ms: int = 0) -> None:
         """Take in how a resource is now; see `Inventory.put`."""
@@ -65,10 +70,21 @@ class Planner(Board):
                 self._arrive(request)
 
     def _arrive(self, request: Request) -> None:
-        # Where nothing is open or kept that any of its hosts could use, nobody need look.
-        kept = (name for keeper in self.keepers.values() for name in keeper.names)
-        if self.finder.has_open(request.asked, kept):
+        # Where nothing is open to it that any of its hosts could use, nobody need look.
+        if self.finder.has_open(request.asked) or self._may_have_kept(request):
             self._arrived[request.id] = request.asked.bit
+
+    def _may_have_kept(self, request: Request) -> bool:
+        """Say whether it might have what is kept: as one before who keeps it, or lent."""
+        if not self.keepers:
+            return False
+        shapes = any_shape(request.asked.options)
+        may_borrow = request.max_ms or request.until_ms
+        key = self.queue.key(request.id)
+        return any(
+            keeper.shapes & shapes and (may_borrow or key < self.queue.key(keeper.request))
+            for keeper in self.keepers.values()
+        )
 
     def look_at(self, names: Iterable[str]) -> None:
         """Look at some resources again in the next pass."""
@@ -78,13 +94,9 @@ class Planner(Board):
         """Return what is granted now. It counts as taken; whatever is refused is set anew."""
         # The order may have shifted: what is kept is offered to all, from time to time.
         is_shifted = self.queue.refresh(now_ms)
-        kept: dict[str, set[str]] = {}
-        for keeper in self.keepers.values():
-            request = self.queue.requests[keeper.request]
-            self._arrived[request.id] = request.asked.bit
-            self.classes.lacking &= ~request.asked.bit
-            kept[request.id] = self._open_up(keeper)
-        self.keepers.clear()
+        kept = self._open_doubtful(is_shifted) if self.keepers else {}
+        if self.keepers:
+            self._look_at_head()
         changed, arrived = self._changed, self._arrived
         if not changed and not arrived:
             return []
@@ -98,6 +110,27 @@ class Planner(Board):
         for grant in grants:
             self.remove(grant.request)
         return grants
+
+    def _open_doubtful(self, is_shifted: bool) -> dict[str, set[str]]:
+        """Open what some keep that may have to keep something else; returns what, by request."""
+        has_changed, self._version = self._version != self.inventory.version, self.inventory.version
+        kept = {}
+        for keeper in list(self.keepers.values()):
+            request = self.queue.requests[keeper.request]
+            is_doubtful = is_shifted or keeper.has_lost
+            if is_doubtful or (has_changed and not self.coming(request.asked, request.excluded)):
+                self._arrived[request.id] = request.asked.bit
+                self.classes.lacking &= ~request.asked.bit
+                kept[request.id] = self._open_up(self.keepers.pop(request.id))
+        return kept
+
+    def _look_at_head(self) -> None:
+        """Look at the first of all if it has become that: it may have what those behind it keep."""
+        [_, user] = self.queue.in_turn()[0]
+        head = self.queue.requests[user.first[2]]
+        if head.id != self._head:
+            self._head = head.id
+            self._arrive(head)
 
     def _note_open(self, changed: Iterable[str]) -> None:
         """Note what stays open; what was given away or is kept helps no other set."""
@@ -114,4 +147,5 @@ class Planner(Board):
 
     def _forget_keeping(self, name: str) -> None:
         for keeper in self.keepers.values():
-            keeper.names.discard(name)
+            if name in keeper.names:
+                keeper.lose(name)

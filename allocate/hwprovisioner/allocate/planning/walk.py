@@ -28,6 +28,8 @@ class Walk:
     def __init__(self, queue: Queue, mask: int) -> None:
         """Begin before the first; `mask` has the bits of the classes."""
         self.mask = mask
+        self.key: Key = (0, 0.0, 0, "")
+        """Where the request stands that was met last."""
         self._queue = queue
         self._barred: dict[str, int] = {}
         self._met = 0
@@ -48,6 +50,7 @@ class Walk:
                 return
             key, place, user, item = heappop(self._next)
             if item is not None and item[3] & self._wanted_of(user):
+                self.key = key
                 yield self._queue.requests[item[2]]
             # What is lost was passed over meanwhile, so to have it again is to gain it.
             gained, known = self.mask & ~known, self.mask

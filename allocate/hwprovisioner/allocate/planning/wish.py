@@ -35,11 +35,19 @@ class Wish:
     reserved: tuple[str, ...] = ()
     """Of a booking: what it reserves, and has first."""
     also: tuple[str, ...] = ()
-    """Resources that are shut, but open to it."""
+    """Resources that are shut, but lent to it; it has them before what is open."""
+    behind: tuple[str, ...] = ()
+    """Resources that those behind it keep; it has them if what is open will not do."""
 
     @classmethod
-    def of(cls, request: Request, now_ms: int, also: tuple[str, ...] = ()) -> "Wish":
+    def of(
+        cls,
+        request: Request,
+        now_ms: int,
+        also: tuple[str, ...] = (),
+        behind: tuple[str, ...] = (),
+    ) -> "Wish":
         """Return what a queued request looks for."""
         booking = request.id if request.until_ms else ""
         span = now_ms, request.ends_ms(now_ms)
-        return cls(request.asked, request.excluded, booking, *span, request.reserved, also)
+        return cls(request.asked, request.excluded, booking, *span, request.reserved, also, behind)
