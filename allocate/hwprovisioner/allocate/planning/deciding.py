@@ -202,9 +202,10 @@ class Pass:
         return tuple(names)
 
     def _place(self, request_id: str) -> Key:
-        place = self._places.get(request_id) or self._board.queue.key(request_id)
-        assert place is not None
-        self._places[request_id] = place
+        place = self._places.get(request_id)
+        if place is None:
+            queue = self._board.queue
+            place = self._places[request_id] = queue.key_in(queue.requests[request_id])
         return place
 
     def _open_up(self, keeper: Keeper) -> set[str]:

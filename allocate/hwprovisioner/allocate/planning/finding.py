@@ -14,14 +14,12 @@ from hwprovisioner.allocate.planning.booked import Booked, room_during
 from hwprovisioner.allocate.planning.classes import Classes
 from hwprovisioner.allocate.planning.inventory import Held, Shape, bits
 from hwprovisioner.allocate.planning.placement import Candidate, Placed, Placement, place
+from hwprovisioner.allocate.planning.relating import Ways
 from hwprovisioner.allocate.planning.wish import Scope, Wish
 from hwprovisioner.allocate.room import Room
 
 _RANKED = 256
 """Among so many open shapes the best is looked for; of more, among the first ones."""
-_COMBINATIONS = 4_096
-"""So many combinations of label values are tried for hosts that must have the same."""
-_PARTIAL = 16
 _ALL = -1
 
 
@@ -60,14 +58,14 @@ class Finder:
         relations = wish.asked.demand.relations
         alike = [each for each in relations if each.kind is RelationKind.SAME]
         others = [each for each in relations if each.kind is not RelationKind.SAME]
-        best = None
-        for masks in itertools.islice(self._value_masks(wish.asked, alike, scope), _COMBINATIONS):
+        also = (*wish.also, *wish.behind) if scope is Scope.OPEN else None
+        best = Placement(lambda name: self.room(wish, scope, name), _none(wish.asked))
+        for masks in Ways(self.classes.inventory, wish.asked, alike, also):
             placement = self._place(wish, scope, masks, others)
             if placement.is_whole:
                 return placement
-            if best is None or len(placement.placed) > len(best.placed):
-                best = placement
-        return best or Placement(lambda name: self.room(wish, scope, name), _none(wish.asked))
+            best = max(best, placement, key=lambda each: len(each.placed))
+        return best
 
     def candidates(self, wish: Wish, options: Sequence[HostClass], count: int) -> list[Candidate]:
         """Return at most `count` of what is open for a host, the best first."""
@@ -159,12 +157,13 @@ class Finder:
                     yield name, shape
         if option.option.resource:
             return
-        for name in wish.also:
-            shape = inventory.shape_of(name)
-            if within & 1 << shape.index and not inventory.is_open(name):
-                yield name, shape
+        yield from self._shut(wish.also, within)
         yield from self._of_shapes(option, scope, within)
-        for name in wish.behind:
+        yield from self._shut(wish.behind, within)
+
+    def _shut(self, names: Iterable[str], within: int) -> Iterator[tuple[str, Shape]]:
+        inventory = self.classes.inventory
+        for name in names:
             shape = inventory.shape_of(name)
             if within & 1 << shape.index and not inventory.is_open(name):
                 yield name, shape
@@ -221,39 +220,6 @@ class Finder:
         first.sort(key=lambda shape: (need(shape), shape.plainness, shape.index))
         yield from first
         yield from (shapes[place] for place in places)
-
-    def _value_masks(
-        self, asked: RequestClass, alike: Sequence[Relation], scope: Scope
-    ) -> Iterator[dict[str, int]]:
-        """Return for each way to give hosts the same values the shapes that each may have."""
-        if not alike:
-            yield {}
-            return
-        ways = [self._ways(asked, each, scope) for each in alike]
-        for way in itertools.product(*ways):
-            masks: dict[str, int] = {}
-            for hosts, mask in way:
-                for host in hosts:
-                    masks[host] = masks.get(host, _ALL) & mask
-            yield masks
-
-    def _ways(
-        self, asked: RequestClass, relation: Relation, scope: Scope
-    ) -> list[tuple[tuple[str, ...], int]]:
-        """Return the hosts of a relation with the shapes that have a value, for each value.
-
-        Last come some values with which only a part of the hosts can be had now.
-        """
-        open_now = self.classes.inventory.open if scope is Scope.OPEN else _ALL
-        complete = list[tuple[tuple[str, ...], int]]()
-        partial = list[tuple[tuple[str, ...], int]]()
-        wanted = [any_shape(asked.hosts[host]) for host in relation.hosts]
-        for mask in self.classes.inventory.by_label.get(relation.label, {}).values():
-            if all(shapes & mask & open_now for shapes in wanted):
-                complete.append((relation.hosts, mask))
-            elif len(partial) < _PARTIAL and all(shapes & mask for shapes in wanted):
-                partial.append((relation.hosts, mask))
-        return complete + partial
 
 
 def _of_shape(shape: Shape, option: HostClass, scope: Scope) -> Iterator[str]:

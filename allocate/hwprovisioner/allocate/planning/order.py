@@ -173,8 +173,10 @@ class Queue:
     def key(self, request_id: str) -> Key | None:
         """Return where a request stands; None if it is not queued."""
         request = self.requests.get(request_id)
-        if request is None:
-            return None
+        return None if request is None else self.key_in(request)
+
+    def key_in(self, request: Request) -> Key:
+        """Return where a request stands, which is queued."""
         user = self._users[request.user]
         return key_of(user, bisect_left(user.items, request.item), request.item)
 

@@ -78,13 +78,12 @@ class Planner(Board):
         """Say whether it might have what is kept: as one before who keeps it, or lent."""
         if not self.keepers:
             return False
-        shapes = any_shape(request.asked.options)
-        may_borrow = request.max_ms or request.until_ms
-        key = self.queue.key(request.id)
-        return any(
-            keeper.shapes & shapes and (may_borrow or key < self.queue.key(keeper.request))
-            for keeper in self.keepers.values()
-        )
+        shapes, queue = any_shape(request.asked.options), self.queue
+        useful = [keeper for keeper in self.keepers.values() if keeper.shapes & shapes]
+        if request.max_ms or request.until_ms:
+            return bool(useful)
+        key = queue.key_in(request)
+        return any(key < queue.key_in(queue.requests[each.request]) for each in useful)
 
     def look_at(self, names: Iterable[str]) -> None:
         """Look at some resources again in the next pass."""
