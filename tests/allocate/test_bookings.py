@@ -19,7 +19,7 @@ from hwprovisioner.v1.allocation_pb2 import (
     Requestor,
 )
 from hwprovisioner.v1.demand_pb2 import Demands
-from support.asking import LIMIT_S, asking, seconds, wanting, watching
+from support.asking import HOLDER_KEY, LIMIT_S, asking, seconds, wanting, watching
 from support.eventually import eventually
 from support.fake_manager import machine, manager
 from support.refusals import refusal
@@ -111,13 +111,15 @@ async def test_a_booking_waits_for_its_time_and_begins_by_itself(
             assert await watched.ended() == "RELEASED"
 
 
-async def test_what_is_to_have_begun_a_moment_ago_begins_now(
+async def test_what_is_to_have_begun_a_moment_ago_begins_now_and_its_manager_has_the_holders_key(
     redis_url: str, service: Running
 ) -> None:
-    async with manager(service.stub, "m", [machine("a")]):
-        made = await book(service, await booking(redis_url, in_s=-50))
+    async with manager(service.stub, "m", [machine("a")]) as agent:
+        request = await booking(redis_url, in_s=-50, ssh_public_key=f"{HOLDER_KEY} ann@desk")
+        made = await book(service, request)
         async with watching(service.stub, made.allocation.id) as watched:
             await watched.until("ready")
+        assert (await agent.hear("offer")).ssh_public_key == f"{HOLDER_KEY} ann@desk"
 
 
 @pytest.mark.parametrize(("in_s", "said"), [(-70, "s ago"), (367 * DAY_S, "367 days ahead")])

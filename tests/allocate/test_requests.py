@@ -20,7 +20,7 @@ def refused_request(**fields: Any) -> list[str]:
 
 def test_what_is_left_out_has_its_default() -> None:
     asked = read_request(new_request(request_id=""))
-    assert asked == Asked(SetDemand({"host": HostDemand()}), "", 0, 30_000, 0, 0)
+    assert asked == Asked(SetDemand({"host": HostDemand()}), "", 0, 30_000, 0, 0, "")
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_a_booking_is_read(span_s: int) -> None:
     asked = read_booking(booking(end_time=after(span_s), lease_ttl=seconds(5)))
     begin = 1_700_000_000_001
     demands = SetDemand({"host": HostDemand()})
-    assert asked == AskedBooking(demands, ID, 5_000, begin, begin + span_s * 1000)
+    assert asked == AskedBooking(demands, ID, 5_000, begin, begin + span_s * 1000, "")
 
 
 def test_a_booking_whose_lease_is_not_said_has_the_usual_one() -> None:

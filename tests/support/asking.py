@@ -17,6 +17,8 @@ from hwprovisioner.v1.resource_pb2 import Resource
 
 LIMIT_S = 10.0
 """No wait for what the service does is longer."""
+HOLDER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE/1zQUdefuN9eu+d/xGtubpxOiMKnBh43c3iW1kbu+7"
+"""A public key that a holder may send."""
 
 
 def wanting(**hosts: Mapping[str, Any]) -> Demands:

@@ -58,6 +58,7 @@ class BookingDesk:
             new_allocation(request.demands, request.requestor, asked.ttl_ms),
             book_from_ms=asked.from_ms,
             book_until_ms=asked.until_ms,
+            ssh_public_key=asked.ssh_public_key,
         )
         token, digest = token_of(request_id), digest_of(allocation)
         if known := await self._reader.submitted(request_id):

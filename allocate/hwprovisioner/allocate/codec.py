@@ -149,6 +149,7 @@ class Codec:
             host=record.host,
             demand=host_message(allocation.demands, record.host, self._option(record, allocation)),
             user=allocation.user,
+            ssh_public_key=allocation.ssh_public_key,
         )
 
     def release(self, record: Hold) -> manager_stream_pb2.Release:

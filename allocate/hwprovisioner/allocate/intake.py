@@ -60,6 +60,7 @@ class Intake:
             priority=asked.priority,
             wait_ms=asked.wait_ms,
             max_ms=asked.max_ms,
+            ssh_public_key=asked.ssh_public_key,
         )
         digest = digest_of(allocation)
         await self._check(allocation, request_id)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from hwprovisioner.allocate.demand import SetDemand
 from hwprovisioner.allocate.set_demands import set_demand
+from hwprovisioner.allocate.ssh_keys import public_key
 from hwprovisioner.allocate.violations import Violations, span
 from hwprovisioner.v1 import allocate_service_pb2, allocation_pb2
 
@@ -27,6 +28,7 @@ class Asked:
     ttl_ms: int
     wait_ms: int
     max_ms: int
+    ssh_public_key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class AskedBooking:
     from_ms: int
     """Since the epoch, as `until_ms`."""
     until_ms: int
+    ssh_public_key: str
 
 
 def read_request(request: allocate_service_pb2.AllocateRequest) -> Asked:
@@ -53,6 +56,7 @@ def read_request(request: allocate_service_pb2.AllocateRequest) -> Asked:
         _ttl_ms(request, violations),
         _optional_ms(request, "wait_timeout", violations),
         _optional_ms(request, "max_duration", violations),
+        public_key("ssh_public_key", request.ssh_public_key, violations),
     )
     violations.check()
     return asked
@@ -66,8 +70,9 @@ def read_booking(request: allocate_service_pb2.BookRequest) -> AskedBooking:
     demands = set_demand("demands", request.demands, violations)
     ttl_ms = _ttl_ms(request, violations)
     from_ms, until_ms = _times(request, violations)
+    key = public_key("ssh_public_key", request.ssh_public_key, violations)
     violations.check()
-    return AskedBooking(demands, request.request_id, ttl_ms, from_ms, until_ms)
+    return AskedBooking(demands, request.request_id, ttl_ms, from_ms, until_ms, key)
 
 
 def _check_request_id(request_id: str, violations: Violations) -> None:

@@ -165,6 +165,7 @@ def asked_fields(allocation: Allocation) -> dict[str, object]:
         "user": allocation.user,
         "priority": allocation.priority,
         "class_id": allocation.class_id,
+        "ssh_public_key": allocation.ssh_public_key,
     }
 
 

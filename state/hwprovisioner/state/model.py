@@ -173,6 +173,8 @@ class Allocation(Record):
     request_key: str = ""
     class_id: Repeated = ""
     """What it asks for, as a short digest: those that ask for the same have the same."""
+    ssh_public_key: str = ""
+    """The holder's, for the drivers of its resources; empty for none."""
     book_from_ms: int = 0
     """From when it is booked, 0 if it is no booking."""
     book_until_ms: int = 0
