@@ -34,6 +34,14 @@ async def test_replies_come_in_the_order_of_their_commands(link: Link) -> None:
     assert await link.call_all([]) == []
 
 
+async def test_one_command_goes_to_each_of_some_keys(link: Link) -> None:
+    keys = ["a", "", "b c", "d\r\n$1", "ü"]
+    await link.call_all(("HSET", key, "one", key, "two", "2") for key in keys)
+    rows = await link.call_each("HMGET", keys, "one", "none", "two")
+    assert rows == [[key, None, "2"] for key in keys]
+    assert await link.call_each("HMGET", [], "one") == []
+
+
 async def test_calls_beside_get_their_own_replies(link: Link) -> None:
     many = [("ECHO", str(n)) for n in range(100)]
     replies = await asyncio.gather(link.call_all(many), link.call("ECHO", "x"), link.call_all(many))

@@ -15,7 +15,7 @@ from typing import Any, Self
 from hwprovisioner.state import scripts
 from hwprovisioner.state.address import Address
 from hwprovisioner.state.errors import StateUnavailable
-from hwprovisioner.state.resp import CommandRefused, Connection, packed
+from hwprovisioner.state.resp import CommandRefused, Connection, packed, packed_each
 from hwprovisioner.state.scripts import Script
 
 _log = logging.getLogger(__name__)
@@ -113,22 +113,21 @@ class Link:
     async def call_all(self, commands: Iterable[Sequence[str | int | bytes]]) -> list[Any]:
         """Run commands and return their replies in order; raises what `call` does.
 
-        It costs half of as many calls, which counts when there are 100,000.
+        All of them are run, even if one is refused.
         """
+        return await self._send_all(packed(*command) for command in commands)
+
+    async def call_each(self, name: str, keys: Iterable[str], *args: str) -> list[Any]:
+        """Run the same command on each of some keys; like `call_all`, at a third of its cost."""
+        return await self._send_all(packed_each(name, keys, *args))
+
+    async def _send_all(self, commands: Iterable[bytes]) -> list[Any]:
         connection = self._connection or await self._wait_for_connection()
-        sent = [connection.send(packed(*command)) for command in commands]
         try:
-            if sent:
-                await asyncio.wait(sent[-1:])  # Replies come in the order of their commands.
-            errors = [error for future in sent if (error := future.exception())]
-        finally:
-            for future in sent:
-                future.cancel()
-        if errors:
-            if isinstance(errors[0], StateUnavailable):
-                errors[0].retry_after_ms = self._retry_after_ms
-            raise errors[0]
-        return [future.result() for future in sent]
+            return await connection.send_all(list(commands))
+        except StateUnavailable as error:
+            error.retry_after_ms = self._retry_after_ms
+            raise
 
     async def call_script(
         self, script: Script, keys: Sequence[str], args: Sequence[str | int | bytes]

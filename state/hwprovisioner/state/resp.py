@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import hiredis
@@ -57,7 +57,7 @@ class Connection(asyncio.Protocol):
         )
         self._transport: asyncio.Transport | None = None
         self._unwritten: list[bytes] = []
-        self._awaited: deque[asyncio.Future[Any]] = deque()
+        self._awaited: deque[asyncio.Future[Any] | _Replies] = deque()
         self._replies = 0
         self._watch: asyncio.TimerHandle | None = None
         self.lost: asyncio.Future[str] = self._loop.create_future()
@@ -69,14 +69,35 @@ class Connection(asyncio.Protocol):
         then nobody knows whether the command took effect.
         """
         future: asyncio.Future[Any] = self._loop.create_future()
+        self._put([command], [future], future)
+        return future
+
+    def send_all(self, commands: Sequence[bytes]) -> asyncio.Future[list[Any]]:
+        """Send packed commands; the future is the list of their replies, in order.
+
+        It fails as that of `send` does, and with the first error: all commands are run all the
+        same.
+        """
+        future: asyncio.Future[list[Any]] = self._loop.create_future()
+        if commands:
+            self._put(commands, [_Replies(future, len(commands))] * len(commands), future)
+        else:
+            future.set_result([])
+        return future
+
+    def _put(
+        self,
+        commands: Sequence[bytes],
+        awaited: Sequence["asyncio.Future[Any] | _Replies"],
+        future: asyncio.Future[Any],
+    ) -> None:
         if self.lost.done():
             future.set_exception(StateUnavailable(self.lost.result()))
-            return future
+            return
         if not self._unwritten:
             self._loop.call_soon(self._write)
-        self._unwritten.append(command)
-        self._awaited.append(future)
-        return future
+        self._unwritten += commands
+        self._awaited += awaited
 
     def cut(self, reason: str) -> None:
         """Give the connection up; whatever waits for a reply fails."""
@@ -116,7 +137,7 @@ class Connection(asyncio.Protocol):
         except (hiredis.HiredisError, IndexError) as error:
             self.cut(f"what Redis answers makes no sense: {error!r}")
 
-    def _settle(self, future: asyncio.Future[Any], reply: object) -> None:
+    def _settle(self, future: "asyncio.Future[Any] | _Replies", reply: object) -> None:
         error: StateError | None = None
         if isinstance(reply, CommandRefused):
             error = reply
@@ -154,11 +175,40 @@ class Connection(asyncio.Protocol):
             self._watch = self._loop.call_later(self._timeout_s / 2, self._look, replies, looks + 1)
 
 
+class _Replies:
+    """Takes the replies to several commands, and gives them all to one future."""
+
+    def __init__(self, future: asyncio.Future[list[Any]], count: int) -> None:
+        self._future = future
+        self._count = count
+        self._found: list[Any] = []
+
+    def done(self) -> bool:
+        return self._future.done()
+
+    def set_result(self, reply: object) -> None:
+        self._found.append(reply)
+        if len(self._found) == self._count:
+            self._future.set_result(self._found)
+
+    def set_exception(self, error: StateError) -> None:
+        self._future.set_exception(error)
+
+
 def packed(*args: str | int | bytes) -> bytes:
     """Return a command as it goes over the wire."""
     # The stub describes a tuple of one.
     command: bytes = hiredis.pack_command(args)  # type: ignore[arg-type]
     return command
+
+
+def packed_each(name: str, keys: Iterable[str], *args: str) -> Iterator[bytes]:
+    """Return the same command for each of some keys, as it goes over the wire."""
+    # What they have in common is packed once: `*COUNT`, then `$LENGTH` and a word for each word.
+    start, _, rest = packed(name, "", *args).partition(b"$0\r\n\r\n")
+    for key in keys:
+        word = key.encode()
+        yield b"%b$%d\r\n%b\r\n%b" % (start, len(word), word, rest)
 
 
 # A call may be sent right after one look, so a whole timeout has passed for it only at the third.
