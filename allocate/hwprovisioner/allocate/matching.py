@@ -30,7 +30,11 @@ def mismatch(option: HostDemand, spec: Spec) -> str:
         option: a demand without alternatives.
         spec: what the resource is; its name is not looked at, see `name_mismatch`.
     """
-    return next((reason for check in _CHECKS if (reason := check(option, spec))), "")
+    # No generator: a new class or a new shape asks this of all others.
+    for check in _CHECKS:
+        if reason := check(option, spec):
+            return reason
+    return ""
 
 
 def is_by_name(option: HostDemand) -> bool:
@@ -98,12 +102,10 @@ def _memory(demand: HostDemand, spec: Spec) -> str:
 
 
 def _fits(wanted: Bounds, number: int, *, divisible: bool) -> bool:
-    if wanted == ANY:
-        return True
     # A divisible resource gives as much as is asked for: it must only not have too little.
     if divisible:
         return wanted.low is None or number >= wanted.low
-    return number > 0 and wanted.admit(number)
+    return wanted.admit(number) and (number > 0 or wanted == ANY)
 
 
 def _gpus(demand: HostDemand, spec: Spec) -> str:
@@ -144,13 +146,19 @@ def _system(wanted: OsDemand, system: System) -> str:
 
 
 def _labels(demand: HostDemand, spec: Spec) -> str:
-    names = {name for name, _ in spec.labels} if demand.labels else set()
     for name, value in demand.labels:
-        if value is None and name not in names:
+        if value is None and not _has_label(spec, name):
             return f"labels: lacks {name}"
         if value is not None and (name, value) not in spec.labels:
             return f"labels: lacks {name}={value}"
     return ""
+
+
+def _has_label(spec: Spec, name: str) -> bool:
+    for its, _ in spec.labels:
+        if its == name:
+            return True
+    return False
 
 
 def _provisioning(demand: HostDemand, spec: Spec) -> str:

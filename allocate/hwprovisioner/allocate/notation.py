@@ -4,6 +4,7 @@
 contract (demand.proto) says the same to users; everything here is pure.
 """
 
+import functools
 import itertools
 import re
 from collections.abc import Callable
@@ -110,6 +111,7 @@ def _number_bounds(text: str, value: Callable[[str], int | None], form: str) -> 
     return Bounds(low, high)
 
 
+@functools.lru_cache(maxsize=10_000)
 def amount(number: int) -> str:
     """Return an amount of memory for people to read: exact if that is short, else rounded down."""
     units = [(unit, power) for unit, power in reversed(_POWERS.items()) if unit]
