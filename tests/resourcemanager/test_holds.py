@@ -37,6 +37,8 @@ def test_an_event_that_is_not_in_the_table_changes_nothing_and_is_named(
         Event.FAILED: lambda: held.failed("why"),
         Event.RELEASED: lambda: held.released(6),
         Event.CLEANED: held.cleaned,
+        Event.GIVEN_UP: lambda: held.given_up("why"),
+        Event.LOOKED_AFTER: held.looked_after,
     }[event]
     if event in TRANSITIONS[phase]:
         assert change().phase is TRANSITIONS[phase][event]

@@ -15,7 +15,7 @@ from hwprovisioner.resourcemanager import (
 )
 from hwprovisioner.resourcemanager.drivers import _detect
 from hwprovisioner.resourcemanager.drivers.local import LocalDriver
-from hwprovisioner.resourcemanager.model import Facts
+from hwprovisioner.resourcemanager.model import Facts, Traits
 
 
 def resource(declared: Facts = Facts()) -> Resource:  # noqa: B008  # frozen
@@ -38,7 +38,7 @@ async def test_this_machine_is_detected_and_handed_over() -> None:
 async def test_what_the_file_says_overrides_what_is_detected() -> None:
     declared = Facts(cpus=3, os=OperatingSystem("plan9"))
     facts = await calls.describe(LocalDriver(resource(declared)))
-    spec = codec.spec(resource(declared), facts)
+    spec = codec.spec(resource(declared), facts, Traits())
     assert (spec.cpus, spec.os.family) == (3, "plan9")
     assert spec.memory_bytes == facts.memory_bytes
 

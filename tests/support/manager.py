@@ -19,7 +19,7 @@ from hwprovisioner.resourcemanager import (
     TimeLimits,
 )
 from hwprovisioner.resourcemanager.agent import Agent
-from hwprovisioner.resourcemanager.backoff import Backoff
+from hwprovisioner.resourcemanager.backoff import Backoff, Backoffs
 from hwprovisioner.resourcemanager.journal import Journal
 from hwprovisioner.resourcemanager.link import Link
 from hwprovisioner.resourcemanager.loading import load_driver
@@ -136,7 +136,7 @@ async def manager(
                 journal,
                 tasks,
                 load=load_driver if hardware is None else lambda name: hardware.driver(),
-                cleaning_backoff=AT_ONCE,
+                backoffs=Backoffs(AT_ONCE, AT_ONCE, AT_ONCE, AT_ONCE),
             )
             agent.represent({"box": box()} if resources is None else resources)
             await agent.know_resources(5)

@@ -32,3 +32,19 @@ class Backoff:
 RECONNECT = Backoff(first_s=0.2, cap_s=10.0)
 #: Between attempts to clean a resource.
 CLEANING = Backoff(first_s=1.0, cap_s=60.0)
+#: Between attempts to repair a resource.
+REPAIR = Backoff(first_s=10.0, cap_s=300.0)
+#: Between attempts to make what there is no room for now.
+LATER = Backoff(first_s=2.0, cap_s=30.0)
+#: Between attempts to fill a warm pool, and to destroy what it gave up.
+REFILL = Backoff(first_s=1.0, cap_s=60.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Backoffs:
+    """How long a manager waits between attempts of each sort."""
+
+    cleaning: Backoff = CLEANING
+    repair: Backoff = REPAIR
+    later: Backoff = LATER
+    refill: Backoff = REFILL

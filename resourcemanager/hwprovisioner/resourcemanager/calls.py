@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any, TypeVar
 
 from hwprovisioner.resourcemanager.driver import Driver, Report
-from hwprovisioner.resourcemanager.errors import DriverError
-from hwprovisioner.resourcemanager.model import Connection, Facts, Hold
+from hwprovisioner.resourcemanager.errors import DriverError, Later
+from hwprovisioner.resourcemanager.maker import Maker
+from hwprovisioner.resourcemanager.model import (
+    Connection,
+    Facts,
+    Hold,
+    Instance,
+    Makes,
+    Traits,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +38,7 @@ async def describe(driver: Driver) -> Facts:
     Raises:
         DriverError: It failed, and why.
     """
-    return await _checked(driver, "describe", driver.describe(), _limit(driver, "check_s"), Facts)
+    return await _checked(driver, "describe", driver.describe, _limit(driver, "check_s"), Facts)
 
 
 async def check(driver: Driver) -> None:
@@ -39,17 +47,27 @@ async def check(driver: Driver) -> None:
     Raises:
         DriverError: It cannot, and why.
     """
-    await _checked(driver, "check", driver.check(), _limit(driver, "check_s"), type(None))
+    await _checked(driver, "check", driver.check, _limit(driver, "check_s"), type(None))
 
 
-async def prepare(driver: Driver, hold: Hold, report: Report) -> Connection:
-    """Ready the resource up.
+def ready_up_limit_s(driver: Driver) -> float:
+    """Return how long readying up may take altogether."""
+    return _limit(driver, "ready_up_s")
+
+
+async def prepare(
+    driver: Driver, hold: Hold, report: Report, left_s: float | None = None
+) -> Connection:
+    """Ready the resource up, in what is left of the time for that.
 
     Raises:
+        Later: It cannot be done now, but may be soon.
         DriverError: It failed, and why.
     """
     limit_s = _limit(driver, "ready_up_s")
-    return await _checked(driver, "prepare", driver.prepare(hold, report), limit_s, Connection)
+    return await _checked(
+        driver, "prepare", lambda: driver.prepare(hold, report), limit_s, Connection, left_s
+    )
 
 
 async def tear_down(driver: Driver, hold: Hold, report: Report) -> None:
@@ -59,7 +77,7 @@ async def tear_down(driver: Driver, hold: Hold, report: Report) -> None:
         DriverError: It failed, and why.
     """
     limit_s = _limit(driver, "tear_down_s")
-    await _checked(driver, "tear down", driver.tear_down(hold, report), limit_s, type(None))
+    await _checked(driver, "tear down", lambda: driver.tear_down(hold, report), limit_s, type(None))
 
 
 async def clean(driver: Driver, hold: Hold, report: Report) -> None:
@@ -69,22 +87,134 @@ async def clean(driver: Driver, hold: Hold, report: Report) -> None:
         DriverError: It failed, and why.
     """
     limit_s = _limit(driver, "clean_s")
-    await _checked(driver, "clean", driver.clean(hold, report), limit_s, type(None))
+    await _checked(driver, "clean", lambda: driver.clean(hold, report), limit_s, type(None))
+
+
+async def repair(driver: Driver, trouble: str, report: Report) -> None:
+    """Try to bring a resource back.
+
+    Raises:
+        DriverError: It did not work, and why.
+    """
+    limit_s = _limit(driver, "clean_s")
+    await _checked(driver, "repair", lambda: driver.repair(trouble, report), limit_s, type(None))
+
+
+async def make(maker: Maker, instance: Instance, report: Report) -> None:
+    """Make an instance.
+
+    Raises:
+        Later: It cannot be done now, but may be soon.
+        DriverError: It failed, and why.
+    """
+    limit_s = _limit(maker, "ready_up_s")
+    await _checked(maker, "make", lambda: maker.make(instance, report), limit_s, type(None))
+
+
+async def hand_over(
+    maker: Maker, instance: Instance, hold: Hold, report: Report, left_s: float
+) -> Connection:
+    """Let a holder in to an instance, in what is left of the time to ready up.
+
+    Raises:
+        DriverError: It failed, and why.
+    """
+    limit_s = _limit(maker, "ready_up_s")
+    return await _checked(
+        maker,
+        "hand over",
+        lambda: maker.hand_over(instance, hold, report),
+        limit_s,
+        Connection,
+        left_s,
+    )
+
+
+async def destroy(maker: Maker, name: str, report: Report) -> None:
+    """Destroy an instance.
+
+    Raises:
+        DriverError: It failed, and why.
+    """
+    limit_s = _limit(maker, "clean_s")
+    await _checked(maker, "destroy", lambda: maker.destroy(name, report), limit_s, type(None))
+
+
+async def existing(maker: Maker) -> Collection[str]:
+    """Return the names of the instances that there are.
+
+    Raises:
+        DriverError: They cannot be found out, and why.
+    """
+    limit_s = _limit(maker, "check_s")
+    # mypy takes an abstract class for no `type`.
+    kind: type[Any] = Collection
+    names = await _checked(maker, "existing", maker.existing, limit_s, kind)
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        raise DriverError("existing: the driver returned something else than names")
+    return set(names)
+
+
+async def is_well(maker: Maker, instance: Instance) -> bool:
+    """Say whether an instance that waits for a holder can still be handed over.
+
+    Raises:
+        DriverError: It cannot be found out, and why.
+    """
+    limit_s = _limit(maker, "check_s")
+    return await _checked(maker, "look at", lambda: maker.is_well(instance), limit_s, bool)
+
+
+def traits(driver: Driver) -> Traits:
+    """Return what the driver says that it can do; nothing, if it cannot say."""
+    try:
+        found = Traits(driver.makes, driver.has_power, driver.has_console, driver.has_repair)
+        if not isinstance(found.makes, Makes | None):
+            raise TypeError(f"makes is {type(found.makes).__name__}")
+    except Exception:  # a driver's bug must not take the others down
+        _log.exception("driver %s cannot say what it can do", driver.resource.driver)
+        return Traits()
+    return found
 
 
 def _limit(driver: Driver, name: str) -> float:
-    asked: float | None = getattr(driver.time_limits(), name)
-    default: float | None = getattr(driver.default_time_limits, name)
+    try:
+        asked: float | None = getattr(driver.time_limits(), name)
+        default: float | None = getattr(driver.default_time_limits, name)
+    except Exception:  # a driver's bug must not take the others down
+        _log.exception("driver %s cannot say its time limits", driver.resource.driver)
+        return _LIMIT_S
     return asked or default or _LIMIT_S
 
 
-async def _checked(
-    driver: Driver, action: str, call: Coroutine[Any, Any, T], limit_s: float, answer: type[T]
-) -> T:
-    name = f"{driver.resource.driver} {action} of {driver.resource.name}"
-    task = asyncio.create_task(call, name=name)
+async def _called(call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Call a driver, so that whatever it does at that happens within a task of its own."""
     try:
-        done, _ = await asyncio.wait([task], timeout=limit_s)
+        return await call()
+    except (SystemExit, KeyboardInterrupt) as error:
+        # Either would end the whole manager.
+        raise DriverError(f"the driver tried to end the manager: {error!r}") from error
+
+
+async def _checked(
+    driver: Driver,
+    action: str,
+    call: Callable[[], Coroutine[Any, Any, T]],
+    limit_s: float,
+    answer: type[T],
+    left_s: float | None = None,
+) -> T:
+    """Call a driver and return what it answers, if that is of the right type.
+
+    Raises:
+        DriverError: It did not, or not within the time that is left of the limit.
+    """
+    name = f"{driver.resource.driver} {action} of {driver.resource.name}"
+    task = asyncio.create_task(_called(call), name=name)
+    try:
+        done, _ = await asyncio.wait(
+            [task], timeout=limit_s if left_s is None else max(0.0, left_s)
+        )
     except asyncio.CancelledError:
         await _leave(task)
         raise
@@ -94,7 +224,8 @@ async def _checked(
     try:
         result = task.result()
     except DriverError as error:
-        raise DriverError(f"{action}: {error}") from error
+        kind = Later if isinstance(error, Later) else DriverError
+        raise kind(f"{action}: {error}") from error
     except asyncio.CancelledError:
         raise DriverError(f"{action}: the driver gave itself up") from None
     except Exception as error:

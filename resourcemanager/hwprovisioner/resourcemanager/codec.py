@@ -11,7 +11,17 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 
 from hwprovisioner.resourcemanager.holds import Held, Phase
-from hwprovisioner.resourcemanager.model import Connection, Facts, Hold, Kind, Resource, Share
+from hwprovisioner.resourcemanager.model import (
+    Connection,
+    Facts,
+    Hold,
+    Kind,
+    Makes,
+    OperatingSystem,
+    Resource,
+    Share,
+    Traits,
+)
 from hwprovisioner.v1 import manager_stream_pb2 as stream
 from hwprovisioner.v1 import resource_pb2 as pb
 
@@ -21,6 +31,11 @@ _LONGEST_PROGRESS = 1024
 _LONGEST_REASON = 1024
 #: The same for what drivers detect: the name of a card, a version.
 _LONGEST_WORD = 128
+#: As the contract says; a driver may find more.
+_MOST_WARNINGS = 16
+_MOST_IMAGES = 256
+_MOST_SYSTEMS = 64
+_MOST_PARAMETERS = 64
 
 _KINDS = {
     Kind.VIRTUAL_MACHINE: pb.RESOURCE_KIND_VIRTUAL_MACHINE,
@@ -37,12 +52,13 @@ _STATES = {
     Phase.READY: pb.HOLD_STATE_READY,
     Phase.FAILED: pb.HOLD_STATE_PREPARING,
     Phase.CLEANING: pb.HOLD_STATE_CLEANING,
+    Phase.DIRTY: pb.HOLD_STATE_CLEANING,
     Phase.CLEANED: pb.HOLD_STATE_CLEANING,
 }
 
 
-def spec(resource: Resource, facts: Facts) -> pb.ResourceSpec:
-    """Return a resource as the lab is told of it, with the facts that its driver detected."""
+def spec(resource: Resource, facts: Facts, traits: Traits) -> pb.ResourceSpec:
+    """Return a resource as the lab is told of it, with what its driver detected and can do."""
     known = resource.declared.over(facts)
     message = pb.ResourceSpec(
         name=resource.name,
@@ -51,14 +67,16 @@ def spec(resource: Resource, facts: Facts) -> pb.ResourceSpec:
         memory_bytes=known.memory_bytes or 0,
         labels=resource.labels,
         driver=resource.driver,
+        has_power=traits.has_power,
+        has_console=traits.has_console,
     )
     for gpu in known.gpus or ():
         brand, model = gpu.brand[:_LONGEST_WORD], gpu.model[:_LONGEST_WORD]
         message.gpus.add(brand=brand, model=model, memory_bytes=gpu.memory_bytes)
     if known.os is not None:
-        message.os.family = known.os.family[:_LONGEST_WORD]
-        message.os.distro = known.os.distro[:_LONGEST_WORD]
-        message.os.version = known.os.version[:_LONGEST_WORD]
+        message.os.CopyFrom(_system(known.os))
+    if traits.makes is not None:
+        message.makes.CopyFrom(_makes(traits.makes))
     if resource.division is not None:
         message.division.instances = resource.division.instances
         message.division.default_cpus = resource.division.default_cpus
@@ -94,9 +112,20 @@ def register(
     return stream.SubscribeRequest(register=message)
 
 
-def volunteer(what: pb.ResourceSpec) -> stream.SubscribeRequest:
-    """Say that a resource is to be had."""
-    return stream.SubscribeRequest(volunteer=stream.Volunteer(spec=what))
+def volunteer(what: pb.ResourceSpec, warnings: Iterable[str] = ()) -> stream.SubscribeRequest:
+    """Say that a resource is to be had, and what in its description is doubtful."""
+    lines = [line[:_LONGEST_REASON] for line in warnings][:_MOST_WARNINGS]
+    return stream.SubscribeRequest(volunteer=stream.Volunteer(spec=what, warnings=lines))
+
+
+def healthy(resource: str, reason: str) -> stream.SubscribeRequest:
+    """Say that a resource that was to be looked after is well."""
+    return _health(resource, pb.HEALTH_HEALTHY, reason)
+
+
+def quarantined(resource: str, reason: str) -> stream.SubscribeRequest:
+    """Say that a resource is given up until a person has looked after it."""
+    return _health(resource, pb.HEALTH_QUARANTINED, reason)
 
 
 def withdraw(resource: str, reason: str, *, removed: bool = False) -> stream.SubscribeRequest:
@@ -139,13 +168,36 @@ def standing(held: Held) -> stream.SubscribeRequest | None:
             return stream.SubscribeRequest(failed=message)
         case Phase.CLEANED:
             return stream.SubscribeRequest(cleaned=stream.Cleaned(hold=_ref(held.hold)))
-        case Phase.CLEANING:
+        case Phase.CLEANING | Phase.DIRTY:
             return None
 
 
 def pong() -> stream.SubscribeRequest:
     """Answer a ping."""
     return stream.SubscribeRequest(pong=stream.Pong())
+
+
+def _health(resource: str, health: pb.Health.ValueType, reason: str) -> stream.SubscribeRequest:
+    reason = reason[:_LONGEST_REASON]
+    message = stream.HealthChange(resource=resource, health=health, reason=reason)
+    return stream.SubscribeRequest(health=message)
+
+
+def _makes(makes: Makes) -> pb.Makes:
+    return pb.Makes(
+        images=[image[:_LONGEST_WORD] for image in makes.images[:_MOST_IMAGES]],
+        systems=[_system(system) for system in makes.systems[:_MOST_SYSTEMS]],
+        disk_bytes=makes.disk_bytes,
+        parameters=[name[:_LONGEST_WORD] for name in makes.parameters[:_MOST_PARAMETERS]],
+    )
+
+
+def _system(system: OperatingSystem) -> pb.Os:
+    return pb.Os(
+        family=system.family[:_LONGEST_WORD],
+        distro=system.distro[:_LONGEST_WORD],
+        version=system.version[:_LONGEST_WORD],
+    )
 
 
 def _ready(hold: Hold, connection: Connection) -> stream.SubscribeRequest:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from pydantic import BaseModel
 
 from hwprovisioner.resourcemanager.driver import Driver
 from hwprovisioner.resourcemanager.errors import DriverNotUsable
+from hwprovisioner.resourcemanager.maker import Maker
 from hwprovisioner.resourcemanager.model import (
     Access,
+    Care,
     Division,
     Facts,
     Gpu,
     Kind,
     OperatingSystem,
     Resource,
+    Share,
     TimeLimits,
+    WarmPool,
 )
 from hwprovisioner.resourcemanager.schema import (
     MOST_GPUS,
     AccessSection,
+    CareSection,
     DynamicSection,
     GpuSection,
     LimitsSection,
@@ -85,17 +90,24 @@ def _checked(
     if kind is None:
         message = f"is needed: {', '.join(Kind)}"
         problems.append(located.problem((*path, "kind"), message, at_key=True))
-    resource = _resource(str(path[-1]), kind or Kind.EDGE_DEVICE, section, options)
+    lines = _lines(located, path)
+    resource = _resource(str(path[-1]), kind or Kind.EDGE_DEVICE, section, options, lines)
     if len(resource.declared.gpus or ()) > MOST_GPUS:
         problems.append(located.problem((*path, "gpus"), f"are more than {MOST_GPUS} cards"))
     problems += [
         located.problem((*path, *below), message, at_key=True)
-        for below, message in driver.verify(resource)
+        for below, message in (*driver.verify(resource), *_pool_faults(resource, driver))
     ]
     return problems or resource
 
 
-def _resource(name: str, kind: Kind, section: ResourceSection, options: BaseModel) -> Resource:
+def _resource(
+    name: str,
+    kind: Kind,
+    section: ResourceSection,
+    options: BaseModel,
+    lines: Mapping[str, int],
+) -> Resource:
     has, division = _capacity(section)
     limits = section.time_limits
     return Resource(
@@ -109,7 +121,62 @@ def _resource(name: str, kind: Kind, section: ResourceSection, options: BaseMode
         options=options,
         time_limits=TimeLimits(limits.ready_up, limits.tear_down, limits.clean, limits.check),
         check_every_s=section.check_every,
+        care=_care(section.care),
+        pool=_pool(section),
+        lines=lines,
     )
+
+
+def _lines(located: Located, path: Path) -> Mapping[str, int]:
+    """Return in which lines what an entry declares stands."""
+    above = path if path[1] == "static" else (*path, "limits")
+    places = {key: (*above, key) for key in ("cpu", "mem", "gpus")} | {"os": (*path, "os")}
+    return {key: located.keys[place].line for key, place in places.items() if place in located.keys}
+
+
+def _care(section: CareSection) -> Care:
+    return Care(
+        clean_tries=section.clean_tries,
+        clean_within_s=section.clean_within,
+        repair_tries=section.repair_tries,
+        facts_every_s=section.facts_every,
+    )
+
+
+def _pool(section: ResourceSection) -> WarmPool | None:
+    if not isinstance(section, DynamicSection) or section.pool is None:
+        return None
+    pool, default = section.pool, section.default
+    # A share has one processor if nobody says how many.
+    share = Share(pool.cpu or default.cpu or 1, pool.mem or default.mem or 0)
+    return WarmPool(
+        min=pool.min,
+        max=pool.max or pool.min,
+        idle_s=pool.idle,
+        share=share,
+        image=pool.image,
+        disk_bytes=pool.disk or 0,
+    )
+
+
+def _pool_faults(resource: Resource, driver: type[Driver]) -> Iterator[tuple[Path, str]]:
+    """Yield why a pool can never be filled."""
+    pool, division = resource.pool, resource.division
+    if pool is None or division is None:
+        return
+    if not issubclass(driver, Maker):
+        yield ("pool",), f"driver {resource.driver} makes nothing that could be kept ready"
+    if pool.max > division.instances:
+        words = f"of {pool.max} is more than limits.instances: {division.instances}"
+        yield ("pool",), f"`max` {words}"
+    has = resource.declared
+    for key, each, whole in (
+        ("cpu", pool.share.cpus, has.cpus),
+        ("mem", pool.share.memory_bytes, has.memory_bytes),
+    ):
+        if whole is not None and pool.min * each > whole:
+            words = f"{pool.min} of {each:,} each are more than limits.{key}: {whole:,}"
+            yield ("pool",), f"`min` cannot be kept: {words}"
 
 
 def _capacity(section: ResourceSection) -> tuple[StaticSection | LimitsSection, Division | None]:

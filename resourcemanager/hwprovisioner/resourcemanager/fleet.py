@@ -2,46 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
 
-from hwprovisioner.resourcemanager.driver import Driver, Report
-from hwprovisioner.resourcemanager.errors import DriverError
-from hwprovisioner.resourcemanager.holds import Phase
 from hwprovisioner.resourcemanager.journal import Journal
-from hwprovisioner.resourcemanager.model import Connection, Hold, Resource
+from hwprovisioner.resourcemanager.member import Member, Members
+from hwprovisioner.resourcemanager.model import Resource
 from hwprovisioner.resourcemanager.represented import Represented
 
 _log = logging.getLogger(__name__)
 
-#: Each may be a process or a connection, and there may be 10,000 resources. No hold waits for it.
-CHECKS_AT_ONCE = 64
-
-
-@dataclass(frozen=True, slots=True)
-class _Member:
-    represented: Represented
-    watching: asyncio.Task[None]
-
 
 class Fleet:
-    """Every represented resource by its name, each with a task that watches its health."""
+    """Every represented resource by its name."""
 
     def __init__(
-        self,
-        journal: Journal,
-        tasks: asyncio.TaskGroup,
-        load: Callable[[str], type[Driver]],
-        changed: Callable[[Represented], None],
+        self, journal: Journal, members: Members, changed: Callable[[Represented], None]
     ) -> None:
         self._journal = journal
-        self._tasks = tasks
-        self._load = load
         self._changed = changed
-        self._members: dict[str, _Member] = {}
-        self._checks = asyncio.Semaphore(CHECKS_AT_ONCE)
+        self._factory = members
+        self._members: dict[str, Member] = {}
 
     def __iter__(self) -> Iterator[Represented]:
         return iter([member.represented for member in self._members.values()])
@@ -66,27 +47,53 @@ class Fleet:
                 self._add(resource)
             else:
                 self._update(represented_now, resource)
+        for name in {one.resource for one in self._journal.pooled.values()} - set(self._members):
+            words = "instances of %s are left: it is not in the resources file; put it back there"
+            _log.warning(words, name)
         return gone
 
-    def settle(self, represented: Represented) -> None:
-        """Do what had to wait until nothing holds a resource any more, if that is so now."""
-        if self._is_held(represented.name):
+    def settle(self, name: str, hold_id: str) -> None:
+        """Do what had to wait until a hold of a resource was cleaned."""
+        member = self._members.get(name)
+        if member is None:
+            return
+        member.caretaker.cleaned(hold_id)
+        represented = member.represented
+        if self._factory.is_held(name):
             return
         if represented.is_removed:
-            self._remove(represented.name)
+            self._remove(name)
         elif represented.successor is not None:
             self._replace(represented.successor)
         else:
-            represented.look_soon()
+            member.caretaker.look_soon()
+
+    def look_after(self, name: str, owed: Collection[str]) -> None:
+        """Have a resource checked and said how it is, once these holds of it are cleaned.
+
+        If nothing else holds it, what the file says by now counts: it may be what was mended.
+        """
+        represented = self._members[name].represented
+        live = {held.hold.id for held in self._journal.of(name) if held.is_live}
+        if represented.successor is not None and live <= set(owed):
+            self._replace(represented.successor)
+        self._members[name].caretaker.look_after(owed)
+
+    def give_up(self, name: str, hold_id: str, reason: str) -> None:
+        """Say that a hold of a resource cannot be cleaned."""
+        member = self._members.get(name)
+        if member is not None:
+            member.caretaker.give_up(f"hold {hold_id} is not clean: {reason}")
 
     def stop(self) -> None:
-        """Stop watching."""
+        """Stop looking after them."""
         for member in self._members.values():
-            member.watching.cancel()
+            member.stop()
+        self._factory.stop()
 
     def _leave(self, represented: Represented) -> bool:
         """Take a resource out of service, and return whether it stays until its holds end."""
-        if not self._is_held(represented.name):
+        if not self._factory.is_held(represented.name):
             self._remove(represented.name)
             return False
         represented.is_removed = True
@@ -99,11 +106,13 @@ class Fleet:
         represented.is_removed = False
         represented.successor = None
         if represented.resource != resource:
-            if not self._is_held(represented.name):
+            if not self._factory.is_held(represented.name):
                 self._replace(resource)
                 return
             _log.info("resource %s changes once what holds it has ended", resource.name)
             represented.successor = resource
+        else:
+            represented.resource = resource  # it may stand in other lines now
         if represented.can_be_lent != was_lent:
             self._changed(represented)
 
@@ -112,50 +121,9 @@ class Fleet:
         self._changed(self._add(resource))
 
     def _remove(self, name: str) -> None:
-        self._members.pop(name).watching.cancel()
+        self._factory.leave(self._members.pop(name))
 
     def _add(self, resource: Resource) -> Represented:
-        represented = Represented(
-            resource,
-            self._driver(resource),
-            changed=self._changed,
-            is_busy=lambda: self._is_busy(resource),
-            checks=self._checks,
-        )
-        watching = self._tasks.create_task(represented.watch(), name=f"watch {resource.name}")
-        self._members[resource.name] = _Member(represented, watching)
-        return represented
-
-    def _driver(self, resource: Resource) -> Driver:
-        try:
-            return self._load(resource.driver)(resource)
-        except Exception as error:  # one resource's driver must not take the others down
-            _log.exception("driver %s cannot serve resource %s", resource.driver, resource.name)
-            return _Broken(resource, f"{type(error).__name__}: {error}")
-
-    def _is_held(self, name: str) -> bool:
-        return any(held.is_live for held in self._journal.of(name))
-
-    def _is_busy(self, resource: Resource) -> bool:
-        """It is being readied up or cleaned as a whole, so it may well be rebooting."""
-        if resource.division is not None:
-            return False
-        phases = {held.phase for held in self._journal.of(resource.name)}
-        return not phases.isdisjoint((Phase.PREPARING, Phase.CLEANING))
-
-
-class _Broken(Driver):
-    """Stands in for a driver that could not be made."""
-
-    def __init__(self, resource: Resource, trouble: str) -> None:
-        super().__init__(resource)
-        self._trouble = trouble
-
-    async def check(self) -> None:
-        raise DriverError(self._trouble)
-
-    async def prepare(self, hold: Hold, report: Report) -> Connection:
-        raise DriverError(self._trouble)
-
-    async def tear_down(self, hold: Hold, report: Report) -> None:
-        raise DriverError(self._trouble)
+        member = self._factory.enter(resource)
+        self._members[resource.name] = member
+        return member.represented

@@ -20,6 +20,8 @@ class Phase(StrEnum):
     #: It could not be readied up; the lab's release is awaited.
     FAILED = "failed"
     CLEANING = "cleaning"
+    #: Cleaning it was given up: it stays dirty until a person has looked after the resource.
+    DIRTY = "dirty"
     #: Nothing is left of it. Remembered for a while, in case the lab did not hear of it.
     CLEANED = "cleaned"
 
@@ -31,6 +33,8 @@ class Event(StrEnum):
     FAILED = "failed"
     RELEASED = "released"
     CLEANED = "cleaned"
+    GIVEN_UP = "given-up"
+    LOOKED_AFTER = "looked-after"
 
 
 TRANSITIONS: Mapping[Phase, Mapping[Event, Phase]] = {
@@ -49,6 +53,11 @@ TRANSITIONS: Mapping[Phase, Mapping[Event, Phase]] = {
     Phase.CLEANING: {
         Event.RELEASED: Phase.CLEANING,
         Event.CLEANED: Phase.CLEANED,
+        Event.GIVEN_UP: Phase.DIRTY,
+    },
+    Phase.DIRTY: {
+        Event.RELEASED: Phase.DIRTY,
+        Event.LOOKED_AFTER: Phase.CLEANING,
     },
     Phase.CLEANED: {
         Event.RELEASED: Phase.CLEANED,
@@ -64,7 +73,7 @@ class Held:
     phase: Phase = Phase.PREPARING
     #: How to reach the host, from READY on.
     connection: Connection | None = None
-    #: Why it failed, in the driver's words.
+    #: Why it failed, or why cleaning it was given up, in the driver's words.
     reason: str = ""
 
     @property
@@ -99,6 +108,18 @@ class Held:
     def cleaned(self) -> Held:
         """Return it as over."""
         return replace(self, phase=self.after(Event.CLEANED))
+
+    def given_up(self, reason: str) -> Held:
+        """Return it as dirty until further notice."""
+        return replace(self, phase=self.after(Event.GIVEN_UP), reason=reason)
+
+    def looked_after(self) -> Held:
+        """Return it as to be cleaned anew."""
+        return replace(self, phase=self.after(Event.LOOKED_AFTER), reason="")
+
+    def given(self, instance: str) -> Held:
+        """Return it with an instance of the warm pool; with none if the name is empty."""
+        return replace(self, hold=replace(self.hold, pooled=instance))
 
 
 class WrongPhase(Exception):
@@ -156,8 +177,8 @@ def answer_offer(
         exclusive: The resource takes one hold at a time.
     """
     if known is not None:
-        is_same = known.hold.fence == offer.fence and known.phase is not Phase.CLEANING
-        return Repeat() if is_same and known.is_live else Ignore()
+        is_lent = known.phase in (Phase.PREPARING, Phase.READY, Phase.FAILED)
+        return Repeat() if is_lent and known.hold.fence == offer.fence else Ignore()
     # After a fail-over that forgot a grant, the lab may offer what it has lent already: its fences
     # show it.
     if offer.fence <= highest_fence:

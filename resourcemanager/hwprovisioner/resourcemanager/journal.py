@@ -1,4 +1,4 @@
-"""The holds that this manager has in hand, on disk.
+"""The holds that this manager has in hand, and what it keeps ready for others, on disk.
 
 A file of lines (records.py) that is only appended to, and rewritten when most of it is outdated. A
 line that a crash cut is dropped: what it would have said was not acted on yet, because work begins
@@ -22,9 +22,11 @@ from hwprovisioner.resourcemanager.errors import JournalError
 from hwprovisioner.resourcemanager.holds import Held, Phase
 from hwprovisioner.resourcemanager.records import (
     Forget,
+    Pooled,
     Put,
     Record,
     Seen,
+    Unpooled,
     Unreadable,
     decode,
     encode,
@@ -54,6 +56,7 @@ class Journal:
         self._cleaned: dict[str, None] = {}
         self._fences: dict[str, int] = {}
         self._offered: dict[str, int] = {}
+        self._pooled: dict[str, Pooled] = {}
         self._flushing = asyncio.Lock()
         self._written = 0
         self._flushed = 0
@@ -96,6 +99,14 @@ class Journal:
         """Yield the holds of a resource."""
         return (self._holds[hold_id] for hold_id in self._by_resource.get(resource, ()))
 
+    @property
+    def pooled(self) -> Mapping[str, Pooled]:
+        """Every instance that can be handed over, by its name.
+
+        One leaves with the very line that gives it to a hold, so none is ever handed over twice.
+        """
+        return MappingProxyType(self._pooled)
+
     def fence(self, resource: str) -> int:
         """Return the highest fence seen for a resource, 0 if none was."""
         return self._fences.get(resource, 0)
@@ -104,15 +115,15 @@ class Journal:
         """Return the highest fence of the offers of a resource that were taken, 0 if none was."""
         return self._offered.get(resource, 0)
 
-    def put(self, held: Held) -> None:
-        """Keep a hold as it is now.
+    def put(self, held: Held | Pooled) -> None:
+        """Keep a hold, or an instance that is ready for one, as it is now.
 
         It survives a crash of this process at once, of the machine after `flush`.
 
         Raises:
             OSError: It could not be written, and is not kept.
         """
-        self._append(Put(held))
+        self._append(Put(held) if isinstance(held, Held) else held)
 
     def assume(self, held: Held) -> None:
         """Keep a hold as it is now in memory only: after a crash it is found as it was put last."""
@@ -126,6 +137,15 @@ class Journal:
         """
         if hold_id in self._holds:
             self._append(Forget(hold_id))
+
+    def unpool(self, name: str) -> None:
+        """Drop an instance that is not to be handed over any more.
+
+        Raises:
+            OSError: It could not be written; only after a crash would it be there again.
+        """
+        if self._pooled.pop(name, None) is not None:
+            self._append(Unpooled(name))
 
     async def flush(self) -> None:
         """Return once everything that was put so far is on disk.
@@ -167,7 +187,8 @@ class Journal:
         self._written += len(data)
         self._lines += 1
         self._apply(record)
-        if self._lines > 2 * (len(self._holds) + len(self._fences)) + _SLACK:
+        needed = len(self._holds) + len(self._fences) + len(self._pooled)
+        if self._lines > 2 * needed + _SLACK:
             try:
                 self._rewrite()
             except OSError as error:
@@ -182,14 +203,19 @@ class Journal:
             case Seen(resource, fence, offered):
                 self._fences[resource] = max(fence, self.fence(resource))
                 self._offered[resource] = max(offered, self.offered_fence(resource))
+            case Pooled(_, instance):
+                self._pooled[instance.name] = record
+            case Unpooled(name):
+                self._pooled.pop(name, None)
 
     def _keep(self, held: Held) -> None:
         hold = held.hold
         self._drop(hold.id)
+        self._pooled.pop(hold.pooled, None)
         self._holds[hold.id] = held
         self._by_resource.setdefault(hold.resource, set()).add(hold.id)
         self._fences[hold.resource] = max(hold.fence, self.fence(hold.resource))
-        if held.phase not in (Phase.CLEANING, Phase.CLEANED):
+        if held.phase not in (Phase.CLEANING, Phase.DIRTY, Phase.CLEANED):
             # Its end raises the fence of a hold; until then it is the offer's.
             offered = max(hold.fence, self.offered_fence(hold.resource))
             self._offered[hold.resource] = offered
@@ -228,6 +254,7 @@ class Journal:
             Seen(name, fence, self.offered_fence(name)) for name, fence in self._fences.items()
         ]
         records += [Put(held) for held in self._holds.values()]
+        records += self._pooled.values()
         data = b"".join(encode(record) for record in records)
         new = self._path.with_name(f"{self._path.name}.new")
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC

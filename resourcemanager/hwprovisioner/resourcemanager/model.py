@@ -238,6 +238,16 @@ class Makes:
     parameters: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What a driver says that it can do with a resource."""
+
+    makes: Makes | None = None
+    has_power: bool = False
+    has_console: bool = False
+    has_repair: bool = False
+
+
 class Power(StrEnum):
     """What can be done to a resource's power."""
 

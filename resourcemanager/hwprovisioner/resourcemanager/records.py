@@ -8,7 +8,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hwprovisioner.resourcemanager.holds import Held, Phase
-from hwprovisioner.resourcemanager.model import Connection, Hold, Share
+from hwprovisioner.resourcemanager.model import (
+    Connection,
+    Hold,
+    Instance,
+    OperatingSystem,
+    Share,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +40,24 @@ class Seen:
     offered: int
 
 
-Record = Put | Forget | Seen
+@dataclass(frozen=True, slots=True)
+class Pooled:
+    """An instance that is up, and that nobody ever had: it may be handed over."""
+
+    resource: str
+    instance: Instance
+    #: What it was made by; it differs when the resource was described otherwise then.
+    maker: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unpooled:
+    """An instance that is not to be handed over any more. What was given to a hold never is."""
+
+    name: str
+
+
+Record = Put | Forget | Seen | Pooled | Unpooled
 
 
 class Unreadable(Exception):
@@ -50,6 +73,10 @@ def encode(record: Record) -> bytes:
             data = {"forget": hold_id}
         case Seen(resource, fence, offered):
             data = {"seen": resource, "fence": fence, "offered": offered}
+        case Pooled():
+            data = {"pooled": asdict(record)}
+        case Unpooled(name):
+            data = {"unpooled": name}
     text = json.dumps(data, separators=(",", ":")).encode()
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
@@ -74,16 +101,28 @@ def _record(data: dict[str, Any]) -> Record:
         return Put(_held(data["put"]))
     if "forget" in data:
         return Forget(data["forget"])
+    if "pooled" in data:
+        return _pooled(data["pooled"])
+    if "unpooled" in data:
+        return Unpooled(data["unpooled"])
     return Seen(data["seen"], data["fence"], data["offered"])
 
 
 def _held(data: dict[str, Any]) -> Held:
     hold, connection = data["hold"], data["connection"]
-    share = hold["share"]
-    share = Share(share["cpus"], share["memory_bytes"], tuple(share["gpus"]))
     return Held(
-        hold=Hold(**(hold | {"share": share})),
+        hold=Hold(**(hold | {"share": _share(hold["share"])})),
         phase=Phase(data["phase"]),
         connection=Connection(**connection) if connection is not None else None,
         reason=data["reason"],
     )
+
+
+def _pooled(data: dict[str, Any]) -> Pooled:
+    instance = data["instance"]
+    read = {"share": _share(instance["share"]), "os": OperatingSystem(**instance["os"])}
+    return Pooled(data["resource"], Instance(**(instance | read)), data["maker"])
+
+
+def _share(data: dict[str, Any]) -> Share:
+    return Share(data["cpus"], data["memory_bytes"], tuple(data["gpus"]))

@@ -6,34 +6,28 @@ Its driver, what was detected of it, whether it can be lent.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Callable
 
 from hwprovisioner.resourcemanager import calls, codec
+from hwprovisioner.resourcemanager.contradictions import contradictions
 from hwprovisioner.resourcemanager.driver import Driver
-from hwprovisioner.resourcemanager.errors import DriverError
+from hwprovisioner.resourcemanager.instances import Instances
 from hwprovisioner.resourcemanager.model import Facts, Resource
+from hwprovisioner.v1 import manager_stream_pb2 as stream
 from hwprovisioner.v1 import resource_pb2 as pb
 
 _log = logging.getLogger(__name__)
 
 
 class Represented:
-    """One resource. It looks after its own health; the agent reads and decides."""
+    """One resource. Its caretaker finds out how it is; the agent reads and decides."""
 
-    def __init__(
-        self,
-        resource: Resource,
-        driver: Driver,
-        *,
-        changed: Callable[[Represented], None],
-        is_busy: Callable[[], bool],
-        checks: asyncio.Semaphore,
-    ) -> None:
+    def __init__(self, resource: Resource, driver: Driver) -> None:
         self.resource = resource
         self.driver = driver
         self.facts = Facts()
+        #: What holds of it are given; `None` if it is as it is.
+        self.instances: Instances | None = None
         #: Why it cannot be lent; empty if it can, `None` before the first check.
         self.trouble: str | None = None
         #: What the file says by now, if it changed while something holds the resource.
@@ -42,10 +36,7 @@ class Represented:
         self.is_removed = False
         #: Set once it is known whether it can be lent.
         self.is_known = asyncio.Event()
-        self._changed = changed
-        self._is_busy = is_busy
-        self._checks = checks
-        self._look = asyncio.Event()
+        self._warnings: list[str] = []
 
     @property
     def name(self) -> str:
@@ -74,43 +65,24 @@ class Represented:
             return "not checked yet"
         return "its configuration changes once what holds it has ended"
 
+    def detected(self, facts: Facts) -> bool:
+        """Take over what the machine was found to be, and return whether that is news."""
+        is_news = facts != self.facts
+        self.facts = facts
+        warnings = contradictions(self.resource, facts)
+        if warnings != self._warnings:
+            for warning in warnings:
+                _log.warning("resource %s: %s", self.name, warning)
+            self._warnings = warnings
+            is_news = True
+        return is_news
+
     def spec(self) -> pb.ResourceSpec:
         """Return it as the lab is told of it."""
-        return codec.spec(self.resource, self.facts)
+        return codec.spec(self.resource, self.facts, calls.traits(self.driver))
 
-    def look_soon(self) -> None:
-        """Check its health now rather than at the next turn."""
-        self._look.set()
-
-    async def watch(self) -> None:
-        """Check its health, now and then, for ever.
-
-        Holds that are being readied or cleaned are not disturbed.
-        """
-        while True:
-            if self.trouble is None or not self._is_busy():
-                async with self._checks:
-                    await self._check()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self.resource.check_every_s):
-                    await self._look.wait()
-            self._look.clear()
-
-    async def _check(self) -> None:
-        trouble = ""
-        try:
-            await calls.check(self.driver)
-            if self.trouble != "":
-                await self._describe()
-        except DriverError as error:
-            trouble = str(error).removeprefix("check: ") or "unhealthy"
-        was, self.trouble = self.trouble, trouble
-        self.is_known.set()
-        if trouble != was:
-            self._changed(self)
-
-    async def _describe(self) -> None:
-        try:
-            self.facts = await calls.describe(self.driver)
-        except DriverError as error:
-            _log.warning("resource %s: %s; only what the file says is known", self.name, error)
+    def standing(self) -> stream.SubscribeRequest:
+        """Say whether it is to be had."""
+        if self.can_be_lent:
+            return codec.volunteer(self.spec(), self._warnings)
+        return codec.withdraw(self.name, self.excuse, removed=self.is_removed)

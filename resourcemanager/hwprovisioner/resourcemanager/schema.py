@@ -169,6 +169,15 @@ class TimeLimitsSection(Section):
     check: Span | None = None
 
 
+class CareSection(Section):
+    """How far to go before a person is needed."""
+
+    clean_tries: Annotated[int, Field(ge=1, le=1_000)] = 10
+    clean_within: Span = 3600.0
+    repair_tries: Annotated[int, Field(ge=0, le=100)] = 2
+    facts_every: Span = 600.0
+
+
 class ResourceSection(Section):
     """What static and dynamic resources have in common."""
 
@@ -181,6 +190,7 @@ class ResourceSection(Section):
     options: dict[str, Any] = Field(default_factory=dict)
     time_limits: TimeLimitsSection = TimeLimitsSection()
     check_every: Span = 30.0
+    care: CareSection = CareSection()
 
 
 class StaticSection(ResourceSection):
@@ -207,11 +217,32 @@ class DefaultSection(Section):
     mem: Size | None = None
 
 
+class PoolSection(Section):
+    """What is made before anyone asks."""
+
+    min: Annotated[int, Field(ge=0, le=10_000)] = 1
+    max: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    idle: Span = 600.0
+    image: Word = ""
+    cpu: Whole | None = None
+    mem: Size | None = None
+    disk: Size | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> PoolSection:
+        if self.max is None and self.min == 0:
+            raise ValueError("with `min: 0` needs a `max`, or it is always empty")
+        if self.max is not None and self.min > self.max:
+            raise ValueError(f"has a `min` of {self.min}, more than its `max` of {self.max}")
+        return self
+
+
 class DynamicSection(ResourceSection):
     """A resource that is lent in shares."""
 
     limits: LimitsSection
     default: DefaultSection = DefaultSection()
+    pool: PoolSection | None = None
 
 
 class ResourcesSection(Section):

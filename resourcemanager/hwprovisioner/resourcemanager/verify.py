@@ -40,6 +40,7 @@ _ELSEWHERE = {
     "instances": "it belongs in `limits` of a dynamic resource",
     "limits": "only dynamic resources have it; a static one has cpu, mem and gpus",
     "default": "only dynamic resources have it",
+    "pool": "only dynamic resources have it",
     "cpus": "did you mean 'cpu'?",
     "memory": "did you mean 'mem'?",
 }

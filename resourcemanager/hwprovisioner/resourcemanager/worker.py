@@ -7,17 +7,18 @@ import logging
 from collections.abc import Callable
 
 from hwprovisioner.resourcemanager import calls, codec
-from hwprovisioner.resourcemanager.backoff import CLEANING, Backoff
+from hwprovisioner.resourcemanager.backoff import Backoffs
 from hwprovisioner.resourcemanager.errors import DriverError
 from hwprovisioner.resourcemanager.holds import Held, Phase
 from hwprovisioner.resourcemanager.journal import Journal
 from hwprovisioner.resourcemanager.progress import Progress
+from hwprovisioner.resourcemanager.readying import ready_up
 from hwprovisioner.resourcemanager.represented import Represented
 from hwprovisioner.v1 import manager_stream_pb2 as stream
 
 _log = logging.getLogger(__name__)
 
-Send = Callable[[stream.SubscribeRequest], None]
+Send = Callable[[stream.SubscribeRequest], object]
 
 
 class Worker:
@@ -28,14 +29,27 @@ class Worker:
         journal: Journal,
         tasks: asyncio.TaskGroup,
         send: Send,
-        on_cleaned: Callable[[Represented], None],
-        backoff: Backoff = CLEANING,
+        *,
+        on_cleaned: Callable[[str, str], None],
+        on_given_up: Callable[[str, str, str], None],
+        backoffs: Backoffs,
     ) -> None:
+        """Make a worker.
+
+        Args:
+            journal: Says what is to be done.
+            tasks: Who runs it.
+            send: Takes what the lab is to know.
+            on_cleaned: Is told of a resource and a hold of it that was cleaned.
+            on_given_up: Is told of one that cannot be cleaned, and why.
+            backoffs: How long to wait between attempts.
+        """
         self._journal = journal
         self._tasks = tasks
         self._send = send
         self._on_cleaned = on_cleaned
-        self._backoff = backoff
+        self._on_given_up = on_given_up
+        self._backoffs = backoffs
         self._running: dict[str, asyncio.Task[None]] = {}
         self._cleaning: set[str] = set()
 
@@ -79,7 +93,9 @@ class Worker:
         progress = self._progress(hold_id)
         try:
             await self._journal.flush()
-            connection = await calls.prepare(represented.driver, hold, progress.report)
+            connection = await ready_up(
+                represented, self._journal, hold_id, progress.report, self._backoffs.later
+            )
         except (DriverError, OSError) as error:
             progress.close()
             words = str(error) if isinstance(error, DriverError) else f"journal: {error}"
@@ -98,25 +114,42 @@ class Worker:
             before.cancel()
             await asyncio.wait([before])
         progress = self._progress(hold_id)
+        trouble = await self._try_to_clean(hold_id, represented, progress)
+        hold = self._journal.holds[hold_id].hold
+        if trouble:
+            progress.report(f"not clean, and given up: {trouble}")
+            progress.close()
+            self.become(self._journal.holds[hold_id].given_up(trouble))
+            self._on_given_up(hold.resource, hold_id, trouble)
+            return
+        progress.close()
+        _log.info("hold %s on %s is cleaned", hold_id, hold.resource)
+        self.become(self._journal.holds[hold_id].cleaned())
+        self._on_cleaned(hold.resource, hold_id)
+        self.tell(hold_id)
+
+    async def _try_to_clean(
+        self, hold_id: str, represented: Represented, progress: Progress
+    ) -> str:
+        """Return why a hold cannot be cleaned, once that was tried enough; empty if it is clean."""
+        loop = asyncio.get_running_loop()
+        care = represented.resource.care
+        deadline = loop.time() + care.clean_within_s
         tries = 0
         while True:
             hold = self._journal.holds[hold_id].hold
             try:
                 await calls.tear_down(represented.driver, hold, progress.report)
                 await calls.clean(represented.driver, hold, progress.report)
-                break
+                return ""
             except DriverError as error:
                 tries += 1
-                delay_s = self._backoff.delay_s(tries)
-                words = f"{error}; try {tries + 1} in {delay_s:.1f} s"
-                _log.warning("hold %s on %s is not clean: %s", hold_id, hold.resource, words)
-                progress.report(f"not clean: {words}")
+                delay_s = self._backoffs.cleaning.delay_s(tries)
+                _log.warning("hold %s on %s is not clean: %s", hold_id, hold.resource, error)
+                if tries >= care.clean_tries or loop.time() + delay_s >= deadline:
+                    return f"{error}; tried {tries} times"
+                progress.report(f"not clean: {error}; try {tries + 1} in {delay_s:.1f} s")
                 await asyncio.sleep(delay_s)
-        progress.close()
-        _log.info("hold %s on %s is cleaned", hold_id, hold.resource)
-        self.become(self._journal.holds[hold_id].cleaned())
-        self._on_cleaned(represented)
-        self.tell(hold_id)
 
     def become(self, held: Held) -> None:
         """Journal a hold as it is now.

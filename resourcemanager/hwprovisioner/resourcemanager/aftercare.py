@@ -1,0 +1,117 @@
+"""What comes after holds: they are cleaned, or given up until a person has looked."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from hwprovisioner.resourcemanager import codec
+from hwprovisioner.resourcemanager.fleet import Fleet
+from hwprovisioner.resourcemanager.holds import Held, Phase
+from hwprovisioner.resourcemanager.journal import Journal
+from hwprovisioner.resourcemanager.model import Hold
+from hwprovisioner.resourcemanager.worker import Worker
+from hwprovisioner.v1 import manager_stream_pb2 as stream
+
+_log = logging.getLogger(__name__)
+
+
+class Aftercare:
+    """Has holds cleaned, and tells the lab how the resources are that needed care."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        fleet: Fleet,
+        worker: Worker,
+        send: Callable[[stream.SubscribeRequest], bool],
+    ) -> None:
+        self._journal = journal
+        self._fleet = fleet
+        self._worker = worker
+        self._send = send
+        #: What the lab has not been told yet, by resource.
+        self._untold: dict[str, stream.SubscribeRequest] = {}
+        for held in journal.holds.values():
+            if held.phase is Phase.DIRTY:
+                # It may have been told before this manager ended; there is no knowing.
+                words = f"hold {held.hold.id} is not clean: {held.reason}"
+                name = held.hold.resource
+                self._untold[name] = codec.quarantined(name, words)
+
+    def connected(self) -> None:
+        """Tell what could not be told before."""
+        untold, self._untold = self._untold, {}
+        for name, message in untold.items():
+            self.conclude(name, message)
+
+    def conclude(self, name: str, message: stream.SubscribeRequest) -> None:
+        """Tell the lab what has become of a resource, now or as soon as there is a stream."""
+        if self._send(message):
+            self._untold.pop(name, None)
+        else:
+            self._untold[name] = message
+
+    def begin_again(self) -> None:
+        """Go on cleaning what the journal says is to be cleaned, with the lab or without."""
+        for held in list(self._journal.holds.values()):
+            if held.phase is Phase.CLEANING:
+                self._clean(held)
+
+    def release(self, hold_id: str, fence: int, resource: str, reason: str) -> None:
+        """End a hold: whatever was done for it is stopped, and it is cleaned."""
+        held = self._journal.holds.get(hold_id)
+        if held is None:
+            # Not in the journal: it was lost, or never got here. What the driver does on tear-down
+            # is right for both.
+            held = Held(Hold(hold_id, resource, fence), Phase.CLEANING)
+        elif fence < held.hold.fence:
+            _log.info("an old release of hold %s is ignored", hold_id)
+            return
+        else:
+            held = held.released(fence)
+        _log.info("hold %s on %s has ended: %s", hold_id, held.hold.resource, reason)
+        self._worker.become(held)
+        self._clean(held)
+
+    def disown(self, hold_id: str) -> None:
+        """Clean what the lab does not know of: its word rules."""
+        held = self._journal.holds.get(hold_id)
+        if held is None:
+            return
+        if not held.is_live:
+            self._journal.forget(hold_id)
+        elif held.phase not in (Phase.CLEANING, Phase.DIRTY):
+            held = held.released(held.hold.fence)
+            self._worker.become(held)
+            self._clean(held)
+
+    def look_after(self, name: str) -> None:
+        """Clean anew what was given up, then have the resource checked, and say how it is."""
+        dirty = [held for held in self._journal.of(name) if held.phase is Phase.DIRTY]
+        for held in dirty:
+            self._worker.become(held.looked_after())
+        self._untold.pop(name, None)
+        self._fleet.look_after(name, {held.hold.id for held in dirty})
+        for held in dirty:
+            self._clean(self._journal.holds[held.hold.id])
+
+    def _clean(self, held: Held) -> None:
+        """Clean a hold that is to be cleaned, or say how it stands."""
+        represented = self._fleet.get(held.hold.resource)
+        if not held.is_live:
+            self._worker.tell(held.hold.id)
+        elif held.phase is Phase.DIRTY:
+            self._say(held, f"not clean, and given up: {held.reason}")
+        elif represented is None:
+            _log.warning(
+                "hold %s cannot be cleaned: %s is not in the resources file; put it back there",
+                held.hold.id,
+                held.hold.resource,
+            )
+            self._say(held, "not clean: the resource is not in its manager's resources file")
+        elif not self._worker.is_cleaning(held.hold.id):
+            self._worker.start(held.hold.id, represented)
+
+    def _say(self, held: Held, line: str) -> None:
+        self._send(codec.progress(held.hold, line))
