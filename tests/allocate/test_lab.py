@@ -309,9 +309,9 @@ def test_requests_that_nothing_registered_could_satisfy_are_found(log: Log) -> N
         ({"removed": 1}, "removed by its manager", False),
         ({"volunteered": 0, "withdrawn_reason": "hot"}, "withdrawn: hot", False),
         ({"health": "SUSPECT"}, "suspect", False),
-        ({"health": "QUARANTINED", "axis_reason": "smoke"}, "quarantined: smoke", False),
+        ({"health": "QUARANTINED", "health_reason": "smoke"}, "quarantined: smoke", False),
         ({"admin": "DRAINING"}, "draining", False),
-        ({"admin": "MAINTENANCE", "axis_reason": "new disk"}, "maintenance: new disk", False),
+        ({"admin": "MAINTENANCE", "admin_reason": "new disk"}, "maintenance: new disk", False),
         ({"rest_until": 9, "rest_reason": "busy"}, "declined by its manager: busy", True),
     ],
 )

@@ -185,8 +185,8 @@ class SchedulerMachine(RuleBasedStateMachine):
                 self.run(self.state.managers.rested(name, now_ms=NOW + 10_000))
 
     @rule(name=st.sampled_from(sorted(RESOURCES)), event=st.sampled_from(["drain", "enable"]))
-    def turn(self, name: str, event: str) -> None:
-        self.run(self.state.turn(name, "admin", event))
+    def operate(self, name: str, event: str) -> None:
+        self.run(self.state.drain(name) if event == "drain" else self.state.enable(name))
 
     @rule(manager=st.sampled_from(["m", "n"]))
     def manager_goes_and_comes(self, manager: str) -> None:

@@ -39,6 +39,15 @@ def test_giving_way_is_announced_from_the_first_moment_on(left_ms: int) -> None:
     assert f"in {left_ms // 1000} s" in notice.message
 
 
+@pytest.mark.parametrize("left_ms", [0, 1_400, 3_600_000])
+def test_a_drain_with_a_deadline_is_announced_with_what_is_left(left_ms: int) -> None:
+    alive = Alive(30_000, 30_000, "READY", None, draining=("a",), revoke_left_ms=left_ms)
+    [notice] = notices_for(alive)
+    assert notice.kind == pb.NOTICE_KIND_DRAINING
+    assert notice.remaining.ToMilliseconds() == left_ms
+    assert f"ends in {left_ms // 1000} s" in notice.message
+
+
 def test_each_resource_that_is_being_drained_is_named() -> None:
     notices = notices_for(Alive(30_000, 30_000, "READY", None, draining=("a", "b")))
     assert [notice.kind for notice in notices] == [pb.NOTICE_KIND_DRAINING] * 2

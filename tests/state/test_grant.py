@@ -8,7 +8,7 @@ import pytest
 
 from hwprovisioner.state.allocations import Deposed, GrantRefused, PlannedHold
 from hwprovisioner.state.managers import Speaker
-from hwprovisioner.state.tables import AllocationState, HoldState
+from hwprovisioner.state.tables import AllocationState, Health, HoldState
 from support.state_lab import GIB, NOW, TOKEN, StateLab, refused
 
 Spoil: TypeAlias = Callable[[StateLab, Speaker], Awaitable[object]]
@@ -47,20 +47,20 @@ async def lose(lab: StateLab, who: Speaker) -> None:
 
 
 async def suspect(lab: StateLab, who: Speaker) -> None:
-    await lab.turn("t", "health", "suspect", "noise", now_ms=NOW)
+    await lab.judge("t", Health.SUSPECT, "noise")
 
 
 async def quarantine(lab: StateLab, who: Speaker) -> None:
-    await lab.turn("t", "health", "quarantine", "smoke", now_ms=NOW)
+    await lab.judge("t", Health.QUARANTINED, "smoke")
 
 
 async def drain(lab: StateLab, who: Speaker) -> None:
     await occupy(lab, lab.planned("t"))
-    await lab.turn("t", "admin", "drain", "upgrade", now_ms=NOW)
+    await lab.drain("t", "upgrade")
 
 
 async def maintain(lab: StateLab, who: Speaker) -> None:
-    await lab.turn("t", "admin", "drain", "upgrade", now_ms=NOW)
+    await lab.drain("t", "upgrade")
 
 
 async def rest(lab: StateLab, who: Speaker) -> None:

@@ -28,10 +28,11 @@ from hwprovisioner.state.allocations import PlannedHold
 from hwprovisioner.state.keys import Due
 from hwprovisioner.state.link import Link
 from hwprovisioner.state.model import Allocation, Hold
-from hwprovisioner.state.tables import AdminEvent, HealthEvent
+from hwprovisioner.state.tables import Health
 from hwprovisioner.state.transitions import Commit
-from support.lab_machine import MANAGERS, SLOTS, check_history, check_model, flags, mostly_right
-from support.lab_machine_bookings import BookingMachine
+from support.lab_machine import MANAGERS, SLOTS, flags, mostly_right
+from support.lab_machine_checks import check_history, check_model
+from support.lab_machine_upkeep import UpkeepMachine
 from support.lab_promises import check_promises, check_view
 
 NEVER = "hwp:{x}:request:none"
@@ -58,7 +59,7 @@ requests = st.integers(0, 30)
 resources = st.sampled_from(sorted(SLOTS))
 
 
-class LabMachine(BookingMachine):
+class LabMachine(UpkeepMachine):
     """Everything that can happen to a lab."""
 
     @initialize(seed=st.integers(0, 9))
@@ -78,13 +79,16 @@ class LabMachine(BookingMachine):
         ttl_ms=st.sampled_from([1_500, 5_000]),
         wait_ms=st.sampled_from([0, 3_000]),
         max_ms=st.sampled_from([0, 8_000]),
+        tolerates=st.sampled_from([False, False, True]),
     )
-    def submit(self, request: int, ttl_ms: int, wait_ms: int, max_ms: int) -> None:
+    def submit(self, request: int, ttl_ms: int, wait_ms: int, max_ms: int, tolerates: bool) -> None:
         name, request_id = f"a{next(self.ids)}", f"request-{request}"
         user, class_id = f"u{request % 2}", ["", "c1", "c2"][request % 3]
-        word = self.model.submit(name, request_id, ttl_ms, wait_ms, max_ms, user, class_id)
+        word = self.model.submit(
+            *(name, request_id, ttl_ms, wait_ms, max_ms, user, class_id), tolerates=tolerates
+        )
         known = [i for i, a in self.model.allocations.items() if a.request == request_id]
-        who_and_what = Allocation(id=name, user=user, class_id=class_id)
+        who_and_what = Allocation(id=name, user=user, class_id=class_id, tolerates=tolerates)
         allocation = replace(who_and_what, ttl_ms=ttl_ms, wait_ms=wait_ms, max_ms=max_ms)
         made, _ = self.expect(
             word,
@@ -97,10 +101,6 @@ class LabMachine(BookingMachine):
             ),
         )
         assert [made] == known
-
-    def token(self, name: str, *, right: bool) -> str:
-        known = self.model.allocations.get(name)
-        return f"token-{known.request.partition('-')[2] if known and right else 'wrong'}"
 
     @has_queued
     @rule(
@@ -132,15 +132,18 @@ class LabMachine(BookingMachine):
         )
 
     @has_allocations
-    @rule(index=which, right=st.sampled_from([True] * 5 + [False]))
-    def release(self, index: int, right: bool) -> None:
+    @rule(index=which, right=st.sampled_from([True] * 5 + [False]), at_once=flags)
+    def release(self, index: int, right: bool, at_once: bool) -> None:
         name = self.pick(self.model.allocations, index)
-        word = self.model.release(name, right)
+        word = self.model.release(name, right, at_once=at_once)
         token = self.token(name, right=right)
-        self.expect(word, self.lab.allocations.release(name, [], token=token, now_ms=self.now))
+        releasing = self.lab.allocations.release(
+            *(name, []), token=token, at_once=at_once, now_ms=self.now
+        )
+        self.expect(word, releasing)
 
     @has_allocations
-    @rule(index=which, due=st.sampled_from([None, Due.WAIT, Due.MAX, Due.PREEMPT]))
+    @rule(index=which, due=st.sampled_from([None, Due.WAIT, Due.MAX, Due.PREEMPT, Due.REVOKE]))
     def the_lab_ends_one(self, index: int, due: Due | None) -> None:
         self.end(self.pick(self.model.allocations, index), due)
 
@@ -191,7 +194,7 @@ class LabMachine(BookingMachine):
     )
     def offer(self, index: int, hosts: list[str], request: int, from_old_view: bool) -> None:
         if not any(a.state == "QUEUED" for a in self.model.allocations.values()):
-            self.submit(request, 5_000, 0, 8_000)
+            self.submit(request, 5_000, 0, 8_000, False)
         room = {name: SLOTS[name] - len(self.model.holds_on(name)) for name in SLOTS}
         fitting = [name for i, name in enumerate(hosts) if hosts[:i].count(name) < room[name]]
         self.grant(index, [(name, 1) for name in fitting], from_old_view, 0)
@@ -209,8 +212,8 @@ class LabMachine(BookingMachine):
         for index, name in enumerate(sorted(SLOTS)):
             known = self.model.resources.get(name)
             self.describe(known.manager if known else MANAGERS[index % 2], name, 1, True, 0)
-            self.turn(name, HealthEvent.CLEAR)
-            self.turn(name, AdminEvent.ENABLE)
+            self.enable(name)
+            self.say_health(name, Health.HEALTHY, 0)
 
     @has_allocations
     @rule(index=which, off_ms=st.sampled_from([-1, 0, 0, 1]), beat_first=flags)

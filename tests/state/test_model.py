@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwprovisioner.state import model
-from hwprovisioner.state.model import RECORDS, Allocation, Hold, Manager, Record, Resource
+from hwprovisioner.state import record
+from hwprovisioner.state.model import RECORDS, Allocation, Hold, Manager, Resource
+from hwprovisioner.state.record import Record
 from hwprovisioner.state.tables import AllocationState, EndReason, Presence
 
 WORDS = {
@@ -91,9 +92,9 @@ def test_a_row_of_another_length_is_an_error() -> None:
 
 
 @pytest.fixture
-def few_texts(monkeypatch: pytest.MonkeyPatch) -> model._Shared:
-    monkeypatch.setattr(model, "_MOST_SHARED", 10)
-    return model._Shared()
+def few_texts(monkeypatch: pytest.MonkeyPatch) -> record._Shared:
+    monkeypatch.setattr(record, "_MOST_SHARED", 10)
+    return record._Shared()
 
 
 def fresh(text: str) -> str:
@@ -114,7 +115,7 @@ def test_equal_texts_of_allocations_are_one_object(field: str) -> None:
     assert getattr(one, field) is getattr(other, field)
 
 
-def test_texts_that_are_many_are_not_kept_for_ever(few_texts: model._Shared) -> None:
+def test_texts_that_are_many_are_not_kept_for_ever(few_texts: record._Shared) -> None:
     first = few_texts(fresh("12345"))
     assert few_texts(fresh("12345")) is first
     few_texts("67890")

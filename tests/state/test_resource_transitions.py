@@ -1,129 +1,15 @@
-"""Resources: descriptions, health and admin state, from the tables."""
-
-from dataclasses import replace
-from enum import StrEnum
+"""Resources: what their managers say that they are, and whether they are to be had."""
 
 import pytest
 
-from hwprovisioner.heartbeat.beats import Alive
 from hwprovisioner.state import errors
-from hwprovisioner.state.managers import Speaker
-from hwprovisioner.state.tables import (
-    TABLES,
-    Admin,
-    AdminEvent,
-    Health,
-    HealthEvent,
-    Presence,
-)
+from hwprovisioner.state.tables import Presence
 from support.state_lab import GIB, NOW, TOKEN, StateLab, manager_in, refused, unchanged
 
-CASES = [
-    *(("health", s, e, held) for s in Health for e in HealthEvent for held in (False, True)),
-    *(
-        ("admin", s, e, held)
-        for s in Admin
-        for e in AdminEvent
-        for held in (False, True)
-        # Without holds it is drained at once.
-        if held or s is not Admin.DRAINING
-    ),
-]
 
-
-def admin_of(lab: StateLab) -> Admin:
-    return lab.view.resources["r"].admin
-
-
-async def resource_at(lab: StateLab, axis: str, state: StrEnum, *, held: bool) -> None:
-    """Bring resource r into a state of an axis, with a hold on it or without."""
-    who = await lab.register()
-    await lab.describe(who)
-    if held:
-        await lab.elect()
-        await lab.submit()
-        await lab.grant("a")
-    into: dict[str, str] = {
-        Health.SUSPECT: "suspect",
-        Health.QUARANTINED: "quarantine",
-        Admin.DRAINING: "drain",
-        Admin.MAINTENANCE: "drain",
-    }
-    if event := into.get(state):
-        await lab.turn("r", axis, event, "test", now_ms=NOW)
-    if state is Admin.MAINTENANCE and held:
-        await lab.link.call("HSET", lab.keys.resource("r"), "admin", state)
-
-
-@pytest.mark.parametrize(("axis", "state", "event", "held"), CASES)
-async def test_an_axis_turns_as_its_table_says_or_nothing_changes(
-    lab: StateLab, axis: str, state: StrEnum, event: StrEnum, held: bool
-) -> None:
-    await resource_at(lab, axis, state, held=held)
-    target = TABLES[axis][state].get(event)
-    turning = lab.turn("r", axis, event, "because", now_ms=NOW)
-    if target is None or event is AdminEvent.DRAINED:
-        # That nothing holds it any longer is for the lab to find out.
-        await refused(lab, turning, errors.WrongState)
-        assert lab.reply == ["WRONG_STATE", state]
-        return
-    drained = target is Admin.DRAINING and not held
-    assert await turning == lab.view.revision
-    resource = lab.view.resources["r"]
-    assert getattr(resource, axis) == (Admin.MAINTENANCE if drained else target)
-    assert resource.axis_reason == "because"
-
-
-@pytest.mark.parametrize("axis", ["health", "admin"])
-async def test_what_does_not_exist_does_not_turn(lab: StateLab, axis: str) -> None:
-    turning = lab.turn("r", axis, "drain", "because", now_ms=NOW)
-    await refused(lab, turning, errors.NoSuchResource)
-
-
-async def test_a_draining_resource_is_in_maintenance_once_its_last_hold_is_cleaned(
-    lab: StateLab,
-) -> None:
-    await resource_at(lab, "admin", Admin.DRAINING, held=True)
-    assert admin_of(lab) is Admin.DRAINING
-    await lab.allocations.release("a", ["r.1"], token=TOKEN, now_ms=NOW)
-    assert admin_of(lab) is Admin.DRAINING
-    await lab.holds.cleaned(Speaker("m", 1), "r.1", 2, now_ms=NOW)
-    assert admin_of(lab) is Admin.MAINTENANCE
-
-
-async def test_who_holds_a_draining_resource_is_told_so_with_each_heartbeat(lab: StateLab) -> None:
-    await resource_at(lab, "admin", Admin.DRAINING, held=True)
-    told = await lab.beat("a")
-    assert isinstance(told, Alive)
-    assert told.draining == ("r",)
-    await lab.turn("r", "admin", "enable")
-    told = await lab.beat("a")
-    assert isinstance(told, Alive)
-    assert told.draining == ()
-
-
-async def test_a_request_that_is_sent_back_no_longer_hears_of_the_resource_it_had(
-    lab: StateLab,
-) -> None:
-    await resource_at(lab, "admin", Admin.DRAINING, held=True)
-    hold = lab.view.holds["r.1"]
-    await lab.holds.fail(Speaker("m", 1), hold, hold.fence, ["r.1"], "smoke", now_ms=NOW)
-    told = await lab.beat("a")
-    assert isinstance(told, Alive)
-    assert told.draining == ()
-
-
-async def test_turning_a_resource_that_others_may_hold_by_now_changes_nothing(
-    lab: StateLab,
-) -> None:
-    await resource_at(lab, "admin", Admin.ENABLED, held=True)
-    known = replace(lab.view.resources["r"], fence=0)
-    turning = lab.managers.turn(known, "admin", "drain", "because", now_ms=NOW)
-    assert await unchanged(lab, turning) is None
-    assert lab.reply == ["STALE_FENCE", "1"]
-
-
-@pytest.mark.parametrize("change", [{"spec": '{"a":1}'}, {"volunteered": False}, {}])
+@pytest.mark.parametrize(
+    "change", [{"spec": '{"a":1}'}, {"volunteered": False}, {"warnings": '["2 cpus, not 4"]'}, {}]
+)
 async def test_describing_writes_what_is_new_and_counts_new_descriptions(
     lab: StateLab, change: dict[str, object]
 ) -> None:
@@ -135,6 +21,7 @@ async def test_describing_writes_what_is_new_and_counts_new_descriptions(
         return
     after = await lab.describe(who, **change)  # type: ignore[arg-type]
     assert lab.reply[0] == "DESCRIBED"
+    assert after.warnings == change.get("warnings", "")
     assert after.generation == before.generation + ("spec" in change)
 
 
@@ -262,4 +149,4 @@ async def test_a_removed_resource_leaves_nothing_but_its_fence(lab: StateLab) ->
     dump = await lab.dump()
     assert not {key for key in dump if key.startswith(("resource:", "hold:", "index:resource"))}
     assert not {member for member in dump["deadlines"] if ":r" in member}
-    assert dump["fences"] == {"r": "3"}
+    assert dump["removed"] == {"r": '["3","HEALTHY","","ENABLED","","","0"]'}

@@ -16,13 +16,12 @@ from hwprovisioner.state.keys import Due, Keys
 from hwprovisioner.state.link import Link
 from hwprovisioner.state.managers import Speaker
 from hwprovisioner.state.model import Hold
-from hwprovisioner.state.tables import AdminEvent, EndReason, HealthEvent
+from hwprovisioner.state.tables import EndReason
 from hwprovisioner.state.transitions import Limits
 from hwprovisioner.state.view import View
 from support.lab_model import REST_MS
 from support.lab_model_managers import BACK_MS, WholeLabModel
 from support.lab_model_records import ModelResource
-from support.lab_promises import Records
 from support.state_lab import NOW, Dump, StateLab
 
 LIMITS = Limits(retention_ms=20_000, offer_ms=4_000, silence_ms=6_000, lost_ms=9_000, tries=2)
@@ -82,6 +81,10 @@ class ManagedMachine(RuleBasedStateMachine):
         known = self.model.managers.get(name)
         return Speaker(name, (known.epoch if known else 0) + off)
 
+    def token(self, name: str, *, right: bool) -> str:
+        known = self.model.allocations.get(name)
+        return f"token-{known.request.partition('-')[2] if known and right else 'wrong'}"
+
     # Time and care.
 
     @rule(passed_ms=st.sampled_from([1, 100, 1_000, 2_000]))
@@ -122,7 +125,7 @@ class ManagedMachine(RuleBasedStateMachine):
         model, lab = self.model, self.lab
         if due is Due.LEASE:
             self.expect(model.expire(name), lab.allocations.expire(name, [], now_ms=self.now))
-        elif due in (Due.WAIT, Due.MAX, Due.PREEMPT):
+        elif due in (Due.WAIT, Due.MAX, Due.PREEMPT, Due.REVOKE):
             self.end(name, due)
         elif due is Due.BEGIN:
             self.begin_booking(name)
@@ -242,12 +245,6 @@ class ManagedMachine(RuleBasedStateMachine):
             self.lab.managers.withdraw(who, name, "why", removed=removed, now_ms=self.now),
         )
 
-    @rule(name=resources, event=st.sampled_from([*HealthEvent, *AdminEvent, AdminEvent.ENABLE]))
-    def turn(self, name: str, event: HealthEvent | AdminEvent) -> None:
-        axis = "health" if isinstance(event, HealthEvent) else "admin"
-        word = self.model.turn(name, axis, event)
-        self.expect(word, self.lab.turn(name, axis, event, "", now_ms=self.now))
-
     @rule(again=flags)
     def elect(self, again: bool) -> None:
         """Another scheduler, or the same one once more, with a new epoch each."""
@@ -256,35 +253,3 @@ class ManagedMachine(RuleBasedStateMachine):
         epoch = self.run(self.lab.elect(replica, now_ms=self.now))
         assert epoch == self.model.epoch + 1
         self.model.epoch = epoch
-
-
-def check_model(model: WholeLabModel, records: Records) -> None:
-    """Fail if the records are not as the model has them."""
-    assert {
-        i: (a.state, list(a.holds), a.tries, a.reservation, a.preempted_for)
-        for i, a in records.allocations.items()
-    } == {
-        i: (a.state, a.holds, a.tries, a.reservation, a.preempted_for)
-        for i, a in model.allocations.items()
-    }
-    assert {i: (h.state, h.fence, h.allocation) for i, h in records.holds.items()} == {
-        i: (h.state, h.fence, h.allocation) for i, h in model.holds.items()
-    }
-    assert {
-        i: (r.manager, r.fence, r.generation, r.health, r.admin, r.volunteered, r.removed, r.booked)
-        for i, r in records.resources.items()
-    } == {
-        i: (r.manager, r.fence, r.generation, r.health, r.admin, r.volunteered, r.removed, r.booked)
-        for i, r in model.resources.items()
-    }
-    assert {i: (m.presence, m.epoch) for i, m in records.managers.items()} == {
-        i: (m.presence, m.epoch) for i, m in model.managers.items()
-    }
-
-
-def check_history(model: WholeLabModel, dump: Dump) -> None:
-    """Fail if the lab remembers its past otherwise than the model."""
-    assert {name: int(ms) for name, ms in dump.get("use", {}).items()} == model.use
-    for key, times in (("waits", model.waits), ("spans", model.spans)):
-        found = dump.get(key, {})
-        assert {i: [int(ms) for ms in text.split(",")] for i, text in found.items()} == times

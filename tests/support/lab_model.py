@@ -4,37 +4,32 @@ Written from the design, not from the scripts: only the state tables are shared 
 method does what one script does and returns the first word of its reply.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 
 from hwprovisioner.state.allocations import PlannedHold
 from hwprovisioner.state.tables import TABLES, HoldEvent
 from hwprovisioner.state.transitions import Limits
+from support.lab_model_history import HistoryModel
 from support.lab_model_records import ModelAllocation, ModelHold, ModelManager, ModelResource
 
 PAUSED_AFTER_MS = 2000
 REST_MS = 5_000
-HOUR_MS = 3_600_000
-NEWEST = 64
 
 
-class LabModel:
+class LabModel(HistoryModel):
     """The lab. Holds that are gone are not in it, resources that are gone leave their fence."""
 
     def __init__(self, limits: Limits) -> None:
+        super().__init__()
         self.limits = limits
-        self.now = 0
         self.allocations: dict[str, ModelAllocation] = {}
         self.holds: dict[str, ModelHold] = {}
         self.resources: dict[str, ModelResource] = {}
         self.managers: dict[str, ModelManager] = {}
         self.deadlines: dict[str, int] = {}
-        self.fences: dict[str, int] = {}
+        self.removed: dict[str, ModelResource] = {}
         self.tended: int | None = None
         self.epoch = 0
-        self.use: dict[str, int] = defaultdict(int)
-        self.waits: dict[str, list[int]] = defaultdict(list)
-        self.spans: dict[str, list[int]] = defaultdict(list)
 
     @property
     def paused(self) -> bool:
@@ -52,12 +47,21 @@ class LabModel:
         return any(known.request == request for known in self.allocations.values())
 
     def submit(
-        self, name: str, request: str, ttl: int, wait: int, longest: int, user: str, class_id: str
+        self,
+        name: str,
+        request: str,
+        ttl: int,
+        wait: int,
+        longest: int,
+        user: str,
+        class_id: str,
+        *,
+        tolerates: bool = False,
     ) -> str:
         if self.is_known(request):
             return "KNOWN"
         self.allocations[name] = ModelAllocation(
-            *(ttl, wait, longest, self.now, request, user, class_id)
+            *(ttl, wait, longest, self.now, request, user, class_id), tolerates=tolerates
         )
         self.deadlines[f"lease:{name}"] = self.now + ttl
         if wait:
@@ -72,7 +76,8 @@ class LabModel:
             return "NOT_QUEUED"
         taken: dict[str, list[int]] = {}
         for plan in planned:
-            if not self._fits(plan, taken.setdefault(plan.resource, [])):
+            before = taken.setdefault(plan.resource, [])
+            if not self._fits(plan, before, tolerates=allocation.tolerates):
                 return "REFUSED"
             taken[plan.resource].append(plan.cpus)
         if not planned:
@@ -92,13 +97,13 @@ class LabModel:
             self.deadlines[f"max:{name}"] = self.now + allocation.max
         return "GRANTED"
 
-    def _fits(self, plan: PlannedHold, before: list[int]) -> bool:
+    def _fits(self, plan: PlannedHold, before: list[int], *, tolerates: bool) -> bool:
         """Whether a host fits, after those of the same set that have `before` of the resource."""
         known = self.resources.get(plan.resource)
         if known is None or not known.volunteered or known.removed:
             return False
         manager = self.managers[known.manager]
-        in_service = known.health == "HEALTHY" and known.admin == "ENABLED"
+        in_service = known.health == "HEALTHY" and (tolerates or known.admin == "ENABLED")
         holds = [self.holds[i] for i in self.holds_on(plan.resource)]
         used = sum(hold.cpus for hold in holds) + sum(before)
         return (
@@ -112,7 +117,7 @@ class LabModel:
             and used + plan.cpus <= known.cpus
         )
 
-    def release(self, name: str, right_token: bool) -> str:
+    def release(self, name: str, right_token: bool, *, at_once: bool = False) -> str:
         allocation = self.allocations.get(name)
         if not allocation:
             return "UNKNOWN"
@@ -120,6 +125,10 @@ class LabModel:
             return "WRONG_TOKEN"
         if allocation.state == "ENDED":
             return "ENDED"
+        if allocation.keep > self.now and not at_once:
+            allocation.released = self.now
+            self.deadlines[f"lease:{name}"] = allocation.keep
+            return "KEPT"
         self._end(name, "RELEASED" if allocation.state == "READY" else "CANCELLED")
         return "RELEASED"
 
@@ -144,8 +153,14 @@ class LabModel:
             return "EARLY"
         if self.paused:
             return "PAUSED"
-        self._end(name, "EXPIRED")
+        self._end(name, "RELEASED" if allocation.released else "EXPIRED")
         return "EXPIRED"
+
+    def lease_end(self, allocation: ModelAllocation) -> int:
+        """When a lease ends that was extended just now."""
+        if allocation.released:
+            return allocation.keep
+        return max(self.now + allocation.ttl, allocation.keep)
 
     def beat(self, name: str, right_token: bool) -> str:
         allocation = self.allocations.get(name)
@@ -157,7 +172,7 @@ class LabModel:
             return "ENDED"
         if allocation.state == "BOOKED":
             return "BEAT"
-        self.deadlines[f"lease:{name}"] = self.now + allocation.ttl
+        self.deadlines[f"lease:{name}"] = self.lease_end(allocation)
         return "BEAT"
 
     def forget(self, name: str) -> str:
@@ -166,22 +181,15 @@ class LabModel:
         del self.allocations[name], self.deadlines[f"forget:{name}"]
         return "FORGOTTEN"
 
-    def _end(self, name: str, reason: str) -> None:
+    def _end(self, name: str, reason: str, failed: str = "") -> None:
         allocation = self.allocations[name]
-        self._clean(allocation)
+        self._clean(allocation, failed=failed)
         allocation.state, allocation.reason = "ENDED", reason
-        for due in ("begin", "lease", "wait", "max", "preempt"):
+        for due in ("begin", "lease", "wait", "max", "preempt", "revoke"):
             self.deadlines.pop(f"{due}:{name}", None)
         self.deadlines[f"forget:{name}"] = self.now + self.limits.retention_ms
 
-    def _use(self, user: str, hosts: int, since: int) -> None:
-        while since < self.now:
-            hour = since // HOUR_MS
-            until = min(self.now, (hour + 1) * HOUR_MS)
-            self.use[f"{hour}:{user}"] += hosts * (until - since)
-            since = until
-
-    def _clean(self, allocation: ModelAllocation, but: str = "") -> None:
+    def _clean(self, allocation: ModelAllocation, but: str = "", failed: str = "") -> None:
         if allocation.holds:
             assert allocation.granted is not None
             span = max(0, self.now - allocation.granted)
@@ -193,28 +201,23 @@ class LabModel:
                 continue
             hold = self.holds[hold_id]
             resource = self.resources[hold.resource]
+            if hold.state == "READY" or (hold_id == failed and hold.state == "PREPARING"):
+                self._note_outcome(resource, allocation, has_failed=hold_id == failed)
             resource.fence += 1
             hold.state, hold.fence = "CLEANING", resource.fence
             self.deadlines.pop(f"offer:{hold_id}", None)
         allocation.holds = []
 
-    def _send_back(self, name: str, but: str = "") -> None:
+    def _send_back(self, name: str, but: str = "", failed: str = "") -> None:
         allocation = self.allocations[name]
-        self._clean(allocation, but)
-        allocation.state, allocation.preempted_for = "QUEUED", ""
+        self._clean(allocation, but, failed)
+        allocation.state, allocation.preempted_for, allocation.draining = "QUEUED", "", {}
         self.deadlines.pop(f"preempt:{name}", None)
+        self.deadlines.pop(f"revoke:{name}", None)
         if not allocation.book_until:
             self.deadlines.pop(f"max:{name}", None)
         if allocation.wait:
             self.deadlines[f"wait:{name}"] = allocation.submitted + allocation.wait
-
-    def _note_wait(self, allocation: ModelAllocation) -> None:
-        if allocation.granted is None and not allocation.book_until:
-            self._remember(self.waits, allocation.class_id, self.now - allocation.submitted)
-
-    def _remember(self, times: dict[str, list[int]], class_id: str, ms: int) -> None:
-        if class_id:
-            times[class_id] = [*times[class_id], max(0, ms)][-NEWEST:]
 
     # What managers say about holds.
 
@@ -266,18 +269,18 @@ class LabModel:
                 known.rest = self.now + REST_MS
                 self.deadlines[f"rest:{hold.resource}"] = known.rest
             return "DECLINED"
-        self._failed(hold.allocation)
+        self._failed(hold.allocation, hold_id)
         return "FAILED"
 
-    def _failed(self, name: str) -> None:
+    def _failed(self, name: str, hold_id: str) -> None:
         allocation = self.allocations[name]
         if allocation.state == "READY":
-            self._end(name, "RESOURCE_LOST")
+            self._end(name, "RESOURCE_LOST", hold_id)
         elif allocation.tries + 1 >= self.limits.tries:
-            self._end(name, "PREPARE_FAILED")
+            self._end(name, "PREPARE_FAILED", hold_id)
         else:
             allocation.tries += 1
-            self._send_back(name)
+            self._send_back(name, failed=hold_id)
 
     def _free(self, hold_id: str) -> None:
         hold = self.holds.pop(hold_id)
@@ -291,5 +294,6 @@ class LabModel:
             known.admin = "MAINTENANCE"
 
     def _remove(self, name: str) -> None:
-        self.fences[name] = self.resources.pop(name).fence
+        gone = self.removed[name] = self.resources.pop(name)
+        gone.admin = "MAINTENANCE" if gone.admin == "DRAINING" else gone.admin
         self.deadlines.pop(f"rest:{name}", None)

@@ -1,13 +1,14 @@
 """The rest of the model: managers, their resources, and who looks after the lab."""
 
 from hwprovisioner.state.tables import TABLES
-from support.lab_model_bookings import BookingModel
 from support.lab_model_records import ModelManager, ModelResource
+from support.lab_model_upkeep import UpkeepModel
 
 BACK_MS = 60_000
+PUT_OFF = ("manager", "offer", "wait", "max", "preempt", "revoke")
 
 
-class WholeLabModel(BookingModel):
+class WholeLabModel(UpkeepModel):
     """A lab with managers."""
 
     def register(self, name: str) -> str:
@@ -55,8 +56,11 @@ class WholeLabModel(BookingModel):
             return outdated
         known = self.resources.get(name)
         if known is None:
-            described.fence = self.fences.get(name, 0)
             self.resources[name] = described
+            if gone := self.removed.get(name):
+                described.fence, described.admin = gone.fence, gone.admin
+                described.health = gone.health
+                described.looks = int(gone.health == "SUSPECT")
             return "DESCRIBED"
         if known.manager != who:
             lost = self.managers[known.manager].presence == "LOST"
@@ -87,18 +91,6 @@ class WholeLabModel(BookingModel):
         known.volunteered, known.why, known.removed = False, why, removed
         return "WITHDRAWN"
 
-    def turn(self, name: str, axis: str, event: str) -> str:
-        known = self.resources.get(name)
-        if known is None:
-            return "NO_SUCH_RESOURCE"
-        target = TABLES[axis][getattr(known, axis)].get(event)
-        if target is None or event == "drained":
-            return "WRONG_STATE"
-        if target == "DRAINING" and not self.holds_on(name):
-            target = TABLES["admin"]["DRAINING"]["drained"]
-        setattr(known, axis, str(target))
-        return "TURNED"
-
     def rested(self, name: str) -> str:
         if not self.is_due(f"rest:{name}"):
             return "EARLY"
@@ -115,9 +107,9 @@ class WholeLabModel(BookingModel):
     def restore(self) -> str:
         for name, allocation in self.allocations.items():
             if allocation.state not in ("ENDED", "BOOKED"):
-                self.deadlines[f"lease:{name}"] = self.now + allocation.ttl
+                self.deadlines[f"lease:{name}"] = self.lease_end(allocation)
         for member, deadline in self.deadlines.items():
-            if member.partition(":")[0] in ("manager", "offer", "wait", "max", "preempt"):
+            if member.partition(":")[0] in PUT_OFF:
                 self.deadlines[member] = max(deadline, self.now + BACK_MS)
         self.tended = self.now
         return "RESTORED"

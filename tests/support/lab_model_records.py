@@ -21,6 +21,11 @@ class ModelAllocation:
     book_until: int = 0
     reservation: str = ""
     preempted_for: str = ""
+    draining: dict[str, int] = field(default_factory=dict)
+    """Those of its resources that are drained; when it is ended for each, 0 for never."""
+    keep: int = 0
+    released: int = 0
+    tolerates: bool = False
 
 
 @dataclass
@@ -46,6 +51,8 @@ class ModelResource:
     health: str = "HEALTHY"
     admin: str = "ENABLED"
     rest: int = 0
+    looks: int = 0
+    outcomes: list[str] = field(default_factory=list)
     why: str = ""
     booked: tuple[str, ...] = ()
 

@@ -1,16 +1,18 @@
 """What must hold of a lab at any moment, checked from a dump of its keys alone."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from hwprovisioner.state.model import RECORDS, Allocation, Hold, Manager, Record, Resource
-from hwprovisioner.state.tables import AllocationState, HoldState, Presence
+from hwprovisioner.state.model import RECORDS, Allocation, Hold, Manager, Resource
+from hwprovisioner.state.record import Record
+from hwprovisioner.state.tables import Admin, AllocationState, HoldState, Presence
 from hwprovisioner.state.view import View
 from support.state_lab import Dump
 
 HISTORY = {"use", "waits", "spans"}
-SINGLE = {"revision", "log", "deadlines", "fences", "scheduler", "tended", *HISTORY}
+SINGLE = {"revision", "log", "deadlines", "removed", "scheduler", "tended", *HISTORY}
 NOT_READY = (HoldState.OFFERED, HoldState.PREPARING)
 
 
@@ -141,6 +143,8 @@ def _ends_of(allocation: Allocation) -> Iterator[str]:
     if allocation.preempt_ms:
         assert not is_queued, f"{allocation.id} has nothing to give way with"
         yield f"preempt:{allocation.id}"
+    if allocation.revoke_ms:
+        yield f"revoke:{allocation.id}"
 
 
 def _check_keys(dump: Dump, records: Records) -> None:
@@ -169,6 +173,20 @@ def _check_bookings(dump: Dump, records: Records) -> None:
         assert len(resource.booked) == len(set(resource.booked)), f"{name} is booked twice"
 
 
+def _check_drains(dump: Dump, records: Records) -> None:
+    for allocation in records.allocations.values():
+        marks = [mark.partition(":") for mark in allocation.draining]
+        ends = [int(ms) for _, _, ms in marks if ms]
+        assert allocation.revoke_ms == min(ends, default=0), allocation.id
+        if allocation.state is not AllocationState.ENDED:
+            had = {records.holds[hold].resource for hold in allocation.holds}
+            assert {name for name, _, _ in marks} <= had, allocation.id
+        assert not (allocation.tolerates and marks), allocation.id
+    for name, resource in records.resources.items():
+        assert resource.holds or resource.admin is not Admin.DRAINING, name
+        assert resource.admin is Admin.DRAINING or not resource.deadline_ms, name
+
+
 def _check_log(dump: Dump, records: Records) -> None:
     if "revision" in dump:
         [[last, _]], _ = dump["log"]
@@ -181,7 +199,7 @@ def _check_fences_rise(dump: Dump, before: Dump) -> None:
 
 
 def _fences(dump: Dump) -> dict[str, int]:
-    fences = {name: int(fence) for name, fence in dump.get("fences", {}).items()}
+    fences = {name: int(json.loads(kept)[0]) for name, kept in dump.get("removed", {}).items()}
     for key, value in dump.items():
         if key.startswith("resource:"):
             name = key.removeprefix("resource:")
@@ -198,5 +216,6 @@ _CHECKS: tuple[Callable[[Dump, Records], None], ...] = (
     _check_deadlines,
     _check_keys,
     _check_bookings,
+    _check_drains,
     _check_log,
 )

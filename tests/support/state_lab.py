@@ -15,8 +15,9 @@ from hwprovisioner.state.link import Link
 from hwprovisioner.state.managers import Managers, Speaker
 from hwprovisioner.state.model import Allocation, Hold, Resource
 from hwprovisioner.state.scripts import Script
-from hwprovisioner.state.tables import HoldState, Presence
+from hwprovisioner.state.tables import Health, HoldState, Presence
 from hwprovisioner.state.transitions import Commit, Limits
+from hwprovisioner.state.upkeep import Upkeep
 from hwprovisioner.state.view import View
 from support.lua_header import header_of
 
@@ -89,6 +90,7 @@ class StateLab:
         self.allocations = Allocations(*parts)
         self.holds = Holds(*parts)
         self.managers = Managers(*parts)
+        self.upkeep = Upkeep(*parts)
         self.care = Care(*parts)
         self.beats = BeatWriter(cast("Link", self.checked), self.keys)
 
@@ -129,6 +131,7 @@ class StateLab:
         slots: int = 1,
         cpus: int = 8,
         memory: int = 16 * GIB,
+        warnings: str = "",
         present_manager: str = "",
     ) -> Resource:
         await self.managers.describe(
@@ -139,19 +142,46 @@ class StateLab:
             slots=slots,
             cpus=cpus,
             memory=memory,
+            warnings=warnings,
             present_manager=present_manager,
             now_ms=NOW,
         )
         return self.view.resources[name]
 
-    async def turn(
-        self, name: str, axis: str, event: str, why: str = "", *, now_ms: int = NOW
+    async def drain(
+        self,
+        name: str = "r",
+        why: str = "",
+        operator: str = "",
+        *,
+        deadline_ms: int | None = None,
+        now_ms: int = NOW,
     ) -> int | None:
-        """Turn a resource as the view knows it, marking those that hold it."""
+        """Drain a resource as the view knows it, marking those that hold it."""
+        resource, live = self._held(name)
+        return await self.upkeep.drain(
+            *(resource, why, operator, live), deadline_ms=deadline_ms, now_ms=now_ms
+        )
+
+    async def enable(
+        self, name: str = "r", why: str = "", operator: str = "", *, now_ms: int = NOW
+    ) -> int | None:
+        """Enable a resource as the view knows it, and take the marks away."""
+        resource, live = self._held(name)
+        return await self.upkeep.enable(resource, why, operator, live, now_ms=now_ms)
+
+    async def judge(self, name: str, health: Health, why: str = "", *, now_ms: int = NOW) -> None:
+        """Let its manager say how a resource is."""
+        resource, _ = self._held(name)
+        known = self.view.managers.get(resource.manager)
+        who = Speaker(resource.manager, known.epoch if known else 1)
+        await self.upkeep.say_health(who, name, health, why, now_ms=now_ms)
+
+    def _held(self, name: str) -> tuple[Resource, list[str]]:
         resource = self.view.resources.get(name) or Resource(name=name)
         holds = [self.view.holds[hold] for hold in resource.holds]
-        live = sorted({h.allocation for h in holds if h.state is not HoldState.CLEANING})
-        return await self.managers.turn(resource, axis, event, why, live, now_ms=now_ms)
+        live = {hold.allocation for hold in holds if hold.state is not HoldState.CLEANING}
+        return resource, sorted(live)
 
     async def elect(self, replica: str = SCHEDULER, now_ms: int = NOW) -> int:
         election = await self.care.elect(replica, 60_000, now_ms=now_ms)

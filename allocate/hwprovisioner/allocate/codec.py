@@ -1,6 +1,7 @@
 """From records of the lab to messages of the protocol."""
 
 import functools
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -47,6 +48,11 @@ def hold(record: Hold) -> resource_pb2.Hold:
         share=share(record),
         progress=record.progress,
     )
+
+
+def look_after(record: Resource) -> manager_stream_pb2.LookAfter:
+    """Return that a resource is to be looked after."""
+    return manager_stream_pb2.LookAfter(resource=record.name, reason=record.health_reason)
 
 
 def share(record: Hold) -> resource_pb2.Share:
@@ -97,6 +103,9 @@ class Codec:
             book_start_time=timestamp(record.book_from_ms),
             book_end_time=timestamp(record.book_until_ms),
             preempt_time=timestamp(record.preempt_ms),
+            keep_time=timestamp(record.keep_ms),
+            revoke_time=timestamp(record.revoke_ms),
+            tolerate_maintenance=record.tolerates,
         )
         message.requestor.CopyFrom(_requestor(record.requestor))
         if record.end_reason:
@@ -123,6 +132,10 @@ class Codec:
             declined_until_time=timestamp(record.rest_until),
             revision=record.rev,
             booked=self._booked(record),
+            warnings=json.loads(record.warnings or "[]"),
+            operator=record.operator,
+            operated_time=timestamp(record.operated_ms),
+            deadline_time=timestamp(record.deadline_ms),
         )
 
     def manager(self, record: Manager) -> resource_pb2.Manager:

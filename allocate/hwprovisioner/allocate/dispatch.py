@@ -7,11 +7,11 @@ from contextlib import contextmanager
 
 from hwprovisioner.serving import Refused
 from hwprovisioner.state.keys import Kind
-from hwprovisioner.state.model import Hold
+from hwprovisioner.state.model import Hold, Resource
 from hwprovisioner.state.view import Change, View
 
 Topic = tuple[Kind | None, str]
-"""An allocation and its holds, or a manager and the holds of its resources, by kind and id."""
+"""An allocation and its holds, or a manager, its resources and their holds, by kind and id."""
 
 LAB: Topic = None, ""
 """Everything."""
@@ -81,3 +81,7 @@ def _topics(change: Change) -> Iterator[Topic]:
             if isinstance(hold, Hold):
                 yield Kind.ALLOCATION, hold.allocation
                 yield Kind.MANAGER, hold.manager
+        elif kind is Kind.RESOURCE:
+            resource = changed.after or changed.before
+            if isinstance(resource, Resource):
+                yield Kind.MANAGER, resource.manager

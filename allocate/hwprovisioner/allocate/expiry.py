@@ -67,6 +67,7 @@ class Expiry:
             Due.MANAGER: self._move_manager,
             Due.BEGIN: self._begin,
             Due.PREEMPT: self._end_preempted,
+            Due.REVOKE: self._end_revoked,
         }
 
     async def sweep(self) -> None:
@@ -143,6 +144,17 @@ class Expiry:
         other = f"allocation {allocation.preempted_for}" if allocation else "another"
         detail = f"it gave way to {other}, which goes before it"
         await self._end(allocation_id, EndReason.PREEMPTED, detail, Due.PREEMPT)
+
+    async def _end_revoked(self, allocation_id: str) -> None:
+        allocation = self._view.allocations.get(allocation_id)
+        marks = allocation.draining if allocation else ()
+        # With the first of its resources that has a deadline.
+        ends = sorted((int(ms), name) for name, _, ms in (m.partition(":") for m in marks) if ms)
+        resource = self._view.resources.get(ends[0][1]) if ends else None
+        because = f": {resource.admin_reason}" if resource and resource.admin_reason else ""
+        what = resource.name if resource else "what it had"
+        detail = f"{what} was taken out of service{because}"
+        await self._end(allocation_id, EndReason.REVOKED, detail, Due.REVOKE)
 
     async def _end(self, allocation_id: str, reason: EndReason, detail: str, due: Due) -> None:
         holds = self._view.holds_of(allocation_id)

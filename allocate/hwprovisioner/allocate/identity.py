@@ -33,5 +33,6 @@ def digest_of(allocation: Allocation) -> str:
         allocation.max_ms,
         allocation.book_from_ms,
         allocation.book_until_ms,
+        allocation.tolerates,
     )
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()

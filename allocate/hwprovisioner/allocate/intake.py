@@ -61,6 +61,7 @@ class Intake:
             wait_ms=asked.wait_ms,
             max_ms=asked.max_ms,
             ssh_public_key=asked.ssh_public_key,
+            tolerates=request.tolerate_maintenance,
         )
         digest = digest_of(allocation)
         await self._check(allocation, request_id)
@@ -89,9 +90,20 @@ class Intake:
             asked, most = span(allocation.max_ms), span(limit_ms)
             return bad_request([("max_duration", f"is {asked}, the lab's policy allows {most}")])
         return (
-            _full(self._lab, allocation)
+            self._no_operator(allocation)
+            or _full(self._lab, allocation)
             or unsatisfiable(self._lab, allocation)
             or over_every_quota(self._lab, allocation)
+        )
+
+    def _no_operator(self, allocation: Allocation) -> Refused | None:
+        if not allocation.tolerates or allocation.user in self._lab.policy.operators:
+            return None
+        return Refused(
+            "NOT_OPERATOR",
+            f"tolerate_maintenance is for operators, and the lab's policy does not name"
+            f" {allocation.user!r} as one: ask without it, or ask the lab's admins",
+            metadata={"user": allocation.user},
         )
 
 

@@ -1,11 +1,13 @@
 """What a resource manager says, message by message: checked, then committed."""
 
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from hwprovisioner.allocate.codec import connection_to_json
 from hwprovisioner.allocate.registration import HOLD_ID, Registrar
 from hwprovisioner.allocate.specs import check_connection, check_spec
+from hwprovisioner.allocate.switchboard import Switchboard
 from hwprovisioner.allocate.violations import Violations
 from hwprovisioner.serving import Refused
 from hwprovisioner.state.errors import NoSuchHold
@@ -13,12 +15,17 @@ from hwprovisioner.state.holds import Holds
 from hwprovisioner.state.managers import Managers, Speaker
 from hwprovisioner.state.model import Hold
 from hwprovisioner.state.reading import Reader
+from hwprovisioner.state.tables import Health
+from hwprovisioner.state.upkeep import Upkeep
 from hwprovisioner.state.view import View
+from hwprovisioner.v1 import resource_pb2
 from hwprovisioner.v1.manager_stream_pb2 import (
     Accept,
+    CallDone,
     Cleaned,
     Decline,
     Failed,
+    HealthChange,
     HoldRef,
     Pong,
     Progress,
@@ -31,6 +38,10 @@ from hwprovisioner.v1.manager_stream_pb2 import (
 
 _DEFAULT_REST_MS = 10_000
 _MAX_REST_MS = 3_600_000
+_MOST_WARNINGS = 16
+_HEALTHS: Mapping[int, Health] = {
+    resource_pb2.Health.Value(f"HEALTH_{health}"): health for health in Health
+}
 
 
 class OutOfOrder(Refused):
@@ -44,9 +55,18 @@ class Inbox:
     """Commits messages of managers."""
 
     def __init__(
-        self, view: View, managers: Managers, holds: Holds, registrar: Registrar, reader: Reader
+        self,
+        view: View,
+        managers: Managers,
+        holds: Holds,
+        registrar: Registrar,
+        reader: Reader,
+        switchboard: Switchboard,
+        upkeep: Upkeep,
     ) -> None:
         """Look records up in `view`; `reader` remembers connections."""
+        self._switchboard = switchboard
+        self._upkeep = upkeep
         self._reader = reader
         self._view = view
         self._managers = managers
@@ -63,6 +83,8 @@ class Inbox:
             "failed": self._failed,
             "cleaned": self._cleaned,
             "pong": self._pong,
+            "call_done": self._call_done,
+            "health": self._health,
         }
 
     async def commit(self, who: Speaker, request: SubscribeRequest) -> None:
@@ -82,6 +104,12 @@ class Inbox:
 
     async def _pong(self, who: Speaker, pong: Pong) -> None:
         pass  # that it was heard is all
+
+    async def _call_done(self, who: Speaker, done: CallDone) -> None:
+        violations = Violations()
+        violations.text("call_done.message", done.message)
+        violations.check()
+        await self._switchboard.done(done)
 
     async def _accept(self, who: Speaker, accept: Accept) -> None:
         ref = _checked(accept.hold)
@@ -124,8 +152,23 @@ class Inbox:
     async def _volunteer(self, who: Speaker, volunteer: Volunteer) -> None:
         violations = Violations()
         check_spec("volunteer.spec", volunteer.spec, violations)
+        violations.few("volunteer.warnings", volunteer.warnings, _MOST_WARNINGS, "warnings")
+        for index, warning in enumerate(volunteer.warnings[:_MOST_WARNINGS]):
+            violations.text(f"volunteer.warnings[{index}]", warning)
         violations.check()
-        await self._registrar.describe(who, volunteer.spec, volunteered=True)
+        warnings = json.dumps(list(volunteer.warnings))
+        await self._registrar.describe(who, volunteer.spec, volunteered=True, warnings=warnings)
+
+    async def _health(self, who: Speaker, change: HealthChange) -> None:
+        violations = Violations()
+        violations.name("health.resource", change.resource)
+        reason = violations.text("health.reason", change.reason)
+        if change.health not in _HEALTHS:
+            known = ", ".join(f"{number} ({name})" for number, name in _HEALTHS.items())
+            violations.add("health.health", f"is {change.health}, must be one of {known}")
+        violations.check()
+        health = _HEALTHS[change.health]
+        await self._upkeep.say_health(who, change.resource, health, reason)
 
     async def _withdraw(self, who: Speaker, withdraw: Withdraw) -> None:
         violations = Violations()
@@ -147,8 +190,8 @@ def subject(request: SubscribeRequest) -> tuple[str, str]:
     match getattr(request, event) if event else None:
         case Volunteer() as volunteer:
             return "", volunteer.spec.name
-        case Withdraw() as withdraw:
-            return "", withdraw.resource
+        case Withdraw() | HealthChange() as message:
+            return "", message.resource
         case Accept() | Decline() | Progress() | Ready() | Failed() | Cleaned() as message:
             return message.hold.hold_id, ""
     return "", ""

@@ -11,11 +11,13 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import TypeAlias
 
-from hwprovisioner.allocate.codec import Codec, duration
+from hwprovisioner.allocate.codec import Codec, duration, look_after
 from hwprovisioner.allocate.dispatch import Dispatch
 from hwprovisioner.allocate.freshness import Freshness
+from hwprovisioner.allocate.looks import Looks
 from hwprovisioner.allocate.manager_messages import Inbox, OutOfOrder, subject
 from hwprovisioner.allocate.registration import Registrar
+from hwprovisioner.allocate.switchboard import Switchboard
 from hwprovisioner.serving import Refused, bad_request
 from hwprovisioner.state.errors import (
     NameTaken,
@@ -32,6 +34,7 @@ from hwprovisioner.state.managers import Managers, Speaker
 from hwprovisioner.state.model import Hold
 from hwprovisioner.state.reading import Reader
 from hwprovisioner.state.tables import HoldState
+from hwprovisioner.state.upkeep import Upkeep
 from hwprovisioner.state.view import Change, View
 from hwprovisioner.v1.manager_stream_pb2 import (
     Ping,
@@ -67,6 +70,8 @@ class Desk:
         managers: Managers,
         holds: Holds,
         reader: Reader,
+        switchboard: Switchboard,
+        upkeep: Upkeep,
     ) -> None:
         """Serve managers of the lab of `view`."""
         self.view = view
@@ -74,7 +79,8 @@ class Desk:
         self.codec = codec
         self.managers = managers
         self.registrar = Registrar(view, freshness, managers, holds)
-        self.inbox = Inbox(view, managers, holds, self.registrar, reader)
+        self.inbox = Inbox(view, managers, holds, self.registrar, reader, switchboard, upkeep)
+        self.switchboard = switchboard
         self.limits = managers.limits
 
 
@@ -86,6 +92,7 @@ class ManagerStream:
         self._desk = desk
         self._write = write
         self._who = Speaker("", 0)
+        self._looks = Looks(desk.view, "")
         self._to_send: asyncio.Queue[SubscribeResponse] = asyncio.Queue()
         self._told: dict[str, _Told] = {}
         self._heard = asyncio.Event()
@@ -108,12 +115,15 @@ class ManagerStream:
         await self._desk.registrar.check(register)
         self._who = await self._desk.registrar.register(register)
         _log.info("manager %s registered, epoch %d", self._who.manager_id, self._who.epoch)
+        self._looks = Looks(self._desk.view, self._who.manager_id)
         topic = Kind.MANAGER, self._who.manager_id
         try:
             await self._desk.registrar.take_inventory(self._who, register)
             with self._desk.dispatch.subscribed(topic, self._note):
                 await self._greet(first)
-                await self._serve(requests)
+                send = self._to_send.put_nowait
+                with self._desk.switchboard.reachable(self._who.manager_id, send):
+                    await self._serve(requests)
         finally:
             await self._leave()
 
@@ -228,6 +238,8 @@ class ManagerStream:
         for hold in sorted(holds, key=lambda hold: hold.fence):
             if hold.manager == self._who.manager_id:
                 self._send(hold)
+        for resource in self._looks.untold(change):
+            self._to_send.put_nowait(SubscribeResponse(look_after=look_after(resource)))
 
     def _end_if_over(self) -> None:
         """End the stream if the manager has another one, or the server stops."""

@@ -75,6 +75,10 @@ class Policy:
     """None for never."""
     show_up_ms: int = 10 * _MINUTE_MS
     """How long a booking that began waits for the first heartbeat."""
+    most_keep_ms: int = 4 * _HOUR_MS
+    """For how long from now an allocation may be kept at the most; 0 for not at all."""
+    operators: frozenset[str] = frozenset()
+    """The users who may ask for what is drained or in maintenance."""
     everyone: UserPolicy = UserPolicy()
     """What holds for users that are not in `users`."""
     users: Mapping[str, UserPolicy] = field(default_factory=dict)

@@ -24,8 +24,8 @@ MAX_LIMIT = 1_000_000_000
 MAX_WEIGHT = 1000
 
 _KEYS = (
-    *("fair_share", "max_duration", "backfill", "preemption", "show_up"),
-    *("defaults", "users", "teams"),
+    *("fair_share", "max_duration", "backfill", "preemption", "show_up", "keep"),
+    *("defaults", "users", "teams", "operators"),
 )
 _MOST_BYTES = 16 * 1024 * 1024
 _LONGEST = "30d"
@@ -82,6 +82,10 @@ def policy_of(located: Located, path: Path, data: Data) -> Policy:
         backfill=top.flag("backfill", default=DEFAULT_POLICY.backfill),
         preemption=_preemption(top),
         show_up_ms=top.duration_ms("show_up", DEFAULT_POLICY.show_up_ms, "1s", "1d"),
+        most_keep_ms=top.section("keep", "most").duration_ms(
+            "most", DEFAULT_POLICY.most_keep_ms, "0s", _LONGEST
+        ),
+        operators=frozenset(top.words("operators") if "operators" in top else ()),
         everyone=everyone,
         users={name: _user(users, name, everyone) for name in users},
         teams=teams,

@@ -73,9 +73,14 @@ class Registrar:
         )
 
     async def describe(
-        self, who: Speaker, spec: resource_pb2.ResourceSpec, *, volunteered: bool
+        self,
+        who: Speaker,
+        spec: resource_pb2.ResourceSpec,
+        *,
+        volunteered: bool,
+        warnings: str = "",
     ) -> None:
-        """Describe a resource that was checked."""
+        """Describe a resource that was checked; empty `warnings` leave those that are known."""
         text = spec_text(spec)
         known = self._view.resources.get(spec.name)
         await self._managers.describe(
@@ -87,6 +92,7 @@ class Registrar:
             slots=stored_spec(text).slots,
             cpus=spec.cpus,
             memory=spec.memory_bytes,
+            warnings=warnings,
             present_manager=known.manager if known else "",
         )
 

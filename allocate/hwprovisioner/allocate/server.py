@@ -14,32 +14,40 @@ import grpc.aio
 from redis.asyncio import Redis
 
 from hwprovisioner.allocate.booking_desk import BookingDesk
+from hwprovisioner.allocate.channel_desk import ChannelDesk
 from hwprovisioner.allocate.codec import Codec
 from hwprovisioner.allocate.dispatch import Dispatch
 from hwprovisioner.allocate.expiry import Expiry
 from hwprovisioner.allocate.freshness import Freshness
+from hwprovisioner.allocate.held_hosts import HeldHosts
 from hwprovisioner.allocate.intake import Intake
+from hwprovisioner.allocate.keeping import KeepingDesk
 from hwprovisioner.allocate.lab import Lab
 from hwprovisioner.allocate.lists import Lists
 from hwprovisioner.allocate.manager_stream import Desk
 from hwprovisioner.allocate.memory import Memory
 from hwprovisioner.allocate.notifications import Notifications
+from hwprovisioner.allocate.operating import OperatorDesk
 from hwprovisioner.allocate.policy_watch import PolicyWatch
 from hwprovisioner.allocate.scheduler import Scheduler
 from hwprovisioner.allocate.servicer import AllocateServicer, Parts
 from hwprovisioner.allocate.settings import Settings
+from hwprovisioner.allocate.signals import Signals
+from hwprovisioner.allocate.switchboard import Switchboard
 from hwprovisioner.allocate.telling.places import Places
 from hwprovisioner.allocate.telling.wait_times import WaitTimes
 from hwprovisioner.allocate.updates import Updates
 from hwprovisioner.serving import STARTED, Readiness, Service, bind, build_server, serve
 from hwprovisioner.state.allocations import Allocations
 from hwprovisioner.state.care import Care
+from hwprovisioner.state.channels import Channels
 from hwprovisioner.state.follower import Follower
 from hwprovisioner.state.holds import Holds
 from hwprovisioner.state.keys import Keys
 from hwprovisioner.state.link import Link
 from hwprovisioner.state.managers import Managers
 from hwprovisioner.state.reading import Reader
+from hwprovisioner.state.upkeep import Upkeep
 from hwprovisioner.state.view import View
 from hwprovisioner.v1 import allocate_service_pb2
 from hwprovisioner.v1.allocate_service_pb2_grpc import add_AllocateServiceServicer_to_server
@@ -53,8 +61,10 @@ _REDIS = "redis"
 class Allocate:
     """The service of one replica: what it is made of, without network and Redis."""
 
-    def __init__(self, settings: Settings, link: Link, log_link: Link, redis: Redis) -> None:
-        """Put it together: `link` for scripts, `log_link` for the change log."""
+    def __init__(
+        self, settings: Settings, link: Link, log_link: Link, channel_link: Link, redis: Redis
+    ) -> None:
+        """Put it together: `link` for scripts, the others for the change log and for channels."""
         keys, limits = Keys(settings.lab), settings.limits
         view = View()
         lab = Lab(view, settings.policy)
@@ -63,6 +73,7 @@ class Allocate:
         allocations = Allocations(link, keys, view.offer, limits)
         holds = Holds(link, keys, view.offer, limits)
         managers = Managers(link, keys, view.offer, limits)
+        upkeep = Upkeep(link, keys, view.offer, limits)
         care = Care(link, keys, view.offer, limits)
         replica = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 
@@ -76,8 +87,13 @@ class Allocate:
         self.notifications = Notifications(
             redis, keys, on_expired=self.expiry.expire, on_gap=self.expiry.look_again
         )
+        self.signals = Signals(redis, keys)
+        channels = Channels(channel_link, keys)
+        switchboard = Switchboard(channels, self.signals)
         freshness = Freshness(view, self.follower, reader)
         places = Places(view, lab)
+        hosts = HeldHosts(view, freshness, self.dispatch, reader)
+        self.channel_desk = ChannelDesk(hosts, self.dispatch, switchboard, channels, self.signals)
         updates = Updates(view, self.dispatch, places, codec, reader)
         self.servicer = AllocateServicer(
             Parts(
@@ -87,12 +103,17 @@ class Allocate:
                 freshness=freshness,
                 dispatch=self.dispatch,
                 allocations=allocations,
-                managers=managers,
+                operators=OperatorDesk(view, freshness, upkeep, reader),
+                keeping=KeepingDesk(lab, freshness, allocations),
                 reader=reader,
                 updates=updates,
                 lists=Lists(view, lab, places, codec, reader),
                 wait_times=WaitTimes(view, lab),
-                desk=Desk(view, freshness, self.dispatch, codec, managers, holds, reader),
+                desk=Desk(
+                    *(view, freshness, self.dispatch, codec, managers, holds, reader),
+                    *(switchboard, upkeep),
+                ),
+                channel_desk=self.channel_desk,
             )
         )
 
@@ -110,6 +131,7 @@ class Allocate:
             "sweep": self.expiry.sweep,
             "memory": self.memory.keep,
             "notifications": self.notifications.listen,
+            "signals": self.signals.listen,
             "streams": functools.partial(self.dispatch.end_at, stopping),
         }
 
@@ -137,9 +159,12 @@ async def open_service(settings: Settings) -> AsyncIterator[Opened]:
         log_link = await stack.enter_async_context(
             Link(settings.redis_url, client_name="hwp-allocate-log")
         )
+        channel_link = await stack.enter_async_context(
+            Link(settings.redis_url, client_name="hwp-allocate-channels", decodes=False)
+        )
         redis = Redis.from_url(settings.redis_url, decode_responses=True, socket_timeout=10)
         stack.push_async_callback(redis.aclose)
-        allocate = Allocate(settings, link, log_link, redis)
+        allocate = Allocate(settings, link, log_link, channel_link, redis)
         allocate.follower.listen(functools.partial(_report, readiness))
         server = build_server(
             [Service(SERVICE, functools.partial(_add, allocate.servicer))], readiness

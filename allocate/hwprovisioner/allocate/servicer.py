@@ -8,21 +8,22 @@ from typing import Any, TypeAlias
 import grpc.aio
 
 from hwprovisioner.allocate.booking_desk import BookingDesk
+from hwprovisioner.allocate.channel_desk import ChannelDesk
 from hwprovisioner.allocate.dispatch import LAB, Dispatch
 from hwprovisioner.allocate.freshness import Freshness
 from hwprovisioner.allocate.intake import Intake
+from hwprovisioner.allocate.keeping import KeepingDesk
 from hwprovisioner.allocate.lists import Lists
 from hwprovisioner.allocate.manager_stream import Desk, ManagerStream
+from hwprovisioner.allocate.operating import OperatorDesk
 from hwprovisioner.allocate.requests import read_booking, read_request
 from hwprovisioner.allocate.telling.wait_times import WaitTimes
 from hwprovisioner.allocate.updates import Updates
 from hwprovisioner.allocate.violations import Violations
 from hwprovisioner.serving import bad_request
 from hwprovisioner.state.allocations import Allocations
-from hwprovisioner.state.errors import NoSuchAllocation, NoSuchResource
-from hwprovisioner.state.managers import Managers
+from hwprovisioner.state.errors import NoSuchAllocation
 from hwprovisioner.state.reading import Reader
-from hwprovisioner.state.tables import AdminEvent, HoldState
 from hwprovisioner.state.view import Change, View
 from hwprovisioner.v1 import allocate_service_pb2 as pb
 from hwprovisioner.v1 import allocate_service_pb2_grpc as pb_grpc
@@ -40,12 +41,14 @@ class Parts:
     freshness: Freshness
     dispatch: Dispatch
     allocations: Allocations
-    managers: Managers
+    operators: OperatorDesk
+    keeping: KeepingDesk
     reader: Reader
     updates: Updates
     lists: Lists
     wait_times: WaitTimes
     desk: Desk
+    channel_desk: ChannelDesk
 
 
 class AllocateServicer(pb_grpc.AllocateServiceServicer):
@@ -99,7 +102,7 @@ class AllocateServicer(pb_grpc.AllocateServiceServicer):
         await self._parts.freshness.check()
         holds = self._parts.view.holds_of(request.allocation_id)
         revision = await self._parts.allocations.release(
-            request.allocation_id, holds, token=request.token
+            request.allocation_id, holds, token=request.token, at_once=request.at_once
         )
         await self._parts.freshness.has(request.allocation_id, revision)
         shown = await self._show(request.allocation_id, with_connections=False)
@@ -141,15 +144,51 @@ class AllocateServicer(pb_grpc.AllocateServiceServicer):
         self, request: pb.DrainResourceRequest, context: Context
     ) -> pb.DrainResourceResponse:
         """Take a resource out of service."""
-        await self._turn(request.name, AdminEvent.DRAIN, request.operator, request.reason)
+        await self._parts.operators.drain(request)
         return pb.DrainResourceResponse(resource=self._parts.lists.resource(request.name))
 
     async def EnableResource(
         self, request: pb.EnableResourceRequest, context: Context
     ) -> pb.EnableResourceResponse:
         """Put a resource back into service."""
-        await self._turn(request.name, AdminEvent.ENABLE, request.operator, "")
+        await self._parts.operators.enable(request)
         return pb.EnableResourceResponse(resource=self._parts.lists.resource(request.name))
+
+    async def QuarantineResource(
+        self, request: pb.QuarantineResourceRequest, context: Context
+    ) -> pb.QuarantineResourceResponse:
+        """Lend a resource no more."""
+        await self._parts.operators.quarantine(request)
+        return pb.QuarantineResourceResponse(resource=self._parts.lists.resource(request.name))
+
+    async def KeepAllocation(
+        self, request: pb.KeepAllocationRequest, context: Context
+    ) -> pb.KeepAllocationResponse:
+        """Keep an allocation as it is for a while."""
+        await self._parts.keeping.keep(request)
+        shown = await self._show(request.allocation_id, with_connections=False)
+        return pb.KeepAllocationResponse(allocation=shown)
+
+    async def SwitchPower(
+        self, request: pb.SwitchPowerRequest, context: Context
+    ) -> pb.SwitchPowerResponse:
+        """Switch a host's power."""
+        await self._parts.channel_desk.switch_power(request)
+        return pb.SwitchPowerResponse()
+
+    # As Subscribe, below.
+    async def Connect(  # type: ignore[override]
+        self, request_iterator: AsyncIterator[Any], context: Context
+    ) -> None:
+        """Serve a holder's end of a channel."""
+        await self._parts.channel_desk.connect(request_iterator, context.write)
+
+    async def CarryChannel(  # type: ignore[override]
+        self, request_iterator: AsyncIterator[Any], context: Context
+    ) -> None:
+        """Serve a manager's end of a channel."""
+        await self._parts.freshness.check()
+        await self._parts.channel_desk.carry(request_iterator, context.write)
 
     async def ListManagers(
         self, request: pb.ListManagersRequest, context: Context
@@ -215,28 +254,6 @@ class AllocateServicer(pb_grpc.AllocateServiceServicer):
         if allocation is None:
             raise NoSuchAllocation(allocation_id)
         return await self._parts.updates.shown(allocation, with_connections=with_connections)
-
-    async def _turn(self, name: str, event: AdminEvent, operator: str, reason: str) -> None:
-        violations = Violations()
-        _check_resource(violations, name)
-        violations.text("operator", operator)
-        violations.text("reason", reason)
-        violations.check()
-        await self._parts.freshness.check()
-        why = " ".join(word for word in (reason, operator and f"(by {operator})") if word)
-        while (revision := await self._turn_as_seen(name, event, why)) is None:
-            await self._parts.freshness.catch_up()
-        await self._parts.view.reached(revision)
-
-    async def _turn_as_seen(self, name: str, event: AdminEvent, why: str) -> int | None:
-        """Turn a resource, and mark those that hold it as far as the view knows them."""
-        view = self._parts.view
-        resource = view.resources.get(name)
-        if resource is None:
-            raise NoSuchResource(name)
-        holds = (view.holds[hold] for hold in resource.holds if hold in view.holds)
-        live = {hold.allocation for hold in holds if hold.state is not HoldState.CLEANING}
-        return await self._parts.managers.turn(resource, "admin", event, why, sorted(live))
 
 
 def _check_resource(violations: Violations, name: str) -> None:

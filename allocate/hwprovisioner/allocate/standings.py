@@ -59,9 +59,9 @@ def closure(resource: Resource, manager: Manager | None) -> tuple[str, bool]:
     if not resource.volunteered:
         return f"withdrawn{_because(resource.withdrawn_reason)}", False
     if resource.health is not Health.HEALTHY:
-        return f"{resource.health.lower()}{_because(resource.axis_reason)}", False
+        return f"{resource.health.lower()}{_because(resource.health_reason)}", False
     if resource.admin is not Admin.ENABLED:
-        return f"{resource.admin.lower()}{_because(resource.axis_reason)}", False
+        return f"{resource.admin.lower()}{_because(resource.admin_reason)}", False
     if resource.rest_until:
         return f"declined by its manager{_because(resource.rest_reason)}", True
     return "", True

@@ -21,7 +21,7 @@ class Uses:
     def held(self, name: str) -> Sequence[Held]:
         """Return what is in use of a resource, and until when for certain."""
         resource = self._view.resources.get(name)
-        # Giving way can be taken back, so that nothing can be promised on it.
+        # Giving way and drains can be taken back, so that nothing can be promised on them.
         return [
             Held(Share(hold.cpus, hold.memory, hold.gpus), self._until_ms(hold, preempted=False))
             for hold in (self._holds(resource) if resource else ())
@@ -43,6 +43,6 @@ class Uses:
         if hold.state is HoldState.CLEANING or allocation is None:
             return max(self._clock.now_ms(), 1)
         by_span = allocation.grant_ms + allocation.max_ms if allocation.max_ms else 0
-        gives_way = allocation.preempt_ms if preempted else 0
-        ends = [each for each in (by_span, allocation.book_until_ms, gives_way) if each]
+        soon = (allocation.preempt_ms, allocation.revoke_ms) if preempted else ()
+        ends = [each for each in (by_span, allocation.book_until_ms, *soon) if each]
         return min(ends, default=0)

@@ -32,6 +32,8 @@ class Alive:
     """Those of its resources that are being drained."""
     preempt_left_ms: int | None = None
     """What is left until it gives way to another; None if it does not."""
+    revoke_left_ms: int | None = None
+    """What is left until it ends because they are being drained; None if it may stay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +90,19 @@ class BeatWriter:
 
 def _outcome(reply: object) -> Outcome:
     match reply:
-        case ["BEAT", int(left_ms), int(ttl_ms), str(state), int(most_ms), str(names), int(grace)]:
+        case [
+            "BEAT",
+            int(left_ms),
+            int(ttl_ms),
+            str(state),
+            int(most_ms),
+            str(names),
+            int(grace_ms),
+            int(drained_ms),
+        ]:
             draining = tuple(names.split(",")) if names else ()
-            return Alive(left_ms, ttl_ms, state, _known(most_ms), draining, _known(grace))
+            ends = map(_known, (grace_ms, drained_ms))
+            return Alive(left_ms, ttl_ms, state, _known(most_ms), draining, *ends)
         case ["ENDED", str(reason), str(detail)]:
             return Over(reason, detail)
         case ["WRONG_TOKEN"]:

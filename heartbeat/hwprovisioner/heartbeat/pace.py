@@ -20,13 +20,7 @@ def next_delay_ms(ttl_ms: int, chance: Callable[[], float]) -> int:
 
 def notices_for(alive: Alive) -> list[heartbeat_service_pb2.Notice]:
     """Return what the holder should know."""
-    notices = [
-        heartbeat_service_pb2.Notice(
-            kind=heartbeat_service_pb2.NOTICE_KIND_DRAINING,
-            message=f"{name} is being taken out of service: finish soon",
-        )
-        for name in alive.draining
-    ]
+    notices = [_draining(name, alive.revoke_left_ms) for name in alive.draining]
     left_ms = alive.max_left_ms
     if left_ms is not None and left_ms < max(2 * alive.ttl_ms, NEAR_MS):
         kind = heartbeat_service_pb2.NOTICE_KIND_MAX_DURATION_NEAR
@@ -36,6 +30,13 @@ def notices_for(alive: Alive) -> list[heartbeat_service_pb2.Notice]:
         what = "it gives way to an allocation of higher priority, and ends"
         notices.append(_end(kind, alive.preempt_left_ms, what))
     return notices
+
+
+def _draining(name: str, left_ms: int | None) -> heartbeat_service_pb2.Notice:
+    kind, what = heartbeat_service_pb2.NOTICE_KIND_DRAINING, f"{name} is being taken out of service"
+    if left_ms is None:
+        return heartbeat_service_pb2.Notice(kind=kind, message=f"{what}: finish soon")
+    return _end(kind, left_ms, f"{what}, and this allocation ends")
 
 
 def _end(

@@ -52,7 +52,10 @@ class Allocations(Bookings, Grants):
             RequestIdReused: the request id came before with another digest.
         """
         keys = self.keys
-        fields = asked_fields(allocation) | {"max_ms": allocation.max_ms}
+        fields = asked_fields(allocation) | {
+            "max_ms": allocation.max_ms,
+            "tolerates": int(allocation.tolerates),
+        }
         reply = await self.change(
             "submit",
             (
@@ -77,9 +80,18 @@ class Allocations(Bookings, Grants):
         return known(reply, "submit", digest)
 
     async def release(
-        self, allocation_id: str, holds: Sequence[str], *, token: str, now_ms: int | None = None
+        self,
+        allocation_id: str,
+        holds: Sequence[str],
+        *,
+        token: str,
+        at_once: bool = False,
+        now_ms: int | None = None,
     ) -> int | None:
-        """Give an allocation back. Returns the revision, or None if it had ended before.
+        """Give an allocation back; one that is kept ends once it no longer is, or `at_once`.
+
+        Returns:
+            The revision, or None if it had ended before.
 
         Raises:
             NoSuchAllocation: there is none of that id.
@@ -90,13 +102,13 @@ class Allocations(Bookings, Grants):
             return await self.change(
                 "release",
                 (*self._ending_keys(allocation_id), *self.hold_keys(holds)),
-                (allocation_id, sha256(token), self.limits.retention_ms, *holds),
+                (allocation_id, sha256(token), self.limits.retention_ms, int(at_once), *holds),
                 now_ms,
             )
 
         reply = await self.change_with_holds(holds, attempt)
         match reply:
-            case ["RELEASED", int(revision), *_]:
+            case ["RELEASED" | "KEPT", int(revision), *_]:
                 return revision
             case ["ENDED", *_]:
                 return None
@@ -105,6 +117,34 @@ class Allocations(Bookings, Grants):
             case ["WRONG_TOKEN"]:
                 raise errors.WrongToken(allocation_id)
         raise unexpected("release", reply)
+
+    async def keep(
+        self, allocation_id: str, span_ms: int, *, token: str, now_ms: int | None = None
+    ) -> int:
+        """Keep an allocation as it is for so long, or, with 0, no longer. Returns the revision.
+
+        Raises:
+            NoSuchAllocation: there is none of that id.
+            WrongToken: the token is another's.
+            WrongState: it is not ready, or its lease is over.
+        """
+        keys = self.keys
+        reply = await self.change(
+            "keep",
+            (keys.allocation(allocation_id), keys.alarm(allocation_id), keys.tended),
+            (allocation_id, sha256(token), span_ms),
+            now_ms,
+        )
+        match reply:
+            case ["KEPT", int(revision), *_]:
+                return revision
+            case ["UNKNOWN"]:
+                raise errors.NoSuchAllocation(allocation_id)
+            case ["WRONG_TOKEN"]:
+                raise errors.WrongToken(allocation_id)
+            case ["WRONG_STATE", state]:
+                raise errors.WrongState(f"allocation {allocation_id!r}", str(state), "keep")
+        raise unexpected("keep", reply)
 
     async def end(
         self,

@@ -13,7 +13,8 @@ from typing import Any
 from hwprovisioner.state.errors import StateUnavailable
 from hwprovisioner.state.keys import Keys, Kind
 from hwprovisioner.state.link import Link
-from hwprovisioner.state.model import RECORDS, Record
+from hwprovisioner.state.model import RECORDS
+from hwprovisioner.state.record import Record
 from hwprovisioner.state.transitions import Commit
 from hwprovisioner.state.view import View
 
@@ -98,10 +99,8 @@ class Follower:
         identity = names.index(record_type.identity)
         records = []
         for start in range(0, len(ids), _BATCH):
-            some = ids[start : start + _BATCH]
-            rows = await self._link.call_all(
-                ("HMGET", self._keys.record(kind, i), *names) for i in some
-            )
+            keys = [self._keys.record(kind, i) for i in ids[start : start + _BATCH]]
+            rows = await self._link.call_each("HMGET", keys, *names)
             records += [record_type.from_row(row) for row in rows if row[identity] is not None]
         return records
 

@@ -62,7 +62,7 @@ class Holds(Core):
                 "decline",
                 (
                     *keys.endings,
-                    keys.fences,
+                    keys.removed,
                     keys.index(Kind.HOLD),
                     keys.index(Kind.RESOURCE),
                     *self._keys(who, hold.id),
@@ -124,7 +124,7 @@ class Holds(Core):
         reply = await self.change(
             "cleaned",
             (
-                keys.fences,
+                keys.removed,
                 keys.index(Kind.HOLD),
                 keys.index(Kind.RESOURCE),
                 *self._keys(who, hold_id),

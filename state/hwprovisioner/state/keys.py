@@ -13,10 +13,10 @@ allocation:A  hash    an allocation (`model.Allocation`), and its token's SHA-25
 alarm:A       string  nothing; expires with the lease, so that Redis says so            the lease
 request:R     string  ``ALLOCATION DIGEST`` of request id R (its SHA-256)               retention
 hold:H        hash    a hold (`model.Hold`), and its connection                         to cleaned
-resource:N    hash    a resource (`model.Resource`)                                     to removal
+resource:N    hash    a resource (`model.Resource`), and its newest outcomes            to removal
 manager:M     hash    a resource manager (`model.Manager`)                              for ever
 index:KIND    set     the ids of all allocations, holds, resources or managers          by member
-fences        hash    the highest fence of each resource that was removed               for ever
+removed       hash    of each removed resource: fence, health, admin state; JSON        for ever
 scheduler     hash    who is elected: replica, epoch, until_ms                          for ever
 tended        string  when leases were last looked after, in ms since the epoch         for ever
 use           hash    ``HOUR:USER`` (hours since the epoch): host-ms held in it        to pruning
@@ -73,6 +73,8 @@ class Due(StrEnum):
     """The time that an allocation is booked for has come."""
     PREEMPT = "preempt"
     """An allocation gives way to another: the grace of its holder is over."""
+    REVOKE = "revoke"
+    """A resource of an allocation is drained with a deadline, which has come."""
 
 
 def sha256(secret: str) -> str:
@@ -117,9 +119,9 @@ class Keys:
         return self.prefix + "deadlines"
 
     @property
-    def fences(self) -> str:
-        """The highest fence of each removed resource."""
-        return self.prefix + "fences"
+    def removed(self) -> str:
+        """What is kept of removed resources."""
+        return self.prefix + "removed"
 
     @property
     def scheduler(self) -> str:

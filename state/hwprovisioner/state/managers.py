@@ -1,11 +1,9 @@
 """What managers say about themselves and their resources, and what becomes of them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hwprovisioner.state import errors
 from hwprovisioner.state.keys import Kind
-from hwprovisioner.state.model import Resource
 from hwprovisioner.state.tables import PresenceEvent
 from hwprovisioner.state.transitions import Core, Reply, unexpected
 
@@ -48,12 +46,14 @@ class Managers(Core):
         slots: int,
         cpus: int,
         memory: int,
+        warnings: str = "",
         present_manager: str = "",
         now_ms: int | None = None,
     ) -> None:
         """Say what a resource is, and whether it is to be had.
 
-        A resource of a lost manager (`present_manager`) that nothing holds is taken over.
+        A resource of a lost manager (`present_manager`) that nothing holds is taken over. Empty
+        `warnings` leave those that are known.
 
         Raises:
             NameTaken: another manager represents a resource of that name.
@@ -62,13 +62,13 @@ class Managers(Core):
         reply = await self.change(
             "describe",
             (
-                keys.fences,
+                keys.removed,
                 keys.index(Kind.RESOURCE),
                 keys.manager(who.manager_id),
                 keys.resource(name),
                 keys.manager(present_manager or who.manager_id),
             ),
-            (*_names(who, name), int(volunteered), why_not, spec, slots, cpus, memory),
+            (*_names(who, name), int(volunteered), why_not, spec, slots, cpus, memory, warnings),
             now_ms,
         )
         if reply[0] == "TAKEN":
@@ -83,7 +83,7 @@ class Managers(Core):
         reply = await self.change(
             "withdraw",
             (
-                keys.fences,
+                keys.removed,
                 keys.index(Kind.RESOURCE),
                 keys.manager(who.manager_id),
                 keys.resource(name),
@@ -134,48 +134,6 @@ class Managers(Core):
         """Note that everything on the resources of a lost manager has been ended."""
         keys = (self.keys.deadlines, self.keys.manager(manager_id))
         await self.run("settle", keys, (manager_id,), now_ms)
-
-    async def turn(
-        self,
-        resource: Resource,
-        axis: str,
-        event: str,
-        why: str,
-        allocations: Sequence[str] = (),
-        *,
-        now_ms: int | None = None,
-    ) -> int | None:
-        """Move a resource along its `health` or `admin` axis.
-
-        Args:
-            resource: as the caller knows it.
-            axis: `health` or `admin`.
-            event: one of its table.
-            why: for people to read.
-            allocations: the ids of those that hold it.
-            now_ms: for tests.
-
-        Returns:
-            The revision, or None if other allocations may hold it by now: look again.
-
-        Raises:
-            NoSuchResource: there is none of that name.
-            WrongState: the axis has no such transition.
-        """
-        name = resource.name
-        keys = (self.keys.resource(name), *map(self.keys.allocation, allocations))
-        args = (name, axis, event, why, resource.fence, *allocations)
-        reply = await self.change("turn", keys, args, now_ms)
-        match reply:
-            case ["TURNED", int(revision), *_]:
-                return revision
-            case ["STALE_FENCE", _]:
-                return None
-            case ["NO_SUCH_RESOURCE"]:
-                raise errors.NoSuchResource(name)
-            case ["WRONG_STATE", state]:
-                raise errors.WrongState(f"resource {name!r}", str(state), event)
-        raise unexpected("turn", reply)
 
     async def rested(self, name: str, *, now_ms: int | None = None) -> None:
         """Let a declined resource be offered again, if its rest is over."""

@@ -7,17 +7,14 @@ but in no class here, so nothing that reads records can show them.
 What is asked for (`Allocation.demands`) and what a resource is (`Resource.spec`) are JSON of the
 protocol's messages and opaque here. All times are ms since the epoch by the clock of Redis, 0 for
 none.
-
-A view has 100,000 of them, so texts that many records have in common are one object each.
 """
 
-import operator
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
-from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Self, TypeAlias, cast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
 
 from hwprovisioner.state.keys import Kind
+from hwprovisioner.state.record import Record, Repeated, lay_out
 from hwprovisioner.state.tables import (
     Admin,
     AllocationState,
@@ -26,110 +23,6 @@ from hwprovisioner.state.tables import (
     HoldState,
     Presence,
 )
-
-Repeated: TypeAlias = Annotated[str, "repeated"]
-"""A text that many records have."""
-
-_MOST_SHARED = 2**24
-"""So many characters of texts at most are kept to be shared."""
-
-
-class _Shared:
-    """Gives one object for texts that are equal, as long as they are not too many.
-
-    Not `sys.intern`: Python 3.12 keeps what that was given for ever, and texts come from outside.
-    """
-
-    def __init__(self) -> None:
-        self._texts: dict[str, str] = {}
-        self._size = 0
-
-    def __call__(self, text: str) -> str:
-        known = self._texts.get(text)
-        if known is not None:
-            return known
-        self._size += len(text)
-        if self._size > _MOST_SHARED:
-            self._texts.clear()
-            self._size = len(text)
-        self._texts[text] = text
-        return text
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(text.split(",")) if text else ()
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(word) for word in _words(text))
-
-
-def _flag(text: str) -> bool:
-    return text == "1"
-
-
-def _end_reason(text: str) -> EndReason | None:
-    return EndReason(text) if text else None
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What all records share: how they are read from a hash, and how a change is applied."""
-
-    kind: ClassVar[Kind]
-    identity: ClassVar[str] = "id"
-    """The name of the field that the record is known by."""
-    rev: int = 0
-    """The revision that changed it last."""
-
-    _layout: ClassVar["_Layout"]
-
-    @classmethod
-    def field_names(cls) -> tuple[str, ...]:
-        """Return the names of the fields, which are those of the hash."""
-        return cls._layout.names
-
-    @classmethod
-    def parse(cls, values: Mapping[str, object]) -> Self:
-        """Read a record from the fields of its hash; those not there keep their defaults."""
-        return cls(*cls._layout.parsed(cls._layout.defaults, values))
-
-    @classmethod
-    def from_row(cls, row: Iterable[str | None]) -> Self:
-        """Read a record from all of its `field_names`, None for those not in its hash."""
-        return cls(
-            *[
-                default if text is None else parser(text)
-                for text, parser, default in zip(
-                    row, cls._layout.parsers, cls._layout.defaults, strict=True
-                )
-            ]
-        )
-
-    def updated(self, values: Mapping[str, object]) -> Self:
-        """Return the record with some fields changed."""
-        return type(self)(*self._layout.parsed(self._layout.read(self), values))
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """The fields of one kind of record, in the order that its constructor takes them."""
-
-    names: tuple[str, ...]
-    parsers: tuple[Callable[[str], Any], ...]
-    defaults: tuple[Any, ...]
-    places: Mapping[str, int]
-    """Where each name stands."""
-    read: Callable[[Record], tuple[Any, ...]]
-
-    def parsed(self, present: Iterable[Any], values: Mapping[str, object]) -> list[Any]:
-        """Return all fields: those that are present, and instead of some what was read."""
-        found = list(present)
-        for name, value in values.items():
-            place = self.places.get(name)
-            if place is not None:
-                found[place] = self.parsers[place](str(value))
-        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +55,9 @@ class Allocation(Record):
     holds: tuple[str, ...] = ()
     """Its holds that are not over."""
     draining: tuple[str, ...] = ()
-    """Those of its resources that are being drained."""
+    """Those of its resources that are being drained, `NAME`, or `NAME:MS` if it ends then."""
+    revoke_ms: int = 0
+    """When it is ended because of them, 0 if it is not; an outage may put that off."""
     pending: int = 0
     """How many of them are not ready."""
     excluded: tuple[str, ...] = ()
@@ -186,6 +81,12 @@ class Allocation(Record):
     """When it gives way to another, 0 if it does not; an outage may put that off."""
     preempted_for: str = ""
     """The allocation that it gives way to."""
+    keep_ms: int = 0
+    """Until when it is kept: no release and no missing heartbeats end it before. 0 if it is not."""
+    released_ms: int = 0
+    """When it was released while it was kept: then it ends once it is kept no longer."""
+    tolerates: bool = False
+    """It may have what is drained or in maintenance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +108,8 @@ class Hold(Record):
     gpus: tuple[int, ...] = ()
     """The cards, by their places in the resource's list."""
     progress: str = ""
+    failed: bool = False
+    """It ended because its host could not be readied up, or broke."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,8 +130,19 @@ class Resource(Record):
     """No longer in its manager's inventory; the record goes when nothing holds it."""
     health: Health = Health.HEALTHY
     admin: Admin = Admin.ENABLED
-    axis_reason: str = ""
-    """Why health or admin state was moved last."""
+    health_reason: str = ""
+    """Why it is not healthy."""
+    admin_reason: str = ""
+    """Why it is not enabled, and who says so."""
+    operator: str = ""
+    """Who moved its health or admin state last, of people."""
+    operated_ms: int = 0
+    deadline_ms: int = 0
+    """When what holds it is ended, being drained; 0 for never."""
+    looks: int = 0
+    """How often the lab has had its manager look after it."""
+    warnings: str = ""
+    """Where what was detected contradicts what its manager was told: a JSON list, opaque here."""
     fence: int = 0
     slots: int = 1
     """How many holds at once; 1 of an exclusive resource."""
@@ -260,37 +174,9 @@ class Manager(Record):
     register_ms: int = 0
 
 
-_BY_TYPE: Mapping[object, Callable[[str], Any]] = {
-    str: str,
-    Repeated: _Shared(),
-    int: int,
-    bool: _flag,
-    tuple[str, ...]: _words,
-    tuple[int, ...]: _numbers,
-    EndReason | None: _end_reason,
-}
-
 RECORDS: Mapping[Kind, type[Record]] = {
     record.kind: record for record in (Allocation, Hold, Resource, Manager)
 }
 
-
-def _parser(of: object) -> Callable[[str], Any]:
-    """Return what reads the text of a field; the types not listed are the enums of tables.py."""
-    if found := _BY_TYPE.get(of):
-        return found
-    states: Mapping[str, StrEnum] = {str(state): state for state in cast("type[StrEnum]", of)}
-    # Several times as fast as calling the enum.
-    return states.__getitem__
-
-
 for _record in RECORDS.values():
-    _fields = fields(_record)
-    _names = tuple(f.name for f in _fields)
-    _record._layout = _Layout(
-        _names,
-        tuple(_parser(f.type) for f in _fields),
-        tuple(f.default for f in _fields),
-        {name: place for place, name in enumerate(_names)},
-        operator.attrgetter(*_names),
-    )
+    lay_out(_record)

@@ -39,6 +39,8 @@ class AllocationEvent(StrEnum):
     """A hold was declined or failed, and there are tries left."""
     PREEMPT = "preempt"
     """Its holder is told that it gives way to another when its grace is over."""
+    KEEP = "keep"
+    """Its holder keeps it for a while: until then no release and no missing heartbeats end it."""
     END = "end"
 
 
@@ -107,8 +109,13 @@ class HealthEvent(StrEnum):
     """What moves a resource's health. Owner: the health policy."""
 
     SUSPECT = "suspect"
+    """Its manager's checks, or too many failures, speak against it."""
     QUARANTINE = "quarantine"
+    """Its manager cannot put it right, or an operator says so."""
     CLEAR = "clear"
+    """Its manager has looked after it and found it well."""
+    LIFT = "lift"
+    """An operator puts it back into service; what was not well is looked after first."""
 
 
 class Admin(StrEnum):
@@ -147,6 +154,7 @@ ALLOCATION: Mapping[AllocationState, Mapping[AllocationEvent, AllocationState]] 
     },
     AllocationState.READY: {
         AllocationEvent.PREEMPT: AllocationState.READY,
+        AllocationEvent.KEEP: AllocationState.READY,
         AllocationEvent.END: AllocationState.ENDED,
     },
     AllocationState.ENDED: {},
@@ -192,15 +200,17 @@ HEALTH: Mapping[Health, Mapping[HealthEvent, Health]] = {
         HealthEvent.SUSPECT: Health.SUSPECT,
         HealthEvent.QUARANTINE: Health.QUARANTINED,
         HealthEvent.CLEAR: Health.HEALTHY,
+        HealthEvent.LIFT: Health.HEALTHY,
     },
     Health.SUSPECT: {
         HealthEvent.SUSPECT: Health.SUSPECT,
         HealthEvent.QUARANTINE: Health.QUARANTINED,
         HealthEvent.CLEAR: Health.HEALTHY,
+        HealthEvent.LIFT: Health.SUSPECT,
     },
     Health.QUARANTINED: {
         HealthEvent.QUARANTINE: Health.QUARANTINED,
-        HealthEvent.CLEAR: Health.HEALTHY,
+        HealthEvent.LIFT: Health.SUSPECT,
     },
 }
 

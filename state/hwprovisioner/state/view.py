@@ -17,7 +17,8 @@ from typing import TypeAlias, cast
 
 from hwprovisioner.state.errors import RevisionForgotten, StateUnavailable
 from hwprovisioner.state.keys import Kind
-from hwprovisioner.state.model import RECORDS, Allocation, Hold, Manager, Record, Resource
+from hwprovisioner.state.model import RECORDS, Allocation, Hold, Manager, Resource
+from hwprovisioner.state.record import Record
 from hwprovisioner.state.transitions import Commit
 
 HISTORY = 10_000

@@ -106,7 +106,7 @@ def test_what_nobody_knows_is_not_told(records: Records) -> None:
 
 def test_what_somebody_has_to_act_for_is_not_expected_at_any_time(records: Records) -> None:
     records.holder("running", 4, max_ms=10 * MINUTE_MS)
-    records.machine("r", "running", admin="DRAINING", axis_reason="new disk")
+    records.machine("r", "running", admin="DRAINING", admin_reason="new disk")
     records.queue("waiting")
     assert records.minutes("waiting") == (0, 0)
     assert records.reason("waiting") == "h: 1 resource matches: draining: new disk"

@@ -3,7 +3,7 @@
 -- KEYS[1]  string  revision
 -- KEYS[2]  stream  log
 -- KEYS[3]  zset    deadlines
--- KEYS[4]  hash    fences of removed resources
+-- KEYS[4]  hash    what is kept of removed resources
 -- KEYS[5]  set     index of holds
 -- KEYS[6]  set     index of resources
 -- KEYS[7]  hash    the manager

@@ -6,7 +6,7 @@
 -- KEYS[3]  zset    deadlines
 -- KEYS[4]  hash    what each user has used in each hour
 -- KEYS[5]  hash    times from grant to end, by class
--- KEYS[6]  hash    fences of removed resources
+-- KEYS[6]  hash    what is kept of removed resources
 -- KEYS[7]  set     index of holds
 -- KEYS[8]  set     index of resources
 -- KEYS[9]  hash    the manager

@@ -3,7 +3,7 @@
 -- KEYS[1]  string  revision
 -- KEYS[2]  stream  log
 -- KEYS[3]  zset    deadlines
--- KEYS[4]  hash    fences of removed resources
+-- KEYS[4]  hash    what is kept of removed resources
 -- KEYS[5]  set     index of resources
 -- KEYS[6]  hash    the manager
 -- KEYS[7]  hash    the resource
@@ -18,6 +18,7 @@
 -- ARGV[8]  holds at once
 -- ARGV[9]  cpus
 -- ARGV[10] memory, bytes
+-- ARGV[11] where what was detected contradicts what the manager was told, as JSON; "" if it does not say
 --
 -- Returns  {"DESCRIBED", revision, now, event, changes}
 --          {"SAME"}  all that was known before
@@ -26,22 +27,24 @@
 --
 --@include change
 --@include epoch
+--@include removal
 local old = outdated(KEYS[6], ARGV[3])
 if old then
   return old
 end
 local name = ARGV[4]
 local known = redis.call(
-  'HMGET', KEYS[7], 'manager', 'spec', 'volunteered', 'withdrawn_reason', 'generation', 'removed', 'holds'
+  'HMGET', KEYS[7], 'manager', 'spec', 'volunteered', 'withdrawn_reason', 'generation', 'removed', 'holds', 'warnings'
 )
+local warnings = ARGV[11] == '' and known[8] or ARGV[11]
 if not known[1] then
-  create('resource', name, KEYS[7], KEYS[5], {
+  create('resource', name, KEYS[7], KEYS[5], extend(first_fields(name, KEYS[4]), {
     'name', name, 'manager', ARGV[2], 'spec', ARGV[7], 'generation', 1, 'volunteered', ARGV[5],
-    'withdrawn_reason', ARGV[6], 'removed', 0, 'health', 'HEALTHY', 'admin', 'ENABLED', 'axis_reason', '',
-    'fence', redis.call('HGET', KEYS[4], name) or 0, 'slots', ARGV[8], 'cpus', ARGV[9], 'memory', ARGV[10],
+    'withdrawn_reason', ARGV[6], 'removed', 0, 'warnings', warnings or '', 'deadline_ms', 0,
+    'slots', ARGV[8], 'cpus', ARGV[9], 'memory', ARGV[10],
     'used_slots', 0, 'used_cpus', 0, 'used_memory', 0, 'used_gpus', '', 'holds', '', 'booked', '',
     'rest_until', 0, 'rest_reason', '',
-  })
+  }))
   return commit('DESCRIBED', 'describe')
 end
 if known[1] ~= ARGV[2] then
@@ -50,7 +53,8 @@ if known[1] ~= ARGV[2] then
     return {'TAKEN', known[1]}
   end
 end
-if known[1] == ARGV[2] and known[2] == ARGV[7] and known[3] == ARGV[5] and known[4] == ARGV[6] and known[6] == '0' then
+if known[1] == ARGV[2] and known[2] == ARGV[7] and known[3] == ARGV[5] and known[4] == ARGV[6] and known[6] == '0'
+  and known[8] == warnings then
   return {'SAME'}
 end
 local generation = tonumber(known[5])
@@ -59,6 +63,6 @@ if known[2] ~= ARGV[7] then
 end
 put('resource', name, KEYS[7], {
   'manager', ARGV[2], 'spec', ARGV[7], 'generation', generation, 'volunteered', ARGV[5], 'withdrawn_reason', ARGV[6],
-  'removed', 0, 'slots', ARGV[8], 'cpus', ARGV[9], 'memory', ARGV[10],
+  'removed', 0, 'slots', ARGV[8], 'cpus', ARGV[9], 'memory', ARGV[10], 'warnings', warnings,
 })
 return commit('DESCRIBED', 'describe')

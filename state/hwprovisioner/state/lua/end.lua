@@ -13,7 +13,7 @@
 -- ARGV[3]  reason
 -- ARGV[4]  detail, for people to read
 -- ARGV[5]  time to remember it, ms
--- ARGV[6]  only if this is due: wait, max or preempt; "" whatever is due
+-- ARGV[6]  only if this is due: wait, max, preempt or revoke; "" whatever is due
 -- ARGV[7...]  ids of its holds
 --
 -- Returns  {"ENDED", revision, now, event, changes}

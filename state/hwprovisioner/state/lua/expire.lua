@@ -1,5 +1,6 @@
--- Ends an allocation whose lease is over. The deadline is read again here, so a heartbeat that was accepted always wins; and
--- nothing expires while leases were not looked after, since heartbeats may not have been taken then: see restore.lua.
+-- Ends an allocation whose lease is over; one that was released and is kept no longer is RELEASED. The deadline is read again
+-- here, so a heartbeat that was accepted always wins; and nothing expires while leases were not looked after, since heartbeats
+-- may not have been taken then: see restore.lua.
 --
 -- KEYS[1]  string  revision
 -- KEYS[2]  stream  log
@@ -23,11 +24,11 @@
 --
 --@include endings
 --@include care
-local state = redis.call('HGET', KEYS[6], 'state')
-if not state then
+local allocation = redis.call('HMGET', KEYS[6], 'state', 'released_ms')
+if not allocation[1] then
   return {'UNKNOWN'}
 end
-if not step('allocation', state, 'end') then
+if not step('allocation', allocation[1], 'end') then
   return {'BEFORE'}
 end
 local due = redis.call('ZSCORE', DEADLINES, 'lease:' .. ARGV[2])
@@ -41,5 +42,9 @@ local stale = stale_holds(KEYS[6], {unpack(ARGV, 4)})
 if stale then
   return stale
 end
-end_allocation(ARGV[2], KEYS[6], KEYS[7], 9, 'EXPIRED', 'no heartbeat came in time', tonumber(ARGV[3]))
+local reason, detail = 'EXPIRED', 'no heartbeat came in time'
+if (allocation[2] or '0') ~= '0' then
+  reason, detail = 'RELEASED', 'by its holder; it was kept until now'
+end
+end_allocation(ARGV[2], KEYS[6], KEYS[7], 9, reason, detail, tonumber(ARGV[3]))
 return commit('EXPIRED', 'expire')

@@ -49,6 +49,7 @@ local stale = stale_holds(KEYS[8], {unpack(ARGV, 11)})
 if stale then
   return stale
 end
+failed = KEYS[7]
 local allocation = redis.call('HMGET', KEYS[8], 'state', 'tries', 'excluded')
 local tries = tonumber(allocation[2]) + 1
 local detail = ARGV[6] .. ': ' .. ARGV[7]

@@ -28,7 +28,9 @@
 if redis.call('HGET', KEYS[4], 'epoch') ~= ARGV[2] then
   return {'DEPOSED'}
 end
-local allocation = redis.call('HMGET', KEYS[7], 'state', 'max_ms', 'grant_ms', 'book_until_ms', 'class_id', 'submit_ms')
+local allocation = redis.call(
+  'HMGET', KEYS[7], 'state', 'max_ms', 'grant_ms', 'book_until_ms', 'class_id', 'submit_ms', 'tolerates'
+)
 local state = allocation[1] and step('allocation', allocation[1], 'grant')
 if not state then
   return {'NOT_QUEUED', allocation[1]}
@@ -42,7 +44,7 @@ for i = 0, (#KEYS - 7) / 3 - 1 do
   local want = {
     host = host, name = name, generation = tonumber(generation), fence = tonumber(fence), cpus = tonumber(cpus),
     memory = tonumber(memory), gpus = gpus, booked = booked, id = name .. '.' .. fence,
-    resource = resource, key = key, hold_key = hold_key,
+    resource = resource, key = key, hold_key = hold_key, tolerates = allocation[7] == '1',
   }
   local why = obstacle(resource, manager_key, want)
   if why then

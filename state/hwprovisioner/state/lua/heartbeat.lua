@@ -1,6 +1,7 @@
 -- Extends leases to their full length from now, each on its own. No change of the lab: nothing is logged. A lease that is over
 -- is not extended, though its allocation may not have been ended yet; but while leases were not looked after (see care.lua)
--- none is over, as it gets its full length again. What is booked has no lease yet: its holder is told how long until it begins.
+-- none is over, as it gets its full length again. What is kept has a lease until then at least, and once it was released no
+-- longer. What is booked has no lease yet: its holder is told how long until it begins.
 --
 -- KEYS[1]  zset    deadlines
 -- KEYS[2]  string  when leases were last looked after
@@ -10,12 +11,14 @@
 --
 -- Returns  {"BEATS", one of the following for each beat...}
 --          {"BEAT", left of the lease in ms, its full length in ms, state, left of the maximum duration in ms or -1,
---           those of its resources that are being drained, between commas, left until it gives way to another in ms or -1}
+--           those of its resources that are being drained, between commas, left until it gives way to another in ms or -1,
+--           left until it ends because they are in ms or -1}
 --          {"ENDED", reason, detail}
 --          {"WRONG_TOKEN"}
 --          {"UNKNOWN"}
 --
 --@include care
+--@include keeping
 -- What is left until a deadline, in ms; -1 if there is none.
 local function left(member)
   local due = redis.call('ZSCORE', KEYS[1], member)
@@ -28,7 +31,8 @@ end
 
 local function beat(id, token_sha, key, alarm)
   local allocation = redis.call(
-    'HMGET', key, 'state', 'token_sha', 'ttl_ms', 'draining', 'max_ms', 'book_until_ms', 'preempt_ms'
+    'HMGET', key, 'state', 'token_sha', 'ttl_ms', 'draining', 'max_ms', 'book_until_ms', 'preempt_ms', 'revoke_ms',
+    'keep_ms', 'released_ms'
   )
   local state = allocation[1]
   if not state then
@@ -43,17 +47,23 @@ local function beat(id, token_sha, key, alarm)
   end
   local ttl = tonumber(allocation[3])
   if state == 'BOOKED' then
-    return {'BEAT', left('begin:' .. id), ttl, state, -1, '', -1}
+    return {'BEAT', left('begin:' .. id), ttl, state, -1, '', -1, -1}
   end
   local due = redis.call('ZSCORE', KEYS[1], 'lease:' .. id)
   if due and tonumber(due) <= now and not is_paused(KEYS[2]) then
-    return {'ENDED', 'EXPIRED', 'no heartbeat came in time'}
+    return {'ENDED', has(allocation[10]) and 'RELEASED' or 'EXPIRED', 'no heartbeat came in time'}
   end
-  redis.call('ZADD', KEYS[1], now + ttl, 'lease:' .. id)
-  redis.call('SET', alarm, '', 'PXAT', now + ttl)
+  local ends = now + ttl
+  if has(allocation[9]) or has(allocation[10]) then
+    ends = kept_until(ends, allocation[9], allocation[10])
+  end
+  redis.call('ZADD', KEYS[1], ends, 'lease:' .. id)
+  redis.call('SET', alarm, '', 'PXAT', ends)
   local longest = (has(allocation[5]) or has(allocation[6])) and left('max:' .. id) or -1
   local grace = has(allocation[7]) and left('preempt:' .. id) or -1
-  return {'BEAT', ttl, ttl, state, longest, allocation[4] or '', grace}
+  local drained = has(allocation[8]) and left('revoke:' .. id) or -1
+  local draining = string.gsub(allocation[4] or '', ':%d+', '')
+  return {'BEAT', math.max(ends - now, 0), ttl, state, longest, draining, grace, drained}
 end
 
 local replies = {'BEATS'}

@@ -1,4 +1,5 @@
--- The holder gives an allocation back: RELEASED if it was ready, CANCELLED before.
+-- The holder gives an allocation back: RELEASED if it was ready, CANCELLED before. One that is kept goes on until that is over:
+-- then its lease is, whether or not there are heartbeats.
 --
 -- KEYS[1]  string  revision
 -- KEYS[2]  stream  log
@@ -12,14 +13,16 @@
 -- ARGV[2]  id of the allocation
 -- ARGV[3]  SHA-256 of the token
 -- ARGV[4]  time to remember it, ms
--- ARGV[5...]  ids of its holds
+-- ARGV[5]  "1" to end it now, even if it is kept
+-- ARGV[6...]  ids of its holds
 --
 -- Returns  {"RELEASED", revision, now, event, changes}
+--          {"KEPT", revision, now, event, changes}
 --          {"ENDED", reason}  it had ended before
 --          {"UNKNOWN"} | {"WRONG_TOKEN"} | {"STALE_HOLDS", ids}
 --
 --@include endings
-local allocation = redis.call('HMGET', KEYS[6], 'state', 'token_sha', 'end_reason')
+local allocation = redis.call('HMGET', KEYS[6], 'state', 'token_sha', 'end_reason', 'keep_ms')
 if not allocation[1] then
   return {'UNKNOWN'}
 end
@@ -29,7 +32,14 @@ end
 if not step('allocation', allocation[1], 'end') then
   return {'ENDED', allocation[3]}
 end
-local stale = stale_holds(KEYS[6], {unpack(ARGV, 5)})
+local keep = tonumber(allocation[4] or '0')
+if keep > now and ARGV[5] ~= '1' then
+  put('allocation', ARGV[2], KEYS[6], {'released_ms', now})
+  redis.call('ZADD', DEADLINES, keep, 'lease:' .. ARGV[2])
+  redis.call('SET', KEYS[7], '', 'PXAT', keep)
+  return commit('KEPT', 'release')
+end
+local stale = stale_holds(KEYS[6], {unpack(ARGV, 6)})
 if stale then
   return stale
 end

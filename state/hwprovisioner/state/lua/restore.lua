@@ -1,8 +1,8 @@
 -- Gives leases their full length again after a time in which nobody looked after them, because heartbeats may not have been
 -- taken then. Managers are given time to come back likewise, and so is what waits for them: offers, and what is queued or has
--- a maximum duration; and holders that may not have heard that they give way to another. What is booked has no lease yet, and
--- begins when its time comes, or at once if it has come. Called for all, in chunks; the last one ends the pause. All of it can
--- be done twice.
+-- a maximum duration; and holders that may not have heard that they give way to another, or that what they have is taken out of
+-- service. What is kept lasts as long as was said at least. What is booked has no lease yet, and begins when its time comes, or
+-- at once if it has come. Called for all, in chunks; the last one ends the pause. All of it can be done twice.
 --
 -- KEYS[1]  zset    deadlines
 -- KEYS[2]  string  when leases were last looked after
@@ -19,6 +19,7 @@
 --
 --@include now
 --@include lists
+--@include keeping
 if redis.call('GET', KEYS[2]) ~= ARGV[4] then
   return {'DONE'}
 end
@@ -33,14 +34,15 @@ end
 local allocations = tonumber(ARGV[5])
 for i = 1, allocations do
   local id, key, alarm = ARGV[5 + i], KEYS[1 + i * 2], KEYS[2 + i * 2]
-  local allocation = redis.call('HMGET', key, 'state', 'ttl_ms', 'holds')
+  local allocation = redis.call('HMGET', key, 'state', 'ttl_ms', 'holds', 'keep_ms', 'released_ms')
   if allocation[1] and allocation[1] ~= 'ENDED' and allocation[1] ~= 'BOOKED' then
-    local deadline = now + tonumber(allocation[2])
+    local deadline = kept_until(now + tonumber(allocation[2]), allocation[4], allocation[5])
     redis.call('ZADD', KEYS[1], 'XX', deadline, 'lease:' .. id)
     redis.call('SET', alarm, '', 'PXAT', deadline)
     put_off('wait:' .. id)
     put_off('max:' .. id)
     put_off('preempt:' .. id)
+    put_off('revoke:' .. id)
     for _, hold in ipairs(split(allocation[3])) do
       put_off('offer:' .. hold)
     end

@@ -3,7 +3,7 @@
 -- KEYS[1]  string  revision
 -- KEYS[2]  stream  log
 -- KEYS[3]  zset    deadlines
--- KEYS[4]  hash    fences of removed resources
+-- KEYS[4]  hash    what is kept of removed resources
 -- KEYS[5]  set     index of resources
 -- KEYS[6]  hash    the manager
 -- KEYS[7]  hash    the resource
@@ -20,18 +20,17 @@
 --
 --@include change
 --@include epoch
+--@include removal
 local old = outdated(KEYS[6], ARGV[3])
 if old then
   return old
 end
-local known = redis.call('HMGET', KEYS[7], 'manager', 'volunteered', 'withdrawn_reason', 'removed', 'holds', 'fence')
+local known = redis.call('HMGET', KEYS[7], 'manager', 'volunteered', 'withdrawn_reason', 'removed', 'holds')
 if known[1] ~= ARGV[2] then
   return {'NO_SUCH_RESOURCE'}
 end
 if ARGV[6] == '1' and known[5] == '' then
-  redis.call('HSET', KEYS[4], ARGV[4], known[6])
-  redis.call('ZREM', DEADLINES, 'rest:' .. ARGV[4])
-  drop('resource', ARGV[4], KEYS[7], KEYS[5])
+  remove(ARGV[4], KEYS[7], KEYS[5], KEYS[4])
   return commit('WITHDRAWN', 'withdraw')
 end
 if known[2] == '0' and known[3] == ARGV[5] and known[4] == ARGV[6] then

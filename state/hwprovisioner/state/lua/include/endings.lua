@@ -4,21 +4,17 @@
 --
 --@include holds
 --@include history
+--@include outcomes
 local USE, SPANS = KEYS[4], KEYS[5]
+-- The hold that failed, if one did.
+local failed
 
--- Whether the ids, in any order, are the allocation's holds. Returns nil, or the reply that says which they are.
-local function stale_holds(allocation_key, ids)
-  local holds = redis.call('HGET', allocation_key, 'holds') or ''
-  if without(holds, ids) == '' and #split(holds) == #ids then
-    return nil
-  end
-  return {'STALE_HOLDS', holds}
-end
-
-local function end_holds(first_key, except)
+local function end_holds(key, first_key, except)
+  local whose = outcome_of(unpack(redis.call('HMGET', key, 'user', 'class_id')))
   for i = first_key, #KEYS, 2 do
     if KEYS[i] ~= except then
-      end_hold(KEYS[i], KEYS[i + 1], 'end')
+      note_outcome(KEYS[i + 1], redis.call('HGET', KEYS[i], 'state'), KEYS[i] == failed, whose)
+      end_hold(KEYS[i], KEYS[i + 1], KEYS[i] == failed and 'fail' or 'end')
     end
   end
 end
@@ -40,25 +36,28 @@ end
 -- Ends an allocation whose state allows it; its holds go to CLEANING. The record is kept for retention ms.
 local function end_allocation(id, key, alarm, first_hold, reason, detail, retention)
   note_use(key)
-  end_holds(first_hold)
+  end_holds(key, first_hold)
   put('allocation', id, key, {
     'state', 'ENDED', 'end_reason', reason, 'end_detail', detail, 'end_ms', now, 'holds', '', 'pending', 0,
   })
   redis.call('DEL', alarm)
-  redis.call('ZREM', DEADLINES, 'begin:' .. id, 'lease:' .. id, 'wait:' .. id, 'max:' .. id, 'preempt:' .. id)
+  redis.call('ZREM', DEADLINES, 'begin:' .. id, 'lease:' .. id, 'wait:' .. id, 'max:' .. id)
+  redis.call('ZREM', DEADLINES, 'preempt:' .. id, 'revoke:' .. id)
   redis.call('ZADD', DEADLINES, now + retention, 'forget:' .. id)
 end
 
-local WAITING = {'state', 'QUEUED', 'holds', '', 'draining', '', 'pending', 0, 'preempt_ms', 0, 'preempted_for', ''}
+local WAITING = {
+  'state', 'QUEUED', 'holds', '', 'draining', '', 'revoke_ms', 0, 'pending', 0, 'preempt_ms', 0, 'preempted_for', '',
+}
 
 -- Sends an allocation back to its place in the queue; its holds go to CLEANING, but for one that is seen to elsewhere. What is
 -- booked ends at the end of its time, queued or not.
 local function send_back(id, key, first_hold, except, fields)
   note_use(key)
-  end_holds(first_hold, except)
+  end_holds(key, first_hold, except)
   put('allocation', id, key, extend(fields, WAITING))
   local asked = redis.call('HMGET', key, 'wait_ms', 'submit_ms', 'book_until_ms')
-  redis.call('ZREM', DEADLINES, 'preempt:' .. id)
+  redis.call('ZREM', DEADLINES, 'preempt:' .. id, 'revoke:' .. id)
   if not asked[3] then
     redis.call('ZREM', DEADLINES, 'max:' .. id)
   end

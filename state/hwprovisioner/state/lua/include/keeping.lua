@@ -1,0 +1,7 @@
+-- How long the lease of what is kept lasts.
+
+-- When a lease ends that would end at some time: not before it is kept no longer, and once it was released, then.
+local function kept_until(ends, keep_ms, released_ms)
+  local keep = tonumber(keep_ms or '0')
+  return (released_ms or '0') ~= '0' and keep or math.max(ends, keep)
+end
