@@ -24,6 +24,8 @@ from hwprovisioner.resourcemanager.journal import Journal
 from hwprovisioner.resourcemanager.link import Link
 from hwprovisioner.resourcemanager.loading import load_driver
 
+Load = Callable[[str], type[Driver]]
+
 #: Tries again at once.
 AT_ONCE = Backoff(first_s=0.0, cap_s=0.0)
 QUICKLY = Backoff(first_s=0.02, cap_s=0.1)
@@ -117,15 +119,16 @@ class Manager:
 async def manager(
     target: str,
     journal_file: Path,
-    hardware: Hardware | None,
+    hardware: Hardware | Load | None,
     resources: Mapping[str, Resource] | None = None,
     *,
     shown: Callable[[bool], None] = lambda is_up: None,
 ) -> AsyncIterator[Manager]:
     """Run a manager until the block ends. What the link raised is in `Manager.link`.
 
-    Without hardware, drivers are the real ones.
+    Hardware may be a function that finds drivers; without any, they are the real ones.
     """
+    load = hardware.driver if isinstance(hardware, Hardware) else hardware or load_driver
     stopping = asyncio.Event()
     journal = Journal.open(journal_file)
     try:
@@ -135,8 +138,8 @@ async def manager(
                 "0",
                 journal,
                 tasks,
-                load=load_driver if hardware is None else lambda name: hardware.driver(),
-                backoffs=Backoffs(AT_ONCE, AT_ONCE, AT_ONCE, AT_ONCE),
+                load=load,
+                backoffs=Backoffs(AT_ONCE, AT_ONCE, QUICKLY, QUICKLY),
             )
             agent.represent({"box": box()} if resources is None else resources)
             await agent.know_resources(5)

@@ -49,6 +49,8 @@ class Leaving:
 
     def add(self, name: str, share: Share, making: Task | None = None) -> None:
         """Destroy an instance, once the task that makes it has been stopped."""
+        if making is not None:
+            making.cancel()  # at once, or it might find itself done
         if name not in self._all:
             task = self._tasks.create_task(self._destroy(name, making), name=f"destroy {name}")
             self._all[name] = _One(share, task)
@@ -68,7 +70,6 @@ class Leaving:
 
     async def _destroy(self, name: str, making: Task | None) -> None:
         if making is not None:
-            making.cancel()
             await asyncio.wait([making])
         tries = 0
         while True:
