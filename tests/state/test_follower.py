@@ -1,7 +1,7 @@
 """The follower keeps a view right whatever happens to the log and to Redis."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -35,8 +35,8 @@ class GatedLink:
             await self.gate.wait()
         return await self._link.call(*args)
 
-    async def call_all(self, commands: Iterable[Sequence[str | int | bytes]]) -> list[Any]:
-        return await self._link.call_all(commands)
+    async def call_each(self, name: str, keys: Iterable[str], *args: str) -> list[Any]:
+        return await self._link.call_each(name, keys, *args)
 
 
 @pytest.fixture(autouse=True)

@@ -10,11 +10,10 @@ none.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import ClassVar
 
 from hwprovisioner.state.keys import Kind
-from hwprovisioner.state.record import Record, Repeated, lay_out
+from hwprovisioner.state.record import Record, Repeated, lay_out, record
 from hwprovisioner.state.tables import (
     Admin,
     AllocationState,
@@ -25,7 +24,7 @@ from hwprovisioner.state.tables import (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Allocation(Record):
     """One request and what became of it. Its lease's deadline stands in ``deadlines`` only."""
 
@@ -89,7 +88,7 @@ class Allocation(Record):
     """It may have what is drained or in maintenance."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Hold(Record):
     """A resource bound to a host of an allocation; its id is ``RESOURCE.FENCE`` of its start."""
 
@@ -112,7 +111,7 @@ class Hold(Record):
     """It ended because its host could not be readied up, or broke."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Resource(Record):
     """Something a test can run on."""
 
@@ -161,7 +160,7 @@ class Resource(Record):
     rest_reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Manager(Record):
     """A resource manager."""
 
