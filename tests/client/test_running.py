@@ -71,6 +71,19 @@ def test_ssh_never_asks_and_quotes_for_the_other_side() -> None:
     assert argv_for("edge", Connection("ssh", address="x"), "a | b")[-1] == "a | b"
 
 
+def test_docker_asks_the_engine_that_the_driver_names() -> None:
+    named = {"container": "c0ffee", "engine": "tcp://10.0.0.7:2375"}
+    connection = Connection("docker", user="ci", properties=named)
+    argv = argv_for("box", connection, ["echo", "a b"])
+    assert argv[:4] == ["docker", "--host", "tcp://10.0.0.7:2375", "exec"]
+    assert argv[-5:] == ["--user", "ci", "c0ffee", "echo", "a b"]
+    plain = argv_for("box", Connection("docker", properties={"container": "c"}), "a | b")
+    assert plain[-4:] == ["c", "/bin/sh", "-c", "a | b"]
+    assert "--host" not in plain
+    with pytest.raises(WrongHost):
+        argv_for("box", Connection("docker"), "true")
+
+
 async def test_ssh_that_cannot_connect_is_told_from_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

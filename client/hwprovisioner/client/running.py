@@ -1,4 +1,4 @@
-"""Commands on granted hosts: here (`local`) or through the system's ssh client."""
+"""Commands on granted hosts: here (`local`), or through the system's client of ssh or docker."""
 
 from __future__ import annotations
 
@@ -44,17 +44,21 @@ def argv_for(host: str, connection: Connection, command: Command) -> list[str]:
     """Says what to execute on this machine so that the command runs on the host. Pure.
 
     Raises:
-        WrongHost: The host is not reached by `local` or `ssh`.
+        WrongHost: The host is not reached by `local`, `ssh` or `docker`.
     """
     match connection.protocol:
         case "local":
             return ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
         case "ssh":
             return [*_ssh(connection), "--", connection.address, as_line(command)]
+        case "docker" if "container" in connection.properties:
+            program = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
+            return [*_docker_exec(connection), *program]
         case protocol:
             raise WrongHost(
                 f"host {host!r} is reached by {protocol or 'nothing'!r}, and commands can be run"
-                " over 'local' and 'ssh' only; use host.connection with a client for that protocol",
+                " over 'local', 'ssh' and 'docker' only; use host.connection with a client for that"
+                " protocol",
                 reason="PROTOCOL_UNKNOWN",
                 metadata={"host": host, "protocol": protocol},
             )
@@ -74,6 +78,17 @@ def _ssh(connection: Connection) -> list[str]:
     return argv
 
 
+def _docker_exec(connection: Connection) -> list[str]:
+    """The docker client; it asks the engine that the driver names."""
+    argv = ["docker"]
+    if engine := connection.properties.get("engine"):
+        argv += ["--host", engine]
+    argv += ["exec", "--interactive"]
+    if connection.user:
+        argv += ["--user", connection.user]
+    return [*argv, connection.properties["container"]]
+
+
 async def execute(
     host: str,
     connection: Connection,
@@ -85,13 +100,13 @@ async def execute(
 ) -> Completed:
     """Runs a command to its end. When cancelled, the command is stopped first.
 
-    Only the ssh client can be stopped on this side: what it had started may go on until the
-    resource is cleaned.
+    Of ssh and docker, only the client can be stopped on this side: what it had started may go on
+    until the resource is cleaned.
 
     Raises:
         CommandFailed: The exit code was not 0, and `check` is set.
         CommandTimeout: It took too long, and was stopped.
-        WrongHost: The host is not reached by `local` or `ssh`.
+        WrongHost: The host is not reached by `local`, `ssh` or `docker`.
     """
     argv = argv_for(host, connection, command)
     limit_s = None if limit is None else to_timedelta(limit, "timeout").total_seconds()

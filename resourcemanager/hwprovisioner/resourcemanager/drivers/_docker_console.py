@@ -22,6 +22,7 @@ class Console:
         self._read = b""
         self._to_type: asyncio.Queue[bytes] = asyncio.Queue()
         self._typing = asyncio.create_task(self._type(), name="docker console")
+        self._closing: asyncio.Task[None] | None = None
 
     @classmethod
     async def attach(cls, container: DockerContainer, opened: contextlib.AsyncExitStack) -> Console:
@@ -60,16 +61,18 @@ class Console:
     def close(self) -> None:
         """Leave the container to itself."""
         self._typing.cancel()
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._release(), name="docker console closes")
 
     async def _type(self) -> None:
-        try:
+        # Where the container has ended, nobody types any more.
+        with contextlib.suppress(aiohttp.ClientError, OSError):
             while True:
                 await self._stream.write_in(await self._to_type.get())
                 self._to_type.task_done()
-        except (aiohttp.ClientError, OSError):
-            return  # the container has ended
-        finally:
-            # Its close expects a connection, and the container may have ended that.
-            with contextlib.suppress(AssertionError):
-                await self._stream.close()
-            await self._opened.aclose()
+
+    async def _release(self) -> None:
+        # The stream expects that it has a connection still, and the container may have ended it.
+        with contextlib.suppress(AssertionError):
+            await self._stream.close()
+        await self._opened.aclose()
