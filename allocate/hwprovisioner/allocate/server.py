@@ -33,6 +33,7 @@ from hwprovisioner.allocate.scheduler import Scheduler
 from hwprovisioner.allocate.servicer import AllocateServicer, Parts
 from hwprovisioner.allocate.settings import Settings
 from hwprovisioner.allocate.signals import Signals
+from hwprovisioner.allocate.suspecting import Suspecting
 from hwprovisioner.allocate.switchboard import Switchboard
 from hwprovisioner.allocate.telling.places import Places
 from hwprovisioner.allocate.telling.wait_times import WaitTimes
@@ -83,6 +84,7 @@ class Allocate:
         self.expiry = Expiry(
             view, care, allocations, holds, managers, lambda: lab.policy.show_up_ms
         )
+        self.suspecting = Suspecting(view, reader, upkeep)
         self.memory = Memory(view, lab, reader, care)
         self.notifications = Notifications(
             redis, keys, on_expired=self.expiry.expire, on_gap=self.expiry.look_again
@@ -130,6 +132,7 @@ class Allocate:
             "schedule": self.scheduler.schedule,
             "sweep": self.expiry.sweep,
             "memory": self.memory.keep,
+            "suspecting": self.suspecting.watch,
             "notifications": self.notifications.listen,
             "signals": self.signals.listen,
             "streams": functools.partial(self.dispatch.end_at, stopping),

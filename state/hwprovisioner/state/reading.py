@@ -50,6 +50,21 @@ class Reader:
         replies = await asyncio.gather(*(self._link.call("HGETALL", key) for key in hashes))
         return History.of(*map(pairs, replies))
 
+    async def outcomes(self, resources: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
+        """Return the newest outcomes of resources, oldest first, as `outcomes.lua` writes them.
+
+        Those that have none are left out.
+        """
+        names = list(resources)
+        found = await asyncio.gather(
+            *(self._link.call("HGET", self._keys.resource(name), "outcomes") for name in names)
+        )
+        return {
+            name: tuple(str(text).split(","))
+            for name, text in zip(names, found, strict=True)
+            if text
+        }
+
     async def submitted(self, request_id: str) -> tuple[str, str] | None:
         """Return the allocation that a request id has made and its digest, None if it is new."""
         known = await self._link.call("GET", self._keys.request(request_id))
