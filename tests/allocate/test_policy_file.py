@@ -34,6 +34,8 @@ preemption:
   grace: 30s
   gap: 20
 show_up: 5m
+keep: {most: 30m}
+operators: [eve, bob]
 defaults:
   weight: 1.5
   priority: {min: -50, max: 50}
@@ -65,6 +67,8 @@ def test_every_key_is_read() -> None:
         backfill=False,
         preemption=Preemption(30_000, 20),
         show_up_ms=300_000,
+        most_keep_ms=30 * 60_000,
+        operators=frozenset({"eve", "bob"}),
         everyone=everyone,
         users={
             "alice": UserPolicy(2, -50, 80, Quota(20, 64, 8, ((JETSON, 3), (RACK, 5)))),
@@ -90,6 +94,8 @@ def test_the_default_allows_everything() -> None:
     assert DEFAULT_POLICY.team_of("anybody") == ""
     assert DEFAULT_POLICY.team_quota("") == NO_QUOTA
     assert DEFAULT_POLICY.preemption is None
+    assert DEFAULT_POLICY.most_keep_ms == 4 * HOUR_MS
+    assert DEFAULT_POLICY.operators == frozenset()
     assert DEFAULT_POLICY.counted() == frozenset()
 
 
