@@ -9,6 +9,7 @@ import pytest
 from hwprovisioner.resourcemanager.conformance.bench import Bench, on_bench
 from hwprovisioner.resourcemanager.errors import DriverError
 from hwprovisioner.resourcemanager.maker import Maker
+from hwprovisioner.resourcemanager.model import Power
 
 
 @on_bench
@@ -35,13 +36,20 @@ async def test_making_again_leaves_what_is_whole_as_it_is(bench: Bench) -> None:
 
 
 @on_bench
-async def test_what_was_made_for_nobody_is_handed_over_to_any_hold(bench: Bench) -> None:
-    maker, instance, hold = bench.maker, bench.instance(), bench.hold()
+async def test_what_was_made_for_nobody_is_any_hold_s_under_its_own_name(bench: Bench) -> None:
+    maker, instance = bench.maker, bench.instance()
     await bench.within("ready_up_s", maker.make(instance, bench.lines.append))
     assert await maker.is_well(instance)
-    assert (await maker.hand_over(instance, hold, bench.lines.append)).protocol
-    await bench.tear_down(hold)
-    await bench.within("clean_s", maker.destroy(instance.name, bench.lines.append))
+    hold = replace(bench.hold(), pooled=instance.name)
+    first = await bench.within("ready_up_s", maker.hand_over(instance, hold, bench.lines.append))
+    assert await bench.prepare(hold, bench.another()) == first
+    assert await bench.existing() == {instance.name}
+    if maker.has_power:
+        await bench.within("ready_up_s", maker.power(Power.ON, hold, bench.lines.append))
+    if maker.has_console:
+        _, writer = await bench.within("check_s", maker.console(hold))
+        writer.close()
+    await bench.give_back(hold)
     assert not await bench.existing()
 
 

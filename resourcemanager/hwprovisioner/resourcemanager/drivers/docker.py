@@ -159,7 +159,7 @@ class DockerDriver(Maker):
         if hold is None:
             raise DriverError("a container is there, and has power, only while it is held")
         async with engine(self._engine) as docker:
-            container = docker.containers.container((await self._need(docker, hold.id))["Id"])
+            container = docker.containers.container((await self._need(docker, hold.instance))["Id"])
             if action is Power.OFF:
                 await container.stop(t=_GRACE_S)
                 return
@@ -172,14 +172,14 @@ class DockerDriver(Maker):
             raise DriverError("its command has no terminal; that takes `tty: true` in the options")
         async with AsyncExitStack() as opened:
             docker = await opened.enter_async_context(engine(self._engine))
-            seen = await self._need(docker, hold.id)
+            seen = await self._need(docker, hold.instance)
             console = await Console.attach(docker.containers.container(seen["Id"]), opened)
         return console, console
 
     async def dial(self, hold: Hold, connection: Connection, port: int) -> Channel:
         """Connect to a port of the container, at the address that it has now."""
         async with engine(self._engine) as docker:
-            seen = await self._need(docker, hold.id)
+            seen = await self._need(docker, hold.instance)
         address = containers.address(seen)
         if not address and self._options.network != "host":
             network = self._options.network
