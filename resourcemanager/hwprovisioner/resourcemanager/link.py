@@ -70,6 +70,7 @@ class Link:
         """
         async with grpc.aio.insecure_channel(self._target, options=_OPTIONS) as channel:
             stub = services.AllocateServiceStub(channel)
+            self._agent.channels.carry = stub.CarryChannel
             while not self._stopping.is_set():
                 trouble = await self._subscribe(stub.Subscribe())
                 if self._stopping.is_set():
