@@ -10,12 +10,14 @@ from hwprovisioner.client.channel import Channels
 from hwprovisioner.client.clock import Time
 from hwprovisioner.client.durations import Span
 from hwprovisioner.client.facts import HostFacts, read_hosts
-from hwprovisioner.client.follow import Asked
+from hwprovisioner.client.follow import Asked, Claim
+from hwprovisioner.client.holder_key import NO_KEY, HolderKey, OwnKey, fill_in
 from hwprovisioner.client.holding import Held, HeldHost
 from hwprovisioner.client.running import Command, Completed, execute
 from hwprovisioner.client.session import Session
 from hwprovisioner.client.settings import Settings
 from hwprovisioner.client.telling import Callbacks
+from hwprovisioner.v1.allocate_service_pb2 import AllocateRequest
 
 
 class AsyncHost(HeldHost):
@@ -47,7 +49,7 @@ class AsyncHost(HeldHost):
             LeaseLost: The host must not be used any more, or so it became.
             CommandFailed: The exit code was not 0, and `check` is set.
             CommandTimeout: It took too long, and was stopped.
-            WrongHost: The host is not reached by `local` or `ssh`.
+            WrongHost: The host is not reached by `local`, `ssh` or `docker`.
         """
         connection = self.connection
         work = asyncio.ensure_future(
@@ -82,6 +84,7 @@ class AsyncAllocating:
         settings: Settings,
         time: Time,
         callbacks: Callbacks,
+        key: HolderKey | None = None,
     ) -> None:
         self._channels = channels
         self._asked = asked
@@ -89,6 +92,8 @@ class AsyncAllocating:
         self._time = time
         self._callbacks = callbacks
         self._session: Session | None = None
+        # What is there already has been asked for with a key or without.
+        self._key = OwnKey(NO_KEY if key is None and isinstance(asked, Claim) else key)
 
     async def __aenter__(self) -> AsyncHardware:
         """Asks, and waits until all hosts are ready.
@@ -107,21 +112,27 @@ class AsyncAllocating:
             NotFound, NotAllowed: There is no such allocation to attach to, or its token is wrong.
         """
         assert self._session is None, "one request is one block; call allocate() or attach() again"
+        key = await self._key.__aenter__()
+        asked = _with_key(self._asked, key)
         session = self._session = Session(
-            self._channels(), self._asked, self._settings, self._time, self._callbacks
+            self._channels(), asked, self._settings, self._time, self._callbacks
         )
         try:
             allocation = await session.granted()
         except BaseException:
-            await session.close()
+            await self.abandon()
             raise
-        facts = read_hosts(allocation.hosts)
-        return AsyncHardware(session, {name: AsyncHost(f, session) for name, f in facts.items()})
+        fill_in(allocation.hosts, key)
+        hosts = {n: AsyncHost(facts, session) for n, facts in read_hosts(allocation.hosts).items()}
+        return AsyncHardware(session, hosts, key)
 
     async def abandon(self) -> None:
         """Gives back what there is, whether or not the block was ever entered."""
-        if self._session is not None:
-            await self._session.close()
+        try:
+            if self._session is not None:
+                await self._session.close()
+        finally:
+            self._key.remove()
 
     async def __aexit__(
         self,
@@ -138,9 +149,17 @@ class AsyncAllocating:
         assert self._session is not None
         untold = self._session.lease.unseen_loss if error is None else None
         released = self._session.closed
-        await self._session.close()
+        await self.abandon()
         if untold is not None and not released:
             raise untold
+
+
+def _with_key(asked: Asked, key: HolderKey) -> Asked:
+    if isinstance(asked, Claim):
+        return asked
+    request = AllocateRequest(ssh_public_key=key.public)
+    request.MergeFrom(asked)
+    return request
 
 
 async def _stopped(work: asyncio.Task[Completed]) -> None:

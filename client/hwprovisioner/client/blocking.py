@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from hwprovisioner.client.blocking_hardware import Allocating
+from hwprovisioner.client.blocking_upkeep import BlockingUpkeep
 from hwprovisioner.client.booking import Booking
 from hwprovisioner.client.demands import DemandMapping
 from hwprovisioner.client.durations import Span
@@ -28,7 +29,7 @@ from hwprovisioner.v1.resource_pb2 import Manager, Resource
 Answer = TypeVar("Answer")
 
 
-class Lab:
+class Lab(BlockingUpkeep):
     """A lab: allocates hardware, and tells what there is.
 
     May be used from several threads; in a forked child too, unless the parent had used a lab before
@@ -94,8 +95,10 @@ class Lab:
         wait: Span | None = None,
         lease_ttl: Span | None = None,
         max_duration: Span | None = None,
+        tolerate_maintenance: bool = False,
         request_id: str | None = None,
         requestor: Requestor | None = None,
+        ssh_key: str | os.PathLike[str] | None = None,
         on_update: UpdateCallback | None = None,
         on_notice: NoticeCallback | None = None,
         **keywords: object,
@@ -106,7 +109,7 @@ class Lab:
         background thread.
 
         Raises:
-            BadDemand: A demand, a span of time or the priority is wrong.
+            BadDemand: A demand, a span of time, the priority or the key is wrong.
         """
         news: Mailbox[Update] = Mailbox()
         asked = self._lab().allocate(
@@ -115,8 +118,10 @@ class Lab:
             wait=wait,
             lease_ttl=lease_ttl,
             max_duration=max_duration,
+            tolerate_maintenance=tolerate_maintenance,
             request_id=request_id,
             requestor=requestor,
+            ssh_key=ssh_key,
             on_update=news.put,
             on_notice=on_notice,
             **keywords,
@@ -133,6 +138,7 @@ class Lab:
         lease_ttl: Span | None = None,
         request_id: str | None = None,
         requestor: Requestor | None = None,
+        ssh_key: str | os.PathLike[str] | None = None,
         **keywords: object,
     ) -> Booking:
         """Books hardware from a time to a time; see `AsyncLab.book`."""
@@ -144,6 +150,7 @@ class Lab:
             lease_ttl=lease_ttl,
             request_id=request_id,
             requestor=requestor,
+            ssh_key=ssh_key,
             **keywords,
         )
         return self._call(work)
@@ -153,6 +160,7 @@ class Lab:
         allocation_id: str,
         token: str,
         *,
+        ssh_key: str | os.PathLike[str] | None = None,
         on_update: UpdateCallback | None = None,
         on_notice: NoticeCallback | None = None,
     ) -> Allocating:
@@ -162,15 +170,13 @@ class Lab:
         background thread.
 
         Raises:
-            BadDemand: The id or the token is empty.
+            BadDemand: The id or the token is empty, or the key cannot be read.
         """
         news: Mailbox[Update] = Mailbox()
-        asked = self._lab().attach(allocation_id, token, on_update=news.put, on_notice=on_notice)
+        asked = self._lab().attach(
+            allocation_id, token, ssh_key=ssh_key, on_update=news.put, on_notice=on_notice
+        )
         return Allocating(self, asked, news, on_update)
-
-    def release(self, allocation_id: str, token: str) -> Allocation:
-        """Gives an allocation back. Releasing what has ended changes nothing."""
-        return self._call(self._lab().release(allocation_id, token))
 
     def heartbeat(self, allocation_id: str, token: str) -> HeartbeatResponse:
         """Sends one heartbeat. Blocks do this by themselves."""
@@ -213,14 +219,6 @@ class Lab:
     def wait_times(self) -> tuple[pb.WaitTimes, ...]:
         """Tells for each class of requests how long they waited and lasted; by class."""
         return self._call(self._lab().wait_times())
-
-    def drain_resource(self, name: str, reason: str = "", operator: str = "") -> Resource:
-        """Takes a resource out of service: what holds it may stay, nothing new is granted."""
-        return self._call(self._lab().drain_resource(name, reason, operator))
-
-    def enable_resource(self, name: str, operator: str = "") -> Resource:
-        """Puts a drained resource back into service."""
-        return self._call(self._lab().enable_resource(name, operator))
 
     def watch_lab(self, after_revision: int = 0) -> Iterator[pb.WatchLabResponse]:
         """Tells every change of the lab, in order; see `AsyncLab.watch_lab`."""

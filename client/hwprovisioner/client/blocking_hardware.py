@@ -45,7 +45,7 @@ class Host(HeldHost):
             LeaseLost: The host must not be used any more, or so it became.
             CommandFailed: The exit code was not 0, and `check` is set.
             CommandTimeout: It took too long, and was stopped.
-            WrongHost: The host is not reached by `local` or `ssh`.
+            WrongHost: The host is not reached by `local`, `ssh` or `docker`.
         """
         self._hardware.check()
         return loop_thread().call(
@@ -59,9 +59,8 @@ class Hardware(Held[Host]):
     def __init__(self, hardware: AsyncHardware) -> None:
         self._pid = os.getpid()
         self._async = hardware
-        super().__init__(
-            hardware.session, {name: Host(h, self) for name, h in hardware.all_hosts.items()}
-        )
+        hosts = {name: Host(host, self) for name, host in hardware.all_hosts.items()}
+        super().__init__(hardware.session, hosts, hardware.key)
 
     def check(self) -> None:
         """Does nothing while the hosts may be used.

@@ -11,6 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hwprovisioner.client.durations import Span, to_timedelta
 from hwprovisioner.client.errors import BadDemand
 from hwprovisioner.client.follow import Claim
+from hwprovisioner.client.holder_key import HolderKey
 from hwprovisioner.client.moments import Moment, to_datetime
 from hwprovisioner.client.request import to_duration
 from hwprovisioner.v1.allocate_service_pb2 import BookRequest, BookResponse
@@ -43,6 +44,7 @@ def build(
     lease_ttl: Span | None,
     request_id: str | None,
     requestor: Requestor,
+    key: HolderKey,
     now: datetime,
 ) -> BookRequest:
     """Builds the request, with a request id of its own if none is given.
@@ -65,6 +67,7 @@ def build(
         start_time=_timestamp(begins),
         end_time=_timestamp(ends),
         lease_ttl=to_duration(lease_ttl, "lease_ttl"),
+        ssh_public_key=key.public,
     )
 
 

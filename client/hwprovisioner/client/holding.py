@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 from hwprovisioner.client.errors import LeaseLost, WrongHost
 from hwprovisioner.client.facts import Connection, Gpu, HostFacts, Os
 from hwprovisioner.client.guessing import did_you_mean
+from hwprovisioner.client.holder_key import NO_KEY, HolderKey
 from hwprovisioner.client.lease import Lease
 from hwprovisioner.client.session import LostCallback, Session
 
@@ -103,8 +104,11 @@ AnyHost = TypeVar("AnyHost", bound=HeldHost)
 class Held(Generic[AnyHost]):
     """Allocated hardware. Every use of its hosts after the loss raises `LeaseLost`."""
 
-    def __init__(self, session: Session, hosts: Mapping[str, AnyHost]) -> None:
+    def __init__(
+        self, session: Session, hosts: Mapping[str, AnyHost], key: HolderKey = NO_KEY
+    ) -> None:
         self._session = session
+        self._key = key
         self._hosts = MappingProxyType(dict(hosts))
 
     def __repr__(self) -> str:
@@ -130,6 +134,11 @@ class Held(Generic[AnyHost]):
     def token(self) -> str:
         """The secret that goes with it: for heartbeats and a release by somebody else."""
         return self._session.token
+
+    @property
+    def key(self) -> HolderKey:
+        """The key pair that hosts let the holder in with, if they ask for one."""
+        return self._key
 
     @property
     def waited_s(self) -> float:

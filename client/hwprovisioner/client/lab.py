@@ -1,11 +1,15 @@
 """The lab as an asyncio program sees it; `blocking.py` has the same for everybody else.
 
-What a test holds is `AsyncHardware`; what a lab tells is in `lookup.py`.
+What a test holds is `AsyncHardware`; what a lab tells is in `lookup.py`, how it is looked after in
+`upkeep.py`.
 """
 
 from __future__ import annotations
 
+import os
+
 from hwprovisioner.client import booking as bookings
+from hwprovisioner.client import holder_key
 from hwprovisioner.client import request as requests
 from hwprovisioner.client.allocating import AsyncAllocating
 from hwprovisioner.client.booking import Booking
@@ -13,18 +17,16 @@ from hwprovisioner.client.demands import DemandMapping, read_demands
 from hwprovisioner.client.durations import Span
 from hwprovisioner.client.failures import from_rpc
 from hwprovisioner.client.follow import Asked
-from hwprovisioner.client.lookup import Lookup
 from hwprovisioner.client.moments import Moment, local_now
 from hwprovisioner.client.our_grpc import grpc
 from hwprovisioner.client.telling import Callbacks, NoticeCallback, UpdateCallback
-from hwprovisioner.v1 import allocate_service_pb2 as pb
+from hwprovisioner.client.upkeep import Upkeep
 from hwprovisioner.v1 import heartbeat_service_pb2 as beats
-from hwprovisioner.v1.allocation_pb2 import Allocation, Requestor
+from hwprovisioner.v1.allocation_pb2 import Requestor
 from hwprovisioner.v1.demand_pb2 import Demands
-from hwprovisioner.v1.resource_pb2 import Resource
 
 
-class AsyncLab(Lookup):
+class AsyncLab(Upkeep):
     """A lab: allocates hardware, and tells what there is.
 
     Belongs to the event loop that uses it first. `async with AsyncLab() as lab` closes its
@@ -40,8 +42,10 @@ class AsyncLab(Lookup):
         wait: Span | None = None,
         lease_ttl: Span | None = None,
         max_duration: Span | None = None,
+        tolerate_maintenance: bool = False,
         request_id: str | None = None,
         requestor: Requestor | None = None,
+        ssh_key: str | os.PathLike[str] | None = None,
         on_update: UpdateCallback | None = None,
         on_notice: NoticeCallback | None = None,
         **keywords: object,
@@ -57,14 +61,17 @@ class AsyncLab(Lookup):
             wait: How long to wait in the queue; None means as long as it takes.
             lease_ttl: How long the hosts stay allocated after the last heartbeat; None: 30 s.
             max_duration: How long the allocation may last; None means as long as the block does.
+            tolerate_maintenance: Whether what is drained or in maintenance will do; for operators.
             request_id: The same id gives the same allocation; None makes a new one.
             requestor: Who asks; None fills it in from this process.
+            ssh_key: File of the public key that hosts are to let the holder in with; None makes a
+                key pair for this allocation alone.
             on_update: Told what becomes of the request while it waits.
             on_notice: Told what the lab says to the holder, such as an end that comes near.
             keywords: What is wanted.
 
         Raises:
-            BadDemand: A demand, a span of time or the priority is wrong.
+            BadDemand: A demand, a span of time, the priority or the key is wrong.
         """
         request = requests.build(
             read_demands(demands, keywords),
@@ -72,10 +79,11 @@ class AsyncLab(Lookup):
             wait=wait,
             lease_ttl=lease_ttl,
             max_duration=max_duration,
+            tolerate_maintenance=tolerate_maintenance,
             request_id=request_id,
             requestor=requestor or requests.this_process(),
         )
-        return self._allocating(request, Callbacks(on_update, on_notice))
+        return self._allocating(request, Callbacks(on_update, on_notice), ssh_key)
 
     async def book(
         self,
@@ -87,6 +95,7 @@ class AsyncLab(Lookup):
         lease_ttl: Span | None = None,
         request_id: str | None = None,
         requestor: Requestor | None = None,
+        ssh_key: str | os.PathLike[str] | None = None,
         **keywords: object,
     ) -> Booking:
         """Books hardware: `await lab.book(cpus=4, start="14:00", end="16:00")`.
@@ -103,10 +112,11 @@ class AsyncLab(Lookup):
             lease_ttl: How long the hosts stay allocated after the last heartbeat; None: 30 s.
             request_id: The same id gives the same booking; None makes a new one.
             requestor: Who asks; None fills it in from this process.
+            ssh_key: File of the public key that hosts are to let the holder in with; None: none.
             keywords: What is wanted, as in `allocate`.
 
         Raises:
-            BadDemand: A demand, a moment or a span of time is wrong.
+            BadDemand: A demand, a moment, a span of time or the key is wrong.
             BookingConflict: The set cannot be promised for that time.
             Unsatisfiable: Nothing registered could ever satisfy the demands.
             OverQuota: They are more than the quota could ever allow.
@@ -119,6 +129,7 @@ class AsyncLab(Lookup):
             lease_ttl=lease_ttl,
             request_id=request_id,
             requestor=requestor or requests.this_process(),
+            key=holder_key.NO_KEY if ssh_key is None else holder_key.read(ssh_key),
             now=local_now(),
         )
         stub = self._channels().allocate
@@ -129,6 +140,7 @@ class AsyncLab(Lookup):
         allocation_id: str,
         token: str,
         *,
+        ssh_key: str | os.PathLike[str] | None = None,
         on_update: UpdateCallback | None = None,
         on_notice: NoticeCallback | None = None,
     ) -> AsyncAllocating:
@@ -141,20 +153,15 @@ class AsyncLab(Lookup):
         Args:
             allocation_id: Of a booking, or of an allocation that nobody else holds.
             token: The secret that came with it.
+            ssh_key: File of the key that it was asked for with, so that commands can be run.
             on_update: Told what becomes of it while it waits.
             on_notice: Told what the lab says to the holder, such as an end that comes near.
 
         Raises:
-            BadDemand: The id or the token is empty.
+            BadDemand: The id or the token is empty, or the key cannot be read.
         """
         claim = bookings.claim(allocation_id, token)
-        return self._allocating(claim, Callbacks(on_update, on_notice))
-
-    async def release(self, allocation_id: str, token: str) -> Allocation:
-        """Gives an allocation back. Releasing what has ended changes nothing."""
-        message = pb.ReleaseAllocationRequest(allocation_id=allocation_id, token=token)
-        stub = self._channels().allocate
-        return (await self._call(lambda t: stub.ReleaseAllocation(message, timeout=t))).allocation
+        return self._allocating(claim, Callbacks(on_update, on_notice), ssh_key)
 
     async def heartbeat(self, allocation_id: str, token: str) -> beats.HeartbeatResponse:
         """Sends one heartbeat. Blocks do this by themselves."""
@@ -165,21 +172,8 @@ class AsyncLab(Lookup):
         except grpc.aio.AioRpcError as error:
             raise from_rpc(error, self.settings.heartbeat_address) from None
 
-    async def drain_resource(self, name: str, reason: str = "", operator: str = "") -> Resource:
-        """Takes a resource out of service: what holds it may stay, nothing new is granted."""
-        message = pb.DrainResourceRequest(
-            name=name, reason=reason, operator=operator or requests.this_process().user
-        )
-        stub = self._channels().allocate
-        return (await self._call(lambda t: stub.DrainResource(message, timeout=t))).resource
-
-    async def enable_resource(self, name: str, operator: str = "") -> Resource:
-        """Puts a drained resource back into service."""
-        message = pb.EnableResourceRequest(
-            name=name, operator=operator or requests.this_process().user
-        )
-        stub = self._channels().allocate
-        return (await self._call(lambda t: stub.EnableResource(message, timeout=t))).resource
-
-    def _allocating(self, asked: Asked, callbacks: Callbacks) -> AsyncAllocating:
-        return AsyncAllocating(self._channels, asked, self.settings, self._time, callbacks)
+    def _allocating(
+        self, asked: Asked, callbacks: Callbacks, ssh_key: str | os.PathLike[str] | None
+    ) -> AsyncAllocating:
+        key = None if ssh_key is None else holder_key.read(ssh_key)
+        return AsyncAllocating(self._channels, asked, self.settings, self._time, callbacks, key)

@@ -26,6 +26,7 @@ _OPTIONS = (
     ("wait", "DURATION", "how long each test may wait for its hardware, such as 10m [for ever]"),
     ("ttl", "DURATION", "how long hardware stays allocated after a kill -9 of this run [30s]"),
     ("priority", "NUMBER", "-100 to 100; higher goes first [0]"),
+    ("ssh-key", "FILE.pub", "the key that hosts let tests in with [a new one each time]"),
     ("missing", "fail|skip", "what becomes of a test whose hardware cannot be had [fail]"),
 )
 
@@ -35,9 +36,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("hardware", "hardware from a lab")
     for name, metavar, text in _OPTIONS:
         choices = ("fail", "skip") if name == "missing" else None
-        flag = f"--hw-{name}"
-        group.addoption(flag, dest=f"hw_{name}", metavar=metavar, choices=choices, help=text)
-        parser.addini(f"hw_{name}", f"as {flag}", default="")
+        flag, dest = f"--hw-{name}", f"hw_{name.replace('-', '_')}"
+        group.addoption(flag, dest=dest, metavar=metavar, choices=choices, help=text)
+        parser.addini(dest, f"as {flag}", default="")
 
 
 def pytest_configure(config: pytest.Config) -> None:

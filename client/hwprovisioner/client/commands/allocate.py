@@ -67,11 +67,14 @@ async def _hold(
     import asyncio
 
     from hwprovisioner.client.commands.hold_open import hardware
+    from hwprovisioner.client.commands.kept_key import with_kept_key
+    from hwprovisioner.client.holder_key import fill_in
 
-    async with options.lab(patient=True) as lab:
-        ask = functools.partial(lab.allocate, demands=demands, **request)
+    async with options.lab(patient=True) as lab, with_kept_key(request) as asked:
+        ask = functools.partial(lab.allocate, demands=demands, **asked)
         async with hardware(ask, options, detach=detach) as held:
             allocation = await lab.get_allocation(held.allocation_id, held.token)
+            fill_in(allocation.hosts, held.key)
             show(allocation, held.token, output)
             if detach:
                 return 0
@@ -93,18 +96,23 @@ async def _submit(
 ) -> int:
     from hwprovisioner.client import request as requests
     from hwprovisioner.client.channel import Channels
+    from hwprovisioner.client.commands.kept_key import with_kept_key
     from hwprovisioner.client.commands.own_allocations import OwnAllocations
     from hwprovisioner.client.demands import build
+    from hwprovisioner.client.holder_key import NO_KEY, read
 
-    message = requests.build(build(demands), requestor=requests.this_process(), **request)
-    async with options.lab() as lab:
+    async with options.lab() as lab, with_kept_key(request) as asked:
+        file = asked.pop("ssh_key")
+        key = read(file) if file else NO_KEY
+        message = requests.build(build(demands), requestor=requests.this_process(), **asked)
+        message.ssh_public_key = key.public
         settings = lab.settings
         channels = Channels(settings.allocate_address, settings.heartbeat_address)
         try:
             allocation, token = await _first_word(channels, message, settings.allocate_address)
         finally:
             await channels.close()
-    OwnAllocations.of_user().add(allocation.id, token)
+    OwnAllocations.of_user().add(allocation.id, token, key_file=key.file)
     show(allocation, token, output)
     return 0
 

@@ -23,6 +23,9 @@ FORMATS = ("text", "json", "yaml")
 @click.option("--for", "duration", metavar="TIME", help="How long it lasts: 90m, 2h.")
 @click.option("--ttl", "lease_ttl", metavar="TIME", help="The lease after each heartbeat.  [30s]")
 @click.option("--request-id", metavar="ID", help="The same id gives the same booking.")
+@click.option(
+    "--ssh-key", metavar="FILE.pub", help="Let me in with this key.  [a new one each time]"
+)
 @click.option("--output", "-o", type=click.Choice(FORMATS), default="text", help="[text]")
 @with_lab
 def book(
@@ -33,6 +36,7 @@ def book(
     duration: str | None,
     lease_ttl: str | None,
     request_id: str | None,
+    ssh_key: str | None,
     output: str,
 ) -> int:
     """Book hardware from a time to a time, and print the booking's id and token.
@@ -52,18 +56,27 @@ def book(
     if (end is None) == (duration is None):
         raise click.UsageError("say when it ends: either --until or --for")
     moments = {"start": start, "end": end, "duration": duration}
-    asked = {**moments, "lease_ttl": lease_ttl, "request_id": request_id}
+    how = {"lease_ttl": lease_ttl, "request_id": request_id, "ssh_key": ssh_key}
+    asked = {**moments, **how}
     return run(lab, _book(lab, demands, asked, output))
 
 
 async def _book(
     options: LabOptions, demands: DemandMapping, asked: dict[str, str | None], output: str
 ) -> None:
+    from hwprovisioner.client.commands.kept_key import with_kept_key
     from hwprovisioner.client.commands.own_allocations import OwnAllocations
+    from hwprovisioner.client.holder_key import read
 
-    async with options.lab() as lab:
-        booking = await lab.book(demands=demands, **asked)  # type: ignore[arg-type]
-    OwnAllocations.of_user().add(booking.allocation_id, booking.token, booking.start.timestamp())
+    async with options.lab() as lab, with_kept_key(asked) as request:
+        booking = await lab.book(demands=demands, **request)
+    key = request["ssh_key"]
+    OwnAllocations.of_user().add(
+        booking.allocation_id,
+        booking.token,
+        booking.start.timestamp(),
+        key_file=read(key).file if key else "",
+    )
     _show(booking, output)
 
 

@@ -45,7 +45,7 @@ async def hardware(
     with WaitingLine(quiet=options.quiet) as line:
         allocating = ask(on_update=line.update, on_notice=notice)
         held = await allocating.__aenter__()
-    own.add(held.allocation_id, held.token)
+    own.add(held.allocation_id, held.token, key_file=held.key.file)
     done = False
     try:
         yield held

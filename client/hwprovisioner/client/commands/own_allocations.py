@@ -1,7 +1,8 @@
 """The allocations that this user made here, with their tokens: so that `hwp release ID` just works.
 
-A file in ``$XDG_STATE_HOME/hwprovisioner`` (``~/.local/state/…``) that only this user can read. It
-is a convenience: when it cannot be read or written, everything else still works.
+Beside each stands the key that its hosts let this user in with. A file in
+``$XDG_STATE_HOME/hwprovisioner`` (``~/.local/state/…``) that only this user can read. It is a
+convenience: when it cannot be read or written, everything else still works.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,21 +43,50 @@ class OwnAllocations:
         """Gives all tokens by allocation id, oldest first; nothing if there is no such file."""
         return {name: entry["token"] for name, entry in self._read().items()}
 
-    def add(self, allocation_id: str, token: str, begins_s: float | None = None) -> None:
+    def key_file(self, allocation_id: str) -> str:
+        """Gives the file of the private key that its hosts let in; empty if there is none here."""
+        file = self._read().get(allocation_id, {}).get("key_file", "")
+        return file if os.path.isfile(file) else ""
+
+    def add(
+        self, allocation_id: str, token: str, begins_s: float | None = None, *, key_file: str = ""
+    ) -> None:
         """Remembers one.
 
         Args:
             allocation_id: Which one.
             token: Its token.
             begins_s: When it begins, in seconds since the epoch; None: now.
+            key_file: Of the private key that its hosts let in.
         """
         begins_s = time.time() if begins_s is None else begins_s
-        self._change(allocation_id, {"token": token, "time": int(begins_s)})
+        entry = {"token": token, "time": int(begins_s), "key_file": key_file}
+        self._change(allocation_id, entry)
 
     def remove(self, allocation_id: str) -> None:
-        """Forgets one."""
-        if allocation_id in self._read():
-            self._change(allocation_id, None)
+        """Forgets one, and removes its key if it was made for it alone."""
+        if (entry := self._read().get(allocation_id)) is None:
+            return
+        folder = Path(entry.get("key_file", "")).parent
+        if folder.parent == self._keys:
+            shutil.rmtree(folder, ignore_errors=True)
+        self._change(allocation_id, None)
+
+    def new_key_folder(self) -> Path | None:
+        """Makes a folder for a key that is to be kept; None if that cannot be done."""
+        folder = self._keys / secrets.token_hex(8)
+        try:
+            folder.mkdir(mode=0o700, parents=True)
+            for old in self._keys.iterdir():
+                if old.stat().st_mtime < time.time() - FORGET_AFTER_S:
+                    shutil.rmtree(old, ignore_errors=True)
+        except OSError:
+            return None
+        return folder
+
+    @property
+    def _keys(self) -> Path:
+        return self._path.parent / "keys"
 
     def _change(self, allocation_id: str, entry: dict[str, object] | None) -> None:
         with contextlib.suppress(OSError):

@@ -19,9 +19,20 @@ _OPTIONS = (
     click.option(
         "--priority", type=click.IntRange(-100, 100), default=0, help="Higher goes first.  [0]"
     ),
+    click.option(
+        "--tolerate-maintenance",
+        is_flag=True,
+        help="What is drained or in maintenance will do, too; for operators.",
+    ),
     click.option("--request-id", metavar="ID", help="The same id gives the same allocation."),
+    click.option(
+        "--ssh-key", metavar="FILE.pub", help="Let me in with this key.  [a new one each time]"
+    ),
 )
-_NAMES = ("wait", "lease_ttl", "max_duration", "priority", "request_id")
+_NAMES = (
+    *("wait", "lease_ttl", "max_duration", "priority"),
+    *("tolerate_maintenance", "request_id", "ssh_key"),
+)
 
 
 def with_request(function: Function) -> Function:

@@ -121,6 +121,7 @@ class Lender:
             block = self._lab.allocate(
                 demands=wanted.demands,
                 requestor=self._requestor(item),
+                ssh_key=options.ssh_key,
                 on_update=display.show,
                 **(asked | dict(wanted.options)),
             )

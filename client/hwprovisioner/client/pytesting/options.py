@@ -9,6 +9,7 @@ import pytest
 
 from hwprovisioner.client.durations import to_timedelta
 from hwprovisioner.client.errors import BadDemand
+from hwprovisioner.client.holder_key import read
 from hwprovisioner.client.settings import Settings
 
 
@@ -20,6 +21,7 @@ class Options:
     wait: str | None
     ttl: str | None
     priority: int
+    ssh_key: str | None
     skip_missing: bool
 
 
@@ -40,6 +42,8 @@ def read_options(config: pytest.Config) -> Options:
         for name in ("wait", "ttl"):
             if option(name):
                 to_timedelta(option(name), f"--hw-{name}")
+        if option("ssh_key"):
+            read(option("ssh_key"))
         settings = Settings.from_env(
             os.environ,
             allocate_address=option("allocate"),
@@ -53,5 +57,10 @@ def read_options(config: pytest.Config) -> Options:
     if missing not in ("fail", "skip"):
         raise pytest.UsageError(f"hw_missing: {missing!r} is neither fail nor skip")
     return Options(
-        settings, option("wait") or None, option("ttl") or None, priority, missing == "skip"
+        settings,
+        option("wait") or None,
+        option("ttl") or None,
+        priority,
+        option("ssh_key") or None,
+        missing == "skip",
     )
