@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from hwprovisioner.resourcemanager import codec
 from hwprovisioner.resourcemanager.aftercare import Aftercare
 from hwprovisioner.resourcemanager.backoff import Backoffs
+from hwprovisioner.resourcemanager.channels import Channels
 from hwprovisioner.resourcemanager.driver import Driver
 from hwprovisioner.resourcemanager.fleet import Fleet
 from hwprovisioner.resourcemanager.holds import Phase
@@ -59,6 +60,7 @@ class Agent:
         )
         self._offers = Offers(journal, self._fleet, self._worker, self._send)
         self._aftercare = Aftercare(journal, self._fleet, self._worker, self._send)
+        self.channels = Channels(journal, self._fleet, tasks, self._send)
 
     # What the resources file says.
 
@@ -119,6 +121,10 @@ class Agent:
                 self._release(message.release)
             case "look_after":
                 self._look_after(message.look_after)
+            case "switch_power":
+                self.channels.switch_power(message.switch_power)
+            case "open_channel":
+                self.channels.open(message.open_channel)
             case "refused":
                 self._refused(message.refused)
             case "registered" | "ping":
@@ -137,12 +143,14 @@ class Agent:
         self._offers.is_closed = True
         self._link = None
         self._fleet.stop()
+        await self.channels.stop()
         await self._worker.stop()
 
     # What the lab says.
 
     def _release(self, release: stream.Release) -> None:
         hold = release.hold
+        self.channels.end(hold.hold_id)
         self._aftercare.release(hold.hold_id, hold.fence, release.resource, release.reason)
 
     def _look_after(self, message: stream.LookAfter) -> None:

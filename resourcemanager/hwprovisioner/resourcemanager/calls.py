@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Callable, Collection, Coroutine
 from typing import Any, TypeVar
 
-from hwprovisioner.resourcemanager.driver import Driver, Report
+from hwprovisioner.resourcemanager.driver import Channel, Driver, Report
 from hwprovisioner.resourcemanager.errors import DriverError, Later
 from hwprovisioner.resourcemanager.maker import Maker
 from hwprovisioner.resourcemanager.model import (
@@ -16,6 +17,7 @@ from hwprovisioner.resourcemanager.model import (
     Hold,
     Instance,
     Makes,
+    Power,
     Traits,
 )
 
@@ -25,6 +27,10 @@ T = TypeVar("T")
 
 #: How long a driver may take to leave once it is cancelled. Then it is left to itself.
 LEAVE_LIMIT_S = 5.0
+#: How long switching power may take; less than the lab waits.
+POWER_LIMIT_S = 120.0
+#: The same for opening a console or a connection.
+REACH_LIMIT_S = 20.0
 #: For a driver whose default limits are incomplete.
 _LIMIT_S = 600.0
 
@@ -163,6 +169,36 @@ async def is_well(maker: Maker, instance: Instance) -> bool:
     """
     limit_s = _limit(maker, "check_s")
     return await _checked(maker, "look at", lambda: maker.is_well(instance), limit_s, bool)
+
+
+async def power(driver: Driver, action: Power, hold: Hold, report: Report) -> None:
+    """Switch the power of what a hold has.
+
+    Raises:
+        DriverError: It failed, and why.
+    """
+    call = functools.partial(driver.power, action, hold, report)
+    await _checked(driver, f"power {action}", call, POWER_LIMIT_S, type(None))
+
+
+async def console(driver: Driver, hold: Hold) -> Channel:
+    """Open the serial console of what a hold has.
+
+    Raises:
+        DriverError: It failed, and why.
+    """
+    return await _checked(driver, "console", lambda: driver.console(hold), REACH_LIMIT_S, tuple)
+
+
+async def dial(driver: Driver, hold: Hold, connection: Connection, port: int) -> Channel:
+    """Open a TCP connection to a port of what a hold has.
+
+    Raises:
+        DriverError: Nothing answers there, or it failed, and why.
+    """
+    return await _checked(
+        driver, "forward", lambda: driver.dial(hold, connection, port), REACH_LIMIT_S, tuple
+    )
 
 
 def traits(driver: Driver) -> Traits:
