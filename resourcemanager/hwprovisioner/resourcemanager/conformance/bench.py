@@ -115,11 +115,12 @@ class Bench:
             await asyncio.sleep(0.01)
 
     async def clear_up(self) -> None:
-        """Give back what was begun and is not yet. Nothing may be left."""
+        """Give back what was begun and is not yet."""
         for name in list(self._not_given_back):
             await self.give_back(self._began[name], self.another())
-        # A thread that a cancelled call left behind may still make something.
-        await asyncio.get_running_loop().shutdown_default_executor()
+
+    async def see_it_clear(self) -> None:
+        """See that nothing is left."""
         left = await self.existing()
         assert not left, f"after tear-down and cleaning there still are: {', '.join(left)}"
 
@@ -129,15 +130,20 @@ def on_bench(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., No
 
     @functools.wraps(test)
     def run(subject: Subject, **fixtures: object) -> None:
-        async def whole() -> None:
-            bench = Bench(subject, watch)
+        async def whole(bench: Bench) -> None:
             try:
                 await test(bench, **fixtures)
             finally:
                 await bench.clear_up()
 
         with asyncio.Runner() as runner, watching(runner.get_loop()) as watch:
-            runner.run(whole())
+            bench = Bench(subject, watch)
+            try:
+                runner.run(whole(bench))
+            finally:
+                # A thread that a cancelled call left behind may still make something.
+                runner.close()
+                asyncio.run(bench.see_it_clear())
         assert not watch.blocks, "\n".join(watch.blocks)
 
     # pytest finds fixtures by a function's parameters: its own, not those of what it wraps.
