@@ -11,6 +11,7 @@ from pathlib import Path
 # The one Redis that tests and benchmarks start.
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 
+from hwprovisioner.allocate import garbage
 from hwprovisioner.allocate.lab import Lab
 from hwprovisioner.state.follower import Follower
 from hwprovisioner.state.keys import Keys, Kind
@@ -66,6 +67,9 @@ async def load(url: str) -> dict[str, float]:
     lab = Lab(view)
     async with Link(url) as link:
         follower = Follower(link, Keys(), view)
+        # As the service does.
+        garbage.expect_many()
+        follower.listen(garbage.leave_alone)
         before, start = _resident_bytes(), time.perf_counter()
         task = asyncio.create_task(follower.follow())
         await follower.following(600_000)

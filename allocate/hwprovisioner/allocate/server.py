@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import grpc.aio
 from redis.asyncio import Redis
 
+from hwprovisioner.allocate import garbage
 from hwprovisioner.allocate.booking_desk import BookingDesk
 from hwprovisioner.allocate.channel_desk import ChannelDesk
 from hwprovisioner.allocate.codec import Codec
@@ -178,7 +179,9 @@ async def open_service(settings: Settings) -> AsyncIterator[Opened]:
 
 async def run(settings: Settings, stopping: asyncio.Event) -> None:
     """Serve until `stopping` is set; Redis may be away at the start, and later."""
+    garbage.expect_many()
     async with open_service(settings) as opened:
+        opened.allocate.follower.listen(garbage.leave_alone)
         _log.info("allocate listens on %s:%d", settings.serving.bind, opened.port)
         await serve(
             opened.server,
