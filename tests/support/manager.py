@@ -23,6 +23,7 @@ from hwprovisioner.resourcemanager.backoff import Backoff, Backoffs
 from hwprovisioner.resourcemanager.journal import Journal
 from hwprovisioner.resourcemanager.link import Link
 from hwprovisioner.resourcemanager.loading import load_driver
+from hwprovisioner.resourcemanager.model import Care
 
 Load = Callable[[str], type[Driver]]
 
@@ -48,6 +49,8 @@ class Hardware:
     lines: list[str] = field(default_factory=list)
     answer: object = field(default_factory=lambda: Connection("fake", address="there"))
     running: set[str] = field(default_factory=set)
+    #: The resources that were checked, one entry each time.
+    checks: list[str] = field(default_factory=list)
 
     def gate(self, call: str) -> asyncio.Event:
         return self.gates.setdefault(call, asyncio.Event())
@@ -78,6 +81,7 @@ class Hardware:
                 return hardware.facts
 
             async def check(self) -> None:
+                hardware.checks.append(self.resource.name)
                 if trouble := hardware.trouble.get(self.resource.name):
                     raise DriverError(trouble)
 
@@ -94,7 +98,14 @@ class Hardware:
         return FakeDriver
 
 
-def box(name: str = "box", *, instances: int = 0, cpus: int = 4, limit_s: float = 30.0) -> Resource:
+def box(
+    name: str = "box",
+    *,
+    instances: int = 0,
+    cpus: int = 4,
+    limit_s: float = 30.0,
+    care: Care = Care(),  # noqa: B008  # frozen
+) -> Resource:
     """Return a resource with a fake driver; with instances it is divisible."""
     return Resource(
         name=name,
@@ -104,6 +115,7 @@ def box(name: str = "box", *, instances: int = 0, cpus: int = 4, limit_s: float 
         division=Division(instances) if instances else None,
         time_limits=TimeLimits(limit_s, limit_s, limit_s, limit_s),
         check_every_s=0.05,
+        care=care,
     )
 
 
