@@ -26,6 +26,7 @@ def build(
     wait: Span | None,
     lease_ttl: Span | None,
     max_duration: Span | None,
+    tolerate_maintenance: bool = False,
     request_id: str | None,
     requestor: Requestor,
 ) -> AllocateRequest:
@@ -48,6 +49,7 @@ def build(
         lease_ttl=to_duration(lease_ttl, "lease_ttl"),
         wait_timeout=to_duration(wait, "wait"),
         max_duration=to_duration(max_duration, "max_duration"),
+        tolerate_maintenance=tolerate_maintenance,
     )
 
 

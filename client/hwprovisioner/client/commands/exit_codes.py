@@ -36,7 +36,7 @@ MEANINGS: Mapping[ExitCode, str] = {
     ExitCode.NEVER: "nothing registered, or no quota, could ever satisfy the demands",
     ExitCode.TIMED_OUT: "the wait in the queue was over (--wait)",
     ExitCode.AWAY: "the server is away, or not serving",
-    ExitCode.NOT_ALLOWED: "not allowed: a wrong token",
+    ExitCode.NOT_ALLOWED: "not allowed: a wrong token, or for operators only",
     ExitCode.LOST: "the lease was lost",
     ExitCode.CONFLICT: "book: the set cannot be promised for that time",
     ExitCode.CANNOT_RUN: "run: the command cannot be run",

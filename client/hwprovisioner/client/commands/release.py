@@ -30,20 +30,26 @@ def complete_own(
 @click.command(short_help="Give allocations back.")
 @click.argument("ids", nargs=-1, metavar="[ID]…", shell_complete=complete_own)
 @click.option("--token", envvar="HWP_TOKEN", metavar="TOKEN", help="Its token.  [HWP_TOKEN]")
+@click.option("--now", "at_once", is_flag=True, help="Even what is kept (hwp hold).")
 @click.option("--all", "everything", is_flag=True, help="All that this user made here.")
 @with_lab
-def release(lab: LabOptions, ids: tuple[str, ...], token: str | None, everything: bool) -> int:
+def release(
+    lab: LabOptions, ids: tuple[str, ...], token: str | None, at_once: bool, everything: bool
+) -> int:
     """Give allocations back; their hosts are cleaned and lent again. Cancels bookings, too.
 
     The token comes from --token, else HWP_TOKEN, else from what this user allocated on this
-    machine. Giving back what has ended changes nothing.
+    machine. Giving back what has ended changes nothing. What is kept (`hwp hold`) goes on until
+    then, and ends by itself; --now ends it.
     """
     if bool(ids) == everything:
         raise click.UsageError("name the allocations, or say --all")
-    return run(lab, _release(lab, ids, token))
+    return run(lab, _release(lab, ids, token, at_once=at_once))
 
 
-async def _release(options: LabOptions, ids: tuple[str, ...], token: str | None) -> int:
+async def _release(
+    options: LabOptions, ids: tuple[str, ...], token: str | None, *, at_once: bool
+) -> int:
     from hwprovisioner.client.commands.own_allocations import OwnAllocations
 
     own = OwnAllocations.of_user()
@@ -53,19 +59,21 @@ async def _release(options: LabOptions, ids: tuple[str, ...], token: str | None)
         # A token that is given is meant for what is named.
         for allocation_id in ids or tuple(tokens):
             secret = (token if ids else None) or tokens.get(allocation_id)
-            codes.append(await _release_one(lab, own, allocation_id, secret))
+            codes.append(await _release_one(lab, own, allocation_id, secret, at_once=at_once))
     return max(codes)
 
 
 async def _release_one(
-    lab: AsyncLab, own: OwnAllocations, allocation_id: str, secret: str | None
+    lab: AsyncLab, own: OwnAllocations, allocation_id: str, secret: str | None, *, at_once: bool
 ) -> ExitCode:
     """Gives one back, or says why not; only a lab that is away ends it all."""
+    from hwprovisioner.client.commands.shown import kept
+
     if not secret:
         _say(f"{allocation_id}: no token for it here; give --token or HWP_TOKEN")
         return ExitCode.NOT_ALLOWED
     try:
-        await lab.release(allocation_id, secret)
+        released = await lab.release(allocation_id, secret, at_once=at_once)
     except LabError as error:
         code = code_for(error)
         if code is ExitCode.AWAY:
@@ -74,6 +82,9 @@ async def _release_one(
         if code is ExitCode.NOT_FOUND:
             own.remove(allocation_id)
         return code
+    if until := kept(released):
+        click.echo(f"{allocation_id} {until}; --now ends it at once")
+        return ExitCode.OK
     own.remove(allocation_id)
     click.echo(f"{allocation_id} released")
     return ExitCode.OK

@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     from hwprovisioner.client.words import AnyEnum
 
 RESOURCE_HEADS = ("NAME", "KIND", "CPUS", "MEMORY", "GPUS", "OS", "STATE", "LABELS")
-RESOURCE_WIDE = (*RESOURCE_HEADS, "MANAGER", "DRIVER", "ALLOCATIONS", "BOOKED", "FENCE", "REASON")
+RESOURCE_WIDE = (
+    *(*RESOURCE_HEADS, "MANAGER", "DRIVER", "ALLOCATIONS", "BOOKED", "FENCE"),
+    *("REASON", "OPERATOR", "WARNINGS"),
+)
 ALLOCATION_HEADS = ("ID", "STATE", "USER", "HOSTS", "AGE", "LEASE", "DETAIL")
 ALLOCATION_WIDE = (*ALLOCATION_HEADS, "PRIORITY", "FROM", "COMMAND", "JOB")
 BOOKING_HEADS = ("ID", "STATE", "USER", "HOSTS", "FROM", "UNTIL")
@@ -59,8 +62,9 @@ def resource_row(resource: Resource, *, wide: bool) -> Sequence[str]:
         return cells
     holders = ",".join(dict.fromkeys(hold.allocation_id for hold in resource.holds))
     booked = ",".join(_booked(each) for each in resource.booked)
-    more = (resource.manager, spec.driver, holders, booked, str(resource.fence), resource.reason)
-    return (*cells, *more)
+    operated = f"{resource.operator} {_moment(resource.operated_time)}".strip()
+    more = (resource.manager, spec.driver, holders, booked, str(resource.fence))
+    return (*cells, *more, resource.reason, operated, "; ".join(resource.warnings))
 
 
 def _booked(booked: Booked) -> str:
@@ -70,14 +74,17 @@ def _booked(booked: Booked) -> str:
 
 def resource_state(resource: Resource) -> str:
     """Says in a few words whether a resource can be had, the worst first."""
+    deadline, warnings = _moment(resource.deadline_time), len(resource.warnings)
     said = (
         _unless(Presence, resource.presence, Presence.PRESENCE_ONLINE),
         _unless(Health, resource.health, Health.HEALTH_HEALTHY),
-        _unless(AdminState, resource.admin_state, AdminState.ADMIN_STATE_ENABLED),
+        _unless(AdminState, resource.admin_state, AdminState.ADMIN_STATE_ENABLED)
+        + (f" until {deadline}" if deadline else ""),
         _holds(resource),
         "declined" if _is_ahead(resource.declined_until_time) else "",
     )
-    return ",".join(filter(None, said)) or "free"
+    warned = f",{warnings} warning{'s' if warnings > 1 else ''}" if warnings else ""
+    return (",".join(filter(None, said)) or "free") + warned
 
 
 def _unless(enum: AnyEnum, value: int, best: int) -> str:
@@ -206,8 +213,8 @@ def _detail(allocation: Allocation) -> str:
             return f"{word(EndReason, allocation.end_reason)}: {allocation.end_detail}".rstrip(": ")
         case AllocationState.ALLOCATION_STATE_PREPARING:
             lines = (allocation.hosts[name].hold.progress for name in sorted(allocation.hosts))
-            return "; ".join(filter(None, (*lines, _giving_way(allocation))))
-    return _giving_way(allocation) or _until(allocation).strip()
+            return "; ".join(filter(None, (*lines, _ending(allocation))))
+    return _ending(allocation) or kept(allocation) or _until(allocation).strip()
 
 
 def queue_line(place: QueuePlace) -> str:
@@ -221,6 +228,17 @@ def _until(allocation: Allocation) -> str:
     return f" until {end}" if end else ""
 
 
-def _giving_way(allocation: Allocation) -> str:
-    at = _moment(allocation.preempt_time)
-    return f"gives way at {at}" if at else ""
+def kept(allocation: Allocation) -> str:
+    """Says until when what is ready is kept; empty if it is not."""
+    is_ready = allocation.state == AllocationState.ALLOCATION_STATE_READY
+    until = _moment(allocation.keep_time) if is_ready and _is_ahead(allocation.keep_time) else ""
+    return f"is kept until {until}" if until else ""
+
+
+def _ending(allocation: Allocation) -> str:
+    gives_way, revoked = _moment(allocation.preempt_time), _moment(allocation.revoke_time)
+    said = (
+        f"gives way at {gives_way}" if gives_way else "",
+        f"is revoked at {revoked}" if revoked else "",
+    )
+    return ", ".join(filter(None, said))
