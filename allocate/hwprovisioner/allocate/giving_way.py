@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from hwprovisioner.allocate.lab import Lab
 from hwprovisioner.allocate.pacing import Pace
-from hwprovisioner.allocate.planning.order import BOOKED
+from hwprovisioner.allocate.planning.lineup import BOOKED
 from hwprovisioner.allocate.planning.preemption import Prospect, Running, Use, victims
 from hwprovisioner.allocate.policy import Preemption
 from hwprovisioner.allocate.room import Share

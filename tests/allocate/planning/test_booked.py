@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hwprovisioner.allocate.demand import HostDemand
 from hwprovisioner.allocate.planning.booked import Booked, room_during
 from hwprovisioner.allocate.planning.inventory import Held
-from hwprovisioner.allocate.planning.order import BOOKED
+from hwprovisioner.allocate.planning.lineup import BOOKED
 from hwprovisioner.allocate.room import Room, Share
 from support.planning import SmallLab, cpus, divisible, exclusive
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hwprovisioner.allocate.planning import walk
 from hwprovisioner.allocate.planning.asked import RequestClass
 from hwprovisioner.allocate.planning.classes import Classes
-from hwprovisioner.allocate.planning.order import BOOKED, REFRESH_MS, Queue, Request
+from hwprovisioner.allocate.planning.lineup import BOOKED
+from hwprovisioner.allocate.planning.order import REFRESH_MS, Queue, Request
 from hwprovisioner.allocate.planning.walk import Walk
 from support.planning import a_set, cpus
 

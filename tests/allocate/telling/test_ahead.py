@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwprovisioner.allocate.demand import HostDemand
-from hwprovisioner.allocate.planning.order import BOOKED, Queue, Request
+from hwprovisioner.allocate.planning.lineup import BOOKED
+from hwprovisioner.allocate.planning.order import Queue, Request
 from hwprovisioner.allocate.telling.ahead import Ahead, Order, ahead_of, place_of
 from support.waiting_lab import SmallLab, labelled
 

@@ -14,8 +14,9 @@ from hwprovisioner.allocate.planning.asked import HostClass, RequestClass, any_s
 from hwprovisioner.allocate.planning.board import Board, Grant
 from hwprovisioner.allocate.planning.inventory import bits
 from hwprovisioner.allocate.planning.keeping import Keeper, Turns, roomiest, start_by
+from hwprovisioner.allocate.planning.lineup import Key
 from hwprovisioner.allocate.planning.offered import Offered
-from hwprovisioner.allocate.planning.order import Key, Request
+from hwprovisioner.allocate.planning.order import Request
 from hwprovisioner.allocate.planning.placement import Placed, Placement
 from hwprovisioner.allocate.planning.walk import Walk
 from hwprovisioner.allocate.planning.wish import Wish

@@ -136,22 +136,23 @@ class Inventory:
                 nothing uses it.
         """
         before = self._standings.get(name)
-        if before is not None:
-            self._take_out(name, before, standing)
+        if before is not None and (standing is None or not self._is_alike(name, standing)):
+            self._forget(name, before)
+            before = None
         if standing is None:
             return
-        shape = self._shape_of.get(name) or self._shape(standing.room.spec)
-        if name not in self._standings:
-            self.registered += 1
+        if before is None:
+            self._introduce(name, standing.room.spec)
+        else:
+            self.shut(name)
         self._standings[name] = standing
-        self._shape_of[name] = shape
-        shape.names[name] = None
-        _note_closed(shape, name, standing)
-        if before is None or before.can_open != standing.can_open:
-            self.version += 1
-        if ends_ms:
-            self._ends[name] = ends_ms
-            shape.ends.add((ends_ms, name))
+        if before is None or (before.closed, before.can_open) != (
+            standing.closed,
+            standing.can_open,
+        ):
+            self._note_closed(name, before, standing)
+        if ends_ms != self._ends.get(name, 0):
+            self._note_end(name, ends_ms)
         if not standing.closed:
             self.open_up(name)
 
@@ -194,28 +195,50 @@ class Inventory:
         """Return when all that a resource is used for has ended at the latest, 0 if unknown."""
         return self._ends.get(name, 0)
 
-    def _take_out(self, name: str, before: Standing, after: Standing | None) -> None:
+    def _is_alike(self, name: str, standing: Standing) -> bool:
+        """Say whether a resource is still what it was."""
+        before, after = self._shape_of[name].spec, standing.room.spec
+        # Mostly it is the same object, and equality is dear.
+        return before is after or before == after
+
+    def _introduce(self, name: str, spec: Spec) -> None:
+        shape = self._shape_of[name] = self._shape(spec)
+        shape.names[name] = None
+        self.registered += 1
+
+    def _forget(self, name: str, before: Standing) -> None:
         shape = self._shape_of[name]
         self.shut(name)
-        ends_ms = self._ends.pop(name, 0)
-        if ends_ms:
-            shape.ends.discard((ends_ms, name))
-        shape.away.discard(name)
-        if before.closed:
+        self._note_end(name, 0)
+        self._note_closed(name, before, None)
+        del shape.names[name], self._standings[name], self._shape_of[name]
+        self.registered += 1
+        self.losses += 1
+        if not shape.names:
+            self._remove(shape)
+
+    def _note_closed(self, name: str, before: Standing | None, after: Standing | None) -> None:
+        shape = self._shape_of[name]
+        if before is not None and before.closed:
             shape.closed[before.closed] -= 1
             if not shape.closed[before.closed]:
                 del shape.closed[before.closed]
-        # Mostly it is the same object, and equality is dear.
-        is_same = after is not None and (
-            after.room.spec is shape.spec or after.room.spec == shape.spec
-        )
-        if not is_same:
-            del shape.names[name], self._standings[name], self._shape_of[name]
+        if after is not None and after.closed:
+            shape.closed[after.closed] += 1
+        if after is None or after.can_open:
+            shape.away.discard(name)
+        else:
+            shape.away.add(name)
+        if before is None or after is None or before.can_open != after.can_open:
             self.version += 1
-            self.registered += 1
-            self.losses += 1
-            if not shape.names:
-                self._remove(shape)
+
+    def _note_end(self, name: str, ends_ms: int) -> None:
+        ends = self._shape_of[name].ends
+        if known := self._ends.pop(name, 0):
+            ends.discard((known, name))
+        if ends_ms:
+            self._ends[name] = ends_ms
+            ends.add((ends_ms, name))
 
     def _shape(self, spec: Spec) -> Shape:
         shape = self._by_spec.get(spec)
@@ -241,10 +264,3 @@ class Inventory:
             if not values[value]:
                 del values[value]
         self._on_shape(shape, False)
-
-
-def _note_closed(shape: Shape, name: str, standing: Standing) -> None:
-    if standing.closed:
-        shape.closed[standing.closed] += 1
-    if not standing.can_open:
-        shape.away.add(name)

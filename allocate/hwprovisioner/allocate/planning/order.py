@@ -7,26 +7,17 @@ it needs. See `fair_share.py` for what a share is.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from heapq import merge
 
 from hwprovisioner.allocate.planning.asked import RequestClass
-from hwprovisioner.allocate.planning.inventory import bits
+from hwprovisioner.allocate.planning.lineup import Item, Key, Lineup, UserQueue, key_of
 
-BOOKED = 1_000_000
-"""The priority of a booking whose time has come: before everything."""
 REFRESH_MS = 15_000
 """Averages of use are worked out anew after so long; what is held now counts at once."""
 _MANY = 8
 """All users are sorted anew if more than one in so many has moved."""
-_BEFORE_ALL = -1
-"""A turn before that of any request."""
-
-Key = tuple[int, float, int, str]
-"""Lower goes first: minus the priority, the share, the turn, the id."""
-Item = tuple[int, int, str, int]
-"""A request in its user's queue: minus the priority, the turn, the id, the bit of its class."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,46 +50,6 @@ class Request:
         return min(by_span, self.until_ms) if by_span and self.until_ms else by_span + self.until_ms
 
 
-@dataclass(slots=True, eq=False)
-class UserQueue:
-    """A user, what they hold, and their requests in order."""
-
-    name: str
-    weight: float = 1.0
-    held: int = 0
-    """Hosts."""
-    average: float = 0.0
-    """Hosts held on average in the recent past."""
-    items: list[Item] = field(default_factory=list)
-    by_class: dict[int, list[Item]] = field(default_factory=dict)
-    """The same by the bit of their class."""
-    classes: int = 0
-    """The bits of their classes."""
-    first: Item = (0, 0, "", 0)
-    """The first request, and where it stands, as of when the order was last looked at."""
-    bound: Key | None = None
-    """None if there was none."""
-    second: Key = (0, 0.0, 0, "")
-    """None but the first stands before this."""
-
-    def share(self, before: int) -> float:
-        """Return what counts for a request that has so many of the same user before it."""
-        return (self.held + self.average + before) / self.weight
-
-    def first_from(self, start: int, mask: int) -> int | None:
-        """Return the place of the first request of some classes from a place on."""
-        if start >= len(self.items):
-            return None
-        least: Item = self.items[start]
-        found = []
-        for place in bits(self.classes & mask):
-            of_class = self.by_class[1 << place]
-            nth = bisect_left(of_class, least)
-            if nth < len(of_class):
-                found.append(of_class[nth])
-        return bisect_left(self.items, min(found)) if found else None
-
-
 class Queue:
     """All queued requests."""
 
@@ -109,10 +60,9 @@ class Queue:
         self._average = average
         self._weight = weight
         self._users: dict[str, UserQueue] = {}
-        self._bounds: list[tuple[Key, UserQueue]] = []
-        """By bound, those who have something queued."""
+        self._lineup = Lineup()
         self._moved: set[UserQueue] = set()
-        """Whose bound may be another by now."""
+        """Whose place in the lineup may be another by now."""
         self.requests: dict[str, Request] = {}
         self._refreshed_ms = -REFRESH_MS
 
@@ -187,51 +137,19 @@ class Queue:
 
     def users_in_order(self) -> Iterator[UserQueue]:
         """Return those who have something queued, by the first of their requests."""
-        self._set_in_order()
-        return (user for _, user in self._bounds)
+        return iter(self.lineup().users)
 
-    def in_turn(self) -> Sequence[tuple[Key, UserQueue]]:
+    def lineup(self) -> Lineup:
         """Return the same with where the first of their requests stands."""
-        self._set_in_order()
-        return self._bounds
-
-    def _set_in_order(self) -> None:
-        moved, bounds = self._moved, self._bounds
-        if len(moved) * _MANY > len(bounds):
-            for user in moved:
-                _rebind(user)
-            queued = (user for user in self._users.values() if user.items)
-            self._bounds = sorted((user.bound, user) for user in queued if user.bound)
-        else:
-            for user in moved:
-                before = user.bound
-                _rebind(user)
-                if user.bound != before:
-                    if before is not None:
-                        del bounds[bisect_left(bounds, (before,))]
-                    if user.bound is not None:
-                        insort(bounds, (user.bound, user))
-        moved.clear()
-
-
-def _rebind(user: UserQueue) -> None:
-    if not user.items:
-        user.bound = None
-        return
-    user.first = user.items[0]
-    user.bound = priority, share, _, _ = key_of(user, 0, user.first)
-    following = share if priority == -BOOKED else user.share(1)
-    user.second = priority, following, _BEFORE_ALL, user.name
+        if self._moved:
+            if len(self._moved) * _MANY > len(self._lineup.users):
+                self._lineup.sort(self._moved, self._users.values())
+            else:
+                for user in self._moved:
+                    self._lineup.move(user)
+            self._moved.clear()
+        return self._lineup
 
 
 def _standing(user: UserQueue) -> Iterator[Key]:
     return (key_of(user, place, item) for place, item in enumerate(user.items))
-
-
-def key_of(user: UserQueue, before: int, item: Item) -> Key:
-    """Return where a request stands that has so many of the same user before it."""
-    priority, turn, request_id, _ = item
-    if priority == -BOOKED:
-        # Whoever's time has come does not share.
-        return priority, 0.0, turn, request_id
-    return priority, user.share(before), turn, request_id

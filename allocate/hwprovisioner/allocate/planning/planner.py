@@ -125,8 +125,8 @@ class Planner(Board):
 
     def _look_at_head(self) -> None:
         """Look at the first of all if it has become that: it may have what those behind it keep."""
-        [_, user] = self.queue.in_turn()[0]
-        head = self.queue.requests[user.first[2]]
+        [first, *_] = self.queue.lineup().keys
+        head = self.queue.requests[first[3]]
         if head.id != self._head:
             self._head = head.id
             self._arrive(head)

@@ -4,11 +4,13 @@ A decision wants the first requests of a few classes. Most users' first requests
 and are of other classes, so what a user is passed for has to be cheap: it is one look.
 """
 
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
+from itertools import compress, count, islice
 
-from hwprovisioner.allocate.planning.order import Item, Key, Queue, Request, UserQueue, key_of
+from hwprovisioner.allocate.planning.lineup import NOWHERE, Item, Key, Lineup, UserQueue, key_of
+from hwprovisioner.allocate.planning.order import Queue, Request
 
 _STEPS = 64
 """So many requests of a user that are not wanted are passed; then the next is looked up."""
@@ -34,18 +36,20 @@ class Walk:
         self._barred: dict[str, int] = {}
         self._met = 0
         """So many of the users were met."""
+        self._aside: list[UserQueue] = []
+        """Of these the second request is not before what was wanted then."""
         self._next: list[_Next] = []
-        """A heap: of each user who was met, the next request that is wanted."""
+        """A heap: of each other user who was met, the next request that is wanted."""
 
     def bar(self, name: str, bit: int) -> None:
         """Pass over all further requests of a user for a class."""
         self._barred[name] = self._barred.get(name, 0) | bit
 
     def __iter__(self) -> Iterator[Request]:
-        users = self._queue.in_turn()
+        lineup = self._queue.lineup()
         known = self.mask
         while self.mask:
-            self._find_next(users)
+            self._find_next(lineup)
             if not self._next:
                 return
             key, place, user, item = heappop(self._next)
@@ -59,25 +63,45 @@ class Walk:
             else:
                 self._go_on(user, place + 1)
 
-    def _find_next(self, users: Sequence[tuple[Key, UserQueue]]) -> None:
+    def _find_next(self, lineup: Lineup) -> None:
         """Have the next request that is wanted at the front of the heap, if there is one."""
-        upcoming, mask, met, count = self._next, self.mask, self._met, len(users)
+        upcoming, keys = self._next, lineup.keys
+        aside, self._aside = self._aside, []
+        self._pass(aside)
         while True:
-            # Of users who are met the first request alone is looked at: mostly the first of others
-            # come before their second.
-            while met < count and not (upcoming and upcoming[0][0] < users[met][0]):
-                bound, user = users[met]
-                met += 1
-                if user.first[3] & mask:
-                    # Whether its user is barred is looked at when it is its turn.
-                    heappush(upcoming, (bound, 0, user, user.first))
-                elif user.classes & mask:
-                    heappush(upcoming, (user.second, 1, user, None))
+            if self._met < len(keys) and not (upcoming and upcoming[0][0] < keys[self._met]):
+                self._meet(lineup)
             if not upcoming or upcoming[0][3] is not None:
-                break
+                return
             _, place, user, _ = heappop(upcoming)
             self._go_on(user, place)
-        self._met = met
+
+    def _meet(self, lineup: Lineup) -> None:
+        """Meet the next user whose first request is wanted, if nothing else is before it.
+
+        Of those before them the first is not wanted, and the second mostly too far behind.
+        """
+        upcoming, keys, met = self._next, lineup.keys, self._met
+        end = bisect_left(keys, upcoming[0][0], met) if upcoming else len(keys)
+        # Whether they are barred is looked at when it is their turn.
+        wanted = map(self.mask.__and__, islice(lineup.firsts, met, end))
+        place = next(compress(count(met), wanted), end)
+        self._met = place
+        if place < end:
+            user = lineup.users[place]
+            heappush(upcoming, (keys[place], 0, user, user.items[0]))
+            self._met += 1
+        self._pass(lineup.users[met:place])
+
+    def _pass(self, users: Iterable[UserQueue]) -> None:
+        """Note the second requests of users whose first are not wanted."""
+        upcoming = self._next
+        before = upcoming[0][0] if upcoming else NOWHERE
+        for user in users:
+            if user.second < before:
+                heappush(upcoming, (user.second, 1, user, None))
+            elif user.second is not NOWHERE:
+                self._aside.append(user)
 
     def _wanted_of(self, user: UserQueue) -> int:
         wanted = self.mask & user.classes
@@ -88,21 +112,22 @@ class Walk:
         wanted, items = self._wanted_of(user), user.items
         if not wanted:
             return
-        for item in items[place : place + _STEPS]:
-            if item[3] & wanted:
-                break
+        end = min(place + _STEPS, len(items))
+        while place < end and not items[place][3] & wanted:
             place += 1
-        else:
+        if place == end:
             found = user.first_from(place, wanted)
             if found is None:
                 return
-            place, item = found, items[found]
+            place = found
+        item = items[place]
         heappush(self._next, (key_of(user, place, item), place, user, item))
 
     def _look_back(self, key: Key) -> None:
         """Look again for what comes after a key, since more is wanted now."""
         self._next.clear()
-        for _, user in self._queue.in_turn()[: self._met]:
+        self._aside.clear()
+        for user in self._queue.lineup().users[: self._met]:
             items = user.items
             place = bisect_right(
                 range(len(items)), key, key=lambda nth: key_of(user, nth, items[nth])

@@ -5,7 +5,8 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hwprovisioner.allocate.planning.order import BOOKED, Key, Queue, Request, UserQueue
+from hwprovisioner.allocate.planning.lineup import Key, UserQueue, key_of
+from hwprovisioner.allocate.planning.order import Queue, Request
 from hwprovisioner.allocate.planning.walk import Walk
 
 _LOOKED_AT = 5_000
@@ -31,7 +32,7 @@ def place_of(queue: Queue, request_id: str) -> int:
         return 0
     before = 0
     for user in queue.users_in_order():
-        if user.bound is None or user.bound >= key:
+        if user.first is None or user.first >= key:
             break
         before += _before(user, key)
     return before + 1
@@ -109,12 +110,7 @@ def _hosts(request: Request, shapes: int) -> int:
 
 
 def _before(user: UserQueue, key: Key) -> int:
-    if _key(user, len(user.items) - 1) < key:
-        return len(user.items)
-    return bisect_left(range(len(user.items)), key, key=lambda nth: _key(user, nth))
-
-
-def _key(user: UserQueue, nth: int) -> Key:
-    """Return where a user's n-th request stands, as `Queue.key` does for one whose n is unknown."""
-    priority, turn, request_id, _ = user.items[nth]
-    return priority, 0.0 if priority == -BOOKED else user.share(nth), turn, request_id
+    items = user.items
+    if key_of(user, len(items) - 1, items[-1]) < key:
+        return len(items)
+    return bisect_left(range(len(items)), key, key=lambda nth: key_of(user, nth, items[nth]))
