@@ -9,10 +9,10 @@ import pytest
 from hwprovisioner import client
 
 PUBLIC = """
-Allocating AsyncAllocating AsyncHardware AsyncHost AsyncLab BadDemand Booking BookingConflict
-CommandFailed CommandTimeout Completed Connection Gpu Hardware Host Lab LabError LabUnavailable
-LeaseLost Listing NotAllowed NotFound Os OverQuota Phase PrepareFailed RevisionForgotten Settings
-Unsatisfiable Update Violation WaitTimeout WrongHost
+Allocating AsyncAllocating AsyncConsole AsyncForward AsyncHardware AsyncHost AsyncLab BadDemand
+Booking BookingConflict CommandFailed CommandTimeout Completed Connection Console Forward Gpu
+Hardware Host Lab LabError LabUnavailable LeaseLost Listing NotAllowed NotFound Os OverQuota Phase
+PrepareFailed RevisionForgotten Settings Unsatisfiable Update Violation WaitTimeout WrongHost
 """.split()
 
 

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from hwprovisioner.client.allocating import AsyncAllocating, AsyncHardware, AsyncHost
     from hwprovisioner.client.blocking import Lab
     from hwprovisioner.client.blocking_hardware import Allocating, Hardware, Host
+    from hwprovisioner.client.blocking_reach import Console, Forward
     from hwprovisioner.client.booking import Booking
+    from hwprovisioner.client.consoles import AsyncConsole
     from hwprovisioner.client.errors import (
         BadDemand,
         BookingConflict,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
         WrongHost,
     )
     from hwprovisioner.client.facts import Connection, Gpu, Os
+    from hwprovisioner.client.forwarding import AsyncForward
     from hwprovisioner.client.lab import AsyncLab
     from hwprovisioner.client.listing import Listing
     from hwprovisioner.client.running import Completed
@@ -45,7 +48,9 @@ _HOME = {
     "allocating": ("AsyncAllocating", "AsyncHardware", "AsyncHost"),
     "blocking": ("Lab",),
     "blocking_hardware": ("Allocating", "Hardware", "Host"),
+    "blocking_reach": ("Console", "Forward"),
     "booking": ("Booking",),
+    "consoles": ("AsyncConsole",),
     "errors": (
         "BadDemand",
         "BookingConflict",
@@ -65,6 +70,7 @@ _HOME = {
         "WrongHost",
     ),
     "facts": ("Connection", "Gpu", "Os"),
+    "forwarding": ("AsyncForward",),
     "lab": ("AsyncLab",),
     "listing": ("Listing",),
     "running": ("Completed",),
@@ -76,6 +82,8 @@ _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 __all__ = [
     "Allocating",
     "AsyncAllocating",
+    "AsyncConsole",
+    "AsyncForward",
     "AsyncHardware",
     "AsyncHost",
     "AsyncLab",
@@ -86,6 +94,8 @@ __all__ = [
     "CommandTimeout",
     "Completed",
     "Connection",
+    "Console",
+    "Forward",
     "Gpu",
     "Hardware",
     "Host",

@@ -27,6 +27,7 @@ from hwprovisioner.client.errors import (
     Unsatisfiable,
     Violation,
     WaitTimeout,
+    WrongHost,
 )
 from hwprovisioner.client.our_grpc import grpc
 from hwprovisioner.client.words import word
@@ -35,6 +36,7 @@ from hwprovisioner.v1.allocation_pb2 import EndReason
 _Code = grpc.StatusCode
 
 _BY_REASON: Mapping[str, type[LabError]] = {
+    "NO_SUCH_HOST": WrongHost,
     "QUOTA_NEVER": OverQuota,
     "REVISION_FORGOTTEN": RevisionForgotten,
 }

@@ -32,7 +32,7 @@ MEANINGS: Mapping[ExitCode, str] = {
     ExitCode.OK: "it worked",
     ExitCode.ERROR: "an error that has no code of its own",
     ExitCode.USAGE: "wrong usage: options, addresses, demands",
-    ExitCode.NOT_FOUND: "no such allocation, resource or manager",
+    ExitCode.NOT_FOUND: "no such allocation, host, resource or manager",
     ExitCode.NEVER: "nothing registered, or no quota, could ever satisfy the demands",
     ExitCode.TIMED_OUT: "the wait in the queue was over (--wait)",
     ExitCode.AWAY: "the server is away, or not serving",
@@ -49,6 +49,7 @@ MEANINGS: Mapping[ExitCode, str] = {
 _BY_ERROR: Mapping[type[errors.LabError], ExitCode] = {
     errors.BadDemand: ExitCode.USAGE,
     errors.NotFound: ExitCode.NOT_FOUND,
+    errors.WrongHost: ExitCode.NOT_FOUND,
     errors.Unsatisfiable: ExitCode.NEVER,
     errors.OverQuota: ExitCode.NEVER,
     errors.BookingConflict: ExitCode.CONFLICT,
