@@ -63,6 +63,9 @@ class FolderMaker(Maker):
         holders = self.folder / instance.name / "holders"
         with holders.open("a") as record:
             record.write(f"{hold.id}\n")
+        # What outlives the instance: who ever had which.
+        with self.folder.with_suffix(".handed").open("a") as record:
+            record.write(f"{instance.name} {hold.id}\n")
         return Connection("folder", address=instance.name)
 
     async def destroy(self, name: str, report: Report) -> None:
