@@ -5,15 +5,16 @@ The protocol is described in docs/drivers/exec.md.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 import shlex
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, WithJsonSchema
 
-from hwprovisioner.resourcemanager.driver import Driver, Report
+from hwprovisioner.resourcemanager.driver import Channel, Driver, Report
 from hwprovisioner.resourcemanager.drivers import _script
 from hwprovisioner.resourcemanager.errors import DriverError
 from hwprovisioner.resourcemanager.model import (
@@ -22,6 +23,7 @@ from hwprovisioner.resourcemanager.model import (
     Gpu,
     Hold,
     OperatingSystem,
+    Power,
     TimeLimits,
 )
 from hwprovisioner.resourcemanager.schema import MOST_GPUS, Section, Span, Text
@@ -48,6 +50,8 @@ class ExecOptions(Section):
     command: Command | None = None
     #: How long each call may take, unless `time_limits` says otherwise.
     timeout: Span | None = None
+    #: What the script can do beyond readying up and cleaning. It is asked for nothing else.
+    supports: list[Literal["power", "console", "repair"]] = Field(default_factory=list)
     #: Handed to the script as they are.
     parameters: dict[str, Text] = Field(default_factory=dict)
 
@@ -73,11 +77,17 @@ class _ConnectionAnswer(BaseModel, extra="forbid"):
     properties: dict[str, str] = Field(default_factory=dict)
 
 
+class _ConsoleAnswer(BaseModel, extra="forbid"):
+    address: str = Field(min_length=1)
+    port: int = Field(ge=1, le=65_535)
+
+
 class _Answer(BaseModel, extra="forbid"):
     """What a script may answer; which of it counts depends on the action."""
 
     error: str = ""
     connection: _ConnectionAnswer | None = None
+    console: _ConsoleAnswer | None = None
     healthy: bool = True
     reason: str = ""
     cpus: int | None = Field(default=None, ge=0, le=1_000_000)
@@ -100,6 +110,21 @@ class ExecDriver(Driver):
             limits.clean_s or timeout,
             limits.check_s or timeout,
         )
+
+    @property
+    def has_power(self) -> bool:
+        """Whether the script can switch power."""
+        return "power" in self._options.supports
+
+    @property
+    def has_console(self) -> bool:
+        """Whether the script knows a console."""
+        return "console" in self._options.supports
+
+    @property
+    def has_repair(self) -> bool:
+        """Whether the script can repair."""
+        return "repair" in self._options.supports
 
     async def describe(self) -> Facts:
         """Ask the script what the resource is."""
@@ -132,6 +157,34 @@ class ExecDriver(Driver):
         """Have the script clean it."""
         await self._ask("clean", hold, report)
 
+    async def repair(self, trouble: str, report: Report) -> None:
+        """Have the script try to bring it back."""
+        if not self.has_repair:
+            return await super().repair(trouble, report)
+        await self._ask("repair", report=report, trouble=trouble)
+        return None
+
+    async def power(self, action: Power, hold: Hold | None, report: Report) -> None:
+        """Have the script switch its power."""
+        if not self.has_power:
+            return await super().power(action, hold, report)
+        await self._ask("power", hold, report, power=action.value)
+        return None
+
+    async def console(self, hold: Hold) -> Channel:
+        """Connect to where the script says that the console is."""
+        if not self.has_console:
+            return await super().console(hold)
+        console = (await self._ask("console", hold)).console
+        if console is None:
+            raise DriverError(f"{self._name} answered without a `console`")
+        try:
+            return await asyncio.open_connection(console.address, console.port)
+        except OSError as error:
+            where = f"{console.address}:{console.port}"
+            message = f"the console at {where} does not answer: {error.strerror or error}"
+            raise DriverError(message) from error
+
     @property
     def _options(self) -> ExecOptions:
         assert isinstance(self.resource.options, ExecOptions)
@@ -148,9 +201,13 @@ class ExecDriver(Driver):
         return self._command[0]
 
     async def _ask(
-        self, action: str, hold: Hold | None = None, report: Report = lambda line: None
+        self,
+        action: str,
+        hold: Hold | None = None,
+        report: Report = lambda line: None,
+        **more: str,
     ) -> _Answer:
-        question = json.dumps(self._question(action, hold)).encode()
+        question = json.dumps({**self._question(action, hold), **more}).encode()
         out = await _script.run(self._command, question, report)
         answer = _parse(self._name, out)
         if answer.error:
