@@ -8,7 +8,8 @@ from hwprovisioner.allocate.lab_clock import LabClock
 from hwprovisioner.allocate.past import Past
 from hwprovisioner.allocate.planning.asked import RequestClass
 from hwprovisioner.allocate.planning.board import Grant
-from hwprovisioner.allocate.planning.order import BOOKED, Request
+from hwprovisioner.allocate.planning.lineup import BOOKED
+from hwprovisioner.allocate.planning.order import Request
 from hwprovisioner.allocate.planning.placement import Placed
 from hwprovisioner.allocate.planning.planner import Planner
 from hwprovisioner.allocate.policy import DEFAULT_POLICY, Policy
@@ -116,6 +117,7 @@ class Lab:
             self._take_in_resource(placed.resource)
         allocation = self._view.allocations.get(grant.request)
         if allocation and allocation.state is AllocationState.QUEUED:
+            self.planner.remove(allocation.id)
             self._enqueue(allocation)
         self.version += 1
 
@@ -160,7 +162,7 @@ class Lab:
         for hold in view.holds.values():
             self._take_in_hold(Changed(None, hold))
         for allocation in view.allocations.values():
-            self._take_in_allocation(allocation.id, Changed(None, allocation))
+            self._note_allocation(allocation)
         self.planner.queue.refresh(self.clock.now_ms(), force=True)
         self.doubtful = set(self.planner.queue.requests)
 
@@ -190,25 +192,26 @@ class Lab:
             self._note_end(before, after)
         self.giving_way.pop(allocation_id, None)
         if isinstance(after, Allocation):
-            if after.preempt_ms and after.state in _GRANTED:
-                self.giving_way[allocation_id] = None
-            self.planner.look_at(self.reservations.note(after))
-            if after.state is AllocationState.QUEUED:
-                self._enqueue(after)
-            elif after.state in _GRANTED and after.holds:
-                self._note_grant(after, was)
+            self._note_allocation(after, was)
         else:
             self.planner.look_at(self.reservations.drop(allocation_id))
 
+    def _note_allocation(self, allocation: Allocation, was: AllocationState | None = None) -> None:
+        if allocation.preempt_ms and allocation.state in _GRANTED:
+            self.giving_way[allocation.id] = None
+        self.planner.look_at(self.reservations.note(allocation))
+        if allocation.state is AllocationState.QUEUED:
+            self._enqueue(allocation)
+        elif allocation.state in _GRANTED and allocation.holds:
+            self._note_grant(allocation, was)
+
     def _enqueue(self, allocation: Allocation) -> None:
-        is_booking = bool(allocation.book_until_ms)
-        self.planner.remove(allocation.id)
         self.planner.add(
             Request(
                 allocation.id,
                 allocation.user,
                 self.asked(allocation),
-                BOOKED if is_booking else self.priority(allocation),
+                BOOKED if allocation.book_until_ms else self.priority(allocation),
                 allocation.turn,
                 allocation.max_ms,
                 allocation.book_until_ms,
@@ -249,8 +252,7 @@ class Lab:
         if delta:
             self.planner.queue.hold(user, delta)
         if before is None:
-            labels = self._labels(hold.resource)
-            host = [(hold.cpus, len(hold.gpus), labels)]
+            host = [(hold.cpus, len(hold.gpus), self._labels(hold.resource))]
             self.accounts.charge(hold.id, user, hold.allocation, host)
         elif after is None:
             self.turnover.ends(hold.id, hold.resource)
