@@ -9,11 +9,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hwprovisioner.resourcemanager import Connection, Hold, JournalError, Share
+from hwprovisioner.resourcemanager import (
+    Connection,
+    Hold,
+    Instance,
+    JournalError,
+    OperatingSystem,
+    Share,
+)
 from hwprovisioner.resourcemanager import journal as journal_module
 from hwprovisioner.resourcemanager.holds import Held, Phase
 from hwprovisioner.resourcemanager.journal import Journal
-from hwprovisioner.resourcemanager.records import Put, decode, encode
+from hwprovisioner.resourcemanager.records import Pooled, Put, Unpooled, decode, encode
 
 words = st.text(max_size=20)
 
@@ -39,6 +46,53 @@ def test_a_record_is_read_as_it_was_written(held: Held) -> None:
     line = encode(Put(held))
     assert decode(line) == Put(held)
     assert line.count(b"\n") == 1
+
+
+@given(words, words, st.integers(0, 2**53))
+def test_an_instance_is_read_as_it_was_written(name: str, word: str, size: int) -> None:
+    instance = Instance(
+        name, Share(1, size, (2,)), word, OperatingSystem(word), size, parameters={word: word}
+    )
+    for record in (Pooled(word, instance, word), Unpooled(name)):
+        assert decode(encode(record)) == record
+
+
+def test_an_instance_is_the_pools_until_it_is_given_away(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    journal = Journal.open(path)
+    for name in ("p1", "p2", "p3"):
+        journal.put(Pooled("rack", Instance(name), "maker"))
+    held = Held(Hold("h1", "rack", 1))
+    journal.put(held)
+    journal.put(held.given("p1"))
+    journal.unpool("p2")
+    journal.unpool("nobody's")
+    for _ in range(2):  # as it was written, and as it was rewritten
+        assert list(journal.pooled) == ["p3"]
+        assert journal.holds["h1"].hold.instance == "p1"
+        journal.close()
+        journal = Journal.open(path)
+    journal.put(held.given(""))
+    assert list(journal.pooled) == ["p3"]
+    assert journal.holds["h1"].hold.instance == "h1"
+    journal.close()
+
+
+def test_after_damage_no_instance_is_handed_over(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    journal = Journal.open(path)
+    journal.put(Pooled("rack", Instance("p1"), "maker"))
+    start = path.stat().st_size
+    journal.put(Held(Hold("h1", "rack", 1)).given("p1"))
+    journal.put(Held(Hold("h2", "rack", 2)))
+    journal.close()
+    data = bytearray(path.read_bytes())
+    data[start + 20] ^= 1
+    path.write_bytes(data)
+    again = Journal.open(path)
+    assert dict(again.pooled) == {}
+    assert "h2" in again.holds
+    again.close()
 
 
 def test_a_journal_is_found_as_it_was_left(tmp_path: Path) -> None:

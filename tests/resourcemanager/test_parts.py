@@ -14,13 +14,14 @@ from hwprovisioner.resourcemanager.errors import DriverError
 from hwprovisioner.resourcemanager.outbox import CROWDED, Outbox
 from hwprovisioner.resourcemanager.progress import Progress
 from hwprovisioner.resourcemanager.settings import host_id
+from hwprovisioner.resourcemanager.slots import Slots
 from support.eventually import eventually
 from support.manager import Hardware, box
 
 PUBLIC = """
-Access Config ConfigError Connection Division Driver DriverError DriverNotUsable Facts Gpu Hold
-JournalError Kind ManagerError NoOptions OperatingSystem Problem Report Resource Share TimeLimits
-parse_config read_config
+Access Channel Config ConfigError Connection Division Driver DriverError DriverNotUsable Facts Gpu
+Hold Instance JournalError Kind Later Maker Makes ManagerError NoOptions OperatingSystem Power
+Problem Report Resource Share TimeLimits parse_config read_config
 """
 
 
@@ -107,6 +108,38 @@ async def test_a_driver_that_ignores_its_cancellation_is_left_behind(
     assert "ignores its cancellation" in caplog.text
     let_go.set()
     await eventually(lambda: not calls._abandoned)
+
+
+async def test_who_is_slow_makes_room_for_others() -> None:
+    slots = Slots(1, patience_s=0.01)
+    order = []
+
+    async def stay(name: str, until: asyncio.Event) -> None:
+        async with slots.one():
+            order.append(name)
+            await until.wait()
+
+    never, now = asyncio.Event(), asyncio.Event()
+    now.set()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(stay("slow", never))
+        for name in ("quick", "quick too"):
+            tasks.create_task(stay(name, now))
+        await eventually(lambda: len(order) == 3)
+        never.set()
+    assert order == ["slow", "quick", "quick too"]
+    # A place that was given back while its owner stayed is not given back twice.
+    patient = Slots(1, patience_s=3600.0)
+    async with patient.one():
+        waiting = asyncio.create_task(stay_in(patient))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+    await waiting
+
+
+async def stay_in(slots: Slots) -> None:
+    async with slots.one():
+        pass
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,16 @@ files.
 """
 
 from hwprovisioner.resourcemanager.config import Config, parse_config, read_config
-from hwprovisioner.resourcemanager.driver import Driver, Report
+from hwprovisioner.resourcemanager.driver import Channel, Driver, Report
 from hwprovisioner.resourcemanager.errors import (
     ConfigError,
     DriverError,
     DriverNotUsable,
     JournalError,
+    Later,
     ManagerError,
 )
+from hwprovisioner.resourcemanager.maker import Maker
 from hwprovisioner.resourcemanager.model import (
     Access,
     Connection,
@@ -20,9 +22,12 @@ from hwprovisioner.resourcemanager.model import (
     Facts,
     Gpu,
     Hold,
+    Instance,
     Kind,
+    Makes,
     NoOptions,
     OperatingSystem,
+    Power,
     Resource,
     Share,
     TimeLimits,
@@ -31,6 +36,7 @@ from hwprovisioner.serving.problems import Problem
 
 __all__ = [
     "Access",
+    "Channel",
     "Config",
     "ConfigError",
     "Connection",
@@ -41,11 +47,16 @@ __all__ = [
     "Facts",
     "Gpu",
     "Hold",
+    "Instance",
     "JournalError",
     "Kind",
+    "Later",
+    "Maker",
+    "Makes",
     "ManagerError",
     "NoOptions",
     "OperatingSystem",
+    "Power",
     "Problem",
     "Report",
     "Resource",

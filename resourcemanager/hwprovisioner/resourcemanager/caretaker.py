@@ -11,6 +11,7 @@ from hwprovisioner.resourcemanager import calls, codec
 from hwprovisioner.resourcemanager.backoff import REPAIR, Backoff
 from hwprovisioner.resourcemanager.errors import DriverError
 from hwprovisioner.resourcemanager.represented import Represented
+from hwprovisioner.resourcemanager.slots import Slots
 from hwprovisioner.v1 import manager_stream_pb2 as stream
 
 _log = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ class Caretaker:
         conclude: Callable[[str, stream.SubscribeRequest], None],
         is_busy: Callable[[], bool],
         is_held: Callable[[], bool],
-        checks: asyncio.Semaphore,
+        checks: Slots,
         backoff: Backoff = REPAIR,
     ) -> None:
         self._it = represented
@@ -96,7 +97,7 @@ class Caretaker:
 
     async def _check(self) -> str:
         """Return why the resource cannot be lent; empty if it can."""
-        async with self._checks:
+        async with self._checks.one():
             try:
                 await calls.check(self._it.driver)
             except DriverError as error:

@@ -247,6 +247,8 @@ class Journal:
                 aside = self._path.with_name(f"{self._path.name}.damaged")
                 aside.write_bytes(b"".join(lines))
                 _log.error("%s: %d lines cannot be read; kept in %s", self._path, bad, aside)
+                # One of them may have given an instance away.
+                self._pooled.clear()
 
     def _rewrite(self) -> None:
         """Write what is needed to a new file and put it in the place of the old one."""

@@ -19,6 +19,7 @@ from hwprovisioner.resourcemanager.model import Connection, Hold, Resource
 from hwprovisioner.resourcemanager.pool import Pool
 from hwprovisioner.resourcemanager.represented import Represented
 from hwprovisioner.resourcemanager.room import Room
+from hwprovisioner.resourcemanager.slots import Slots
 from hwprovisioner.v1 import manager_stream_pb2 as stream
 
 _log = logging.getLogger(__name__)
@@ -64,7 +65,7 @@ class Members:
         self._changed = changed
         self._conclude = conclude
         self._backoffs = backoffs
-        self._checks = asyncio.Semaphore(CHECKS_AT_ONCE)
+        self._checks = Slots(CHECKS_AT_ONCE)
         self._leaving: dict[str, Task] = {}
 
     def enter(self, resource: Resource) -> Member:

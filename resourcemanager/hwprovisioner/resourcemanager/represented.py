@@ -12,7 +12,7 @@ from hwprovisioner.resourcemanager import calls, codec
 from hwprovisioner.resourcemanager.contradictions import contradictions
 from hwprovisioner.resourcemanager.driver import Driver
 from hwprovisioner.resourcemanager.instances import Instances
-from hwprovisioner.resourcemanager.model import Facts, Resource
+from hwprovisioner.resourcemanager.model import Facts, Resource, Traits
 from hwprovisioner.v1 import manager_stream_pb2 as stream
 from hwprovisioner.v1 import resource_pb2 as pb
 
@@ -36,6 +36,7 @@ class Represented:
         self.is_removed = False
         #: Set once it is known whether it can be lent.
         self.is_known = asyncio.Event()
+        self._traits = Traits()
         self._warnings: list[str] = []
 
     @property
@@ -67,8 +68,10 @@ class Represented:
 
     def detected(self, facts: Facts) -> bool:
         """Take over what the machine was found to be, and return whether that is news."""
-        is_news = facts != self.facts
-        self.facts = facts
+        # What it can do may follow from what it is: the images that there are now, say.
+        traits = calls.traits(self.driver)
+        is_news = (facts, traits) != (self.facts, self._traits)
+        self.facts, self._traits = facts, traits
         warnings = contradictions(self.resource, facts)
         if warnings != self._warnings:
             for warning in warnings:
