@@ -132,8 +132,7 @@ class Lab:
 
     def impossible(self) -> list[Allocation]:
         """Return the queued requests that nothing registered can satisfy any longer."""
-        planner = self.planner
-        requests = planner.queue.requests
+        planner, requests = self.planner, self.planner.queue.requests
         if self._losses != planner.inventory.losses:
             self._losses = planner.inventory.losses
             lost = [each for each in planner.classes.all_queued() if not planner.feasible(each)]
