@@ -12,7 +12,9 @@ from hwprovisioner.client.durations import Span
 from hwprovisioner.client.facts import HostFacts, read_hosts
 from hwprovisioner.client.follow import Asked, Claim
 from hwprovisioner.client.holder_key import NO_KEY, HolderKey, OwnKey, fill_in
-from hwprovisioner.client.holding import Held, HeldHost
+from hwprovisioner.client.holding import Held
+from hwprovisioner.client.reach import Reach
+from hwprovisioner.client.reachable import AsyncReachable
 from hwprovisioner.client.running import Command, Completed, execute
 from hwprovisioner.client.session import Session
 from hwprovisioner.client.settings import Settings
@@ -20,14 +22,10 @@ from hwprovisioner.client.telling import Callbacks
 from hwprovisioner.v1.allocate_service_pb2 import AllocateRequest
 
 
-class AsyncHost(HeldHost):
+class AsyncHost(AsyncReachable):
     """A granted host."""
 
-    __slots__ = ("_session",)
-
-    def __init__(self, facts: HostFacts, session: Session) -> None:
-        super().__init__(facts, session.lease)
-        self._session = session
+    __slots__ = ()
 
     async def run(
         self,
@@ -123,8 +121,13 @@ class AsyncAllocating:
             await self.abandon()
             raise
         fill_in(allocation.hosts, key)
-        hosts = {n: AsyncHost(facts, session) for n, facts in read_hosts(allocation.hosts).items()}
-        return AsyncHardware(session, hosts, key)
+        facts = read_hosts(allocation.hosts)
+        return AsyncHardware(session, {n: self._host(f, session) for n, f in facts.items()}, key)
+
+    def _host(self, facts: HostFacts, session: Session) -> AsyncHost:
+        allocation_id, token = session.lease.allocation_id, session.token
+        reach = Reach(self._channels, self._settings, allocation_id, token, facts.name, self._time)
+        return AsyncHost(facts, session, reach)
 
     async def abandon(self) -> None:
         """Gives back what there is, whether or not the block was ever entered."""

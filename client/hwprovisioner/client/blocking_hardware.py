@@ -6,16 +6,18 @@ import os
 from types import TracebackType
 
 from hwprovisioner.client.allocating import AsyncAllocating, AsyncHardware, AsyncHost
+from hwprovisioner.client.blocking_reach import Reachable
 from hwprovisioner.client.durations import Span
 from hwprovisioner.client.errors import LabError
-from hwprovisioner.client.holding import Held, HeldHost
+from hwprovisioner.client.holding import Held
 from hwprovisioner.client.loop_thread import Mailbox, loop_thread
+from hwprovisioner.client.reachable import AsyncReachable
 from hwprovisioner.client.running import Command, Completed
 from hwprovisioner.client.telling import UpdateCallback
 from hwprovisioner.client.updates import Update
 
 
-class Host(HeldHost):
+class Host(Reachable):
     """A granted host."""
 
     __slots__ = ("_hardware", "_host")
@@ -24,6 +26,10 @@ class Host(HeldHost):
         super().__init__(host.facts, host.lease)
         self._host = host
         self._hardware = hardware
+
+    def _reached(self) -> AsyncReachable:
+        self._hardware.check()
+        return self._host
 
     def run(
         self,

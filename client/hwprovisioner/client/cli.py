@@ -12,16 +12,20 @@ import click
 from hwprovisioner.client.commands.allocate import allocate
 from hwprovisioner.client.commands.book import book
 from hwprovisioner.client.commands.completion import completion
+from hwprovisioner.client.commands.console import console
 from hwprovisioner.client.commands.drain import drain, maintenance, quarantine, undrain
 from hwprovisioner.client.commands.exit_codes import epilog
 from hwprovisioner.client.commands.explain import explain
+from hwprovisioner.client.commands.forward import forward
 from hwprovisioner.client.commands.get import get
 from hwprovisioner.client.commands.group import HwpGroup
 from hwprovisioner.client.commands.health import health
 from hwprovisioner.client.commands.hold import hold
 from hwprovisioner.client.commands.lab_options import OPTIONS, take
+from hwprovisioner.client.commands.power import power
 from hwprovisioner.client.commands.release import release
 from hwprovisioner.client.commands.run_command import run_command
+from hwprovisioner.client.commands.ssh import cp, ssh
 from hwprovisioner.client.commands.version import version
 from hwprovisioner.client.commands.watch import watch
 
@@ -58,6 +62,7 @@ for _option in OPTIONS:
 
 for _command in (
     *(run_command, allocate, book, hold, release, get, explain, watch),
+    *(ssh, cp, forward, console, power),
     *(drain, maintenance, undrain, quarantine, health, version, completion),
 ):
     main.add_command(_command)

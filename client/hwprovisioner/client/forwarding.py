@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import socket
+import struct
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -109,9 +112,16 @@ class AsyncForward:
         except OSError as error:
             _log.debug("a local connection broke: %s", error)
         finally:
-            # What went well is closed already; the rest must not look as if it had.
             if not writer.is_closing():
-                writer.transport.abort()
+                _reset(writer)
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """Closes a connection so that its other end does not take it for a good end."""
+    with contextlib.suppress(OSError):
+        at_once = struct.pack("ii", 1, 0)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+    writer.transport.abort()
 
 
 async def pump(tunnel: Tunnel, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

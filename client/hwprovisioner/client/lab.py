@@ -19,6 +19,7 @@ from hwprovisioner.client.failures import from_rpc
 from hwprovisioner.client.follow import Asked
 from hwprovisioner.client.moments import Moment, local_now
 from hwprovisioner.client.our_grpc import grpc
+from hwprovisioner.client.reach import Reach
 from hwprovisioner.client.telling import Callbacks, NoticeCallback, UpdateCallback
 from hwprovisioner.client.upkeep import Upkeep
 from hwprovisioner.v1 import heartbeat_service_pb2 as beats
@@ -171,6 +172,16 @@ class AsyncLab(Upkeep):
             return await stub.Heartbeat(message, timeout=self.settings.beat_timeout_s)
         except grpc.aio.AioRpcError as error:
             raise from_rpc(error, self.settings.heartbeat_address) from None
+
+    def reach(self, allocation_id: str, token: str, host: str = "") -> Reach:
+        """Gives what reaches a host of an allocation that is held elsewhere: power, console, ports.
+
+        Args:
+            allocation_id: Which allocation.
+            token: The secret that came with it.
+            host: Its name in the demands; empty if it is the only one.
+        """
+        return Reach(self._channels, self.settings, allocation_id, token, host, self._time)
 
     def _allocating(
         self, asked: Asked, callbacks: Callbacks, ssh_key: str | os.PathLike[str] | None

@@ -93,7 +93,7 @@ def take(options: dict[str, Any]) -> LabOptions:
 def run(lab: LabOptions, work: Coroutine[Any, Any, int | None]) -> int:
     """Runs a command's coroutine and gives its exit code.
 
-    Ctrl-C and SIGTERM cancel it, so that whatever it holds is given back.
+    Ctrl-C, SIGTERM and the end of the terminal cancel it, so that whatever it holds is given back.
     """
     import asyncio
     import signal
@@ -116,6 +116,8 @@ def run(lab: LabOptions, work: Coroutine[Any, Any, int | None]) -> int:
 
         for each in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(each, stop, each)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+            loop.add_signal_handler(signal.SIGHUP, stop, signal.SIGHUP)
         return await work
 
     try:
