@@ -39,8 +39,8 @@ class Settings:
         )
         if manager_id and not NAME.fullmatch(manager_id):
             env.fault(f"HWP_MANAGER_ID={manager_id}: should be {NAME_RULE}")
-        state_folder = env.path("HWP_STATE_DIR", "folder of the journal", default=_state_folder())
-        assert state_folder is not None
+        folder = env.path("HWP_STATE_DIR", "folder of the journal", default=state_folder())
+        assert folder is not None
         return cls(
             serving=ServingSettings.read(env),
             allocate_api=_target(env),
@@ -49,7 +49,7 @@ class Settings:
             journal=env.path(
                 "HWP_JOURNAL", "its journal; else resourcemanager-ID.journal in HWP_STATE_DIR"
             ),
-            state_folder=state_folder,
+            state_folder=folder,
             port=env.integer(
                 "HWP_MANAGER_PORT", "port of health and reflection", default=9080, low=0, high=65535
             ),
@@ -89,7 +89,10 @@ def _config_file(env: EnvReader) -> Path:
     return file
 
 
-def _state_folder() -> Path:
+def state_folder() -> Path:
+    """Return where a manager on this machine keeps what it has to find again."""
+    if own := os.environ.get("HWP_STATE_DIR"):
+        return Path(own)
     home = os.environ.get("XDG_STATE_HOME", "")
     base = Path(home) if home.startswith("/") else Path.home() / ".local" / "state"
     return base / "hwprovisioner"
