@@ -2,12 +2,14 @@
 
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from hwprovisioner.allocate.policy import Policy, Quota, UserPolicy
 from hwprovisioner.heartbeat.beats import Alive, Beat, BeatWriter
 from hwprovisioner.state.keys import Keys
 from hwprovisioner.state.link import Link
@@ -15,17 +17,18 @@ from hwprovisioner.state.reading import Reader
 from hwprovisioner.v1 import allocate_service_pb2 as pb
 from hwprovisioner.v1 import manager_stream_pb2 as stream
 from hwprovisioner.v1 import resource_pb2
+from hwprovisioner.v1.allocation_pb2 import ALLOCATION_STATE_READY, Requestor
 from hwprovisioner.v1.resource_pb2 import (
     HEALTH_HEALTHY,
     HEALTH_QUARANTINED,
     HEALTH_SUSPECT,
     Health,
 )
-from support.asking import LIMIT_S, asking, resource
+from support.asking import LIMIT_S, asking, new_request, resource, wanting
 from support.eventually import eventually
 from support.fake_manager import machine, manager
 from support.refusals import refusal
-from support.services import Running
+from support.services import Running, allocate
 
 HOUR_S = 3600
 
@@ -227,3 +230,70 @@ async def test_only_operators_may_tolerate_maintenance(service: Running) -> None
         assert answer.code is grpc.StatusCode.PERMISSION_DENIED
         assert answer.reason == "NOT_OPERATOR"
         assert "'eve'" in answer.message
+
+
+# Tolerating maintenance.
+
+EVE = Policy(operators=frozenset({"eve"}))
+
+
+def tolerant(*resources: str, **more: Any) -> pb.AllocateRequest:
+    demands = wanting(**{f"h{n}": {"resource": name} for n, name in enumerate(resources)})
+    requestor = Requestor(user="eve")
+    return new_request(demands, requestor=requestor, tolerate_maintenance=True, **more)
+
+
+async def test_operators_get_what_is_in_maintenance_and_nobody_else_does(redis_url: str) -> None:
+    async with (
+        allocate(redis_url, policy=EVE) as service,
+        one_machine(service),
+        asking(service.stub) as first,
+    ):
+        await first.until("ready")
+        await drain(service)
+        async with (
+            asking(service.stub) as waiting,
+            asking(service.stub, tolerant("a")) as operator,
+        ):
+            await first.release()
+            await operator.until("ready")
+            assert operator.allocation.tolerate_maintenance
+            # It stays as it is when it is drained once more, and goes on with its hold.
+            await drain(service, at_once=True)
+            assert not [each for each in waiting.events if each != "queued"]
+            shown = pb.GetAllocationRequest(allocation_id=operator.id)
+            found = (await service.stub.GetAllocation(shown)).allocation
+            assert found.state == ALLOCATION_STATE_READY
+            assert not found.HasField("revoke_time")
+            await operator.release()
+            await eventually(lambda: in_maintenance(service))
+            await enable(service)
+            await waiting.until("ready")
+
+
+async def test_a_set_of_what_is_out_of_service_is_granted_whole(redis_url: str) -> None:
+    async with (
+        allocate(redis_url, policy=EVE) as service,
+        manager(service.stub, "m", [machine("a"), machine("b")]),
+    ):
+        await drain(service)
+        request = pb.DrainResourceRequest(name="b")
+        await service.stub.DrainResource(request, timeout=LIMIT_S)
+        async with asking(service.stub, tolerant("a", "b")) as operator:
+            await operator.until("ready")
+            assert {host.hold.resource for host in operator.allocation.hosts.values()} == {"a", "b"}
+
+
+async def test_what_operators_tolerate_still_counts_for_their_quota(redis_url: str) -> None:
+    policy = replace(EVE, users={"eve": UserPolicy(quota=Quota(allocations=1))})
+    async with (
+        allocate(redis_url, policy=policy) as service,
+        manager(service.stub, "m", [machine("a"), machine("b")]),
+        asking(service.stub, tolerant("b")) as first,
+    ):
+        await first.until("ready")
+        await drain(service)
+        async with asking(service.stub, tolerant("a")) as second:
+            await second.waits_for("allocations: 1 of 1 in use")
+            await first.release()
+            await second.until("ready")

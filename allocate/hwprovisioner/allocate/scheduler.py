@@ -14,6 +14,7 @@ from hwprovisioner.allocate.giving_way import GivingWay
 from hwprovisioner.allocate.lab import Lab
 from hwprovisioner.allocate.planning.board import Grant
 from hwprovisioner.allocate.rebooking import Rebooking
+from hwprovisioner.allocate.tolerating import Tolerating
 from hwprovisioner.state.allocations import Allocations
 from hwprovisioner.state.care import Care
 from hwprovisioner.state.errors import StateUnavailable
@@ -47,6 +48,7 @@ class Scheduler:
         self._lab = lab
         self._allocations = allocations
         self._giving_way = GivingWay(view, lab, allocations, self.wake)
+        self._tolerating = Tolerating(view, lab)
         self._rebooking = Rebooking(view, lab, allocations, self.wake)
         self._care = care
         self._wake = asyncio.Event()
@@ -129,7 +131,7 @@ class Scheduler:
 
     async def _pass(self, epoch: int) -> None:
         self._planned_version = self._lab.version
-        grants = self._lab.decide()
+        grants = [*self._lab.decide(), *self._tolerating.decide()]
         if not grants:
             return
         # All holds are worked out before anything is awaited, from the very lab that was planned

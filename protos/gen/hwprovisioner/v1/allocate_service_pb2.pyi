@@ -83,7 +83,9 @@ class AllocateRequest(_message.Message):
     where it does, for as long as the hold lasts. Empty means none.
     """
     tolerate_maintenance: _builtins.bool
-    """What is under maintenance, or draining, will do too. Only for users whom the policy names as operators."""
+    """What is under maintenance, or draining, will do too; a set is made of such resources alone, or of others alone. Only for
+    users whom the policy names as operators.
+    """
     @_builtins.property
     def demands(self) -> _demand_pb2.Demands:
         """What is wanted."""
