@@ -10,6 +10,7 @@ import grpc.aio
 import pytest
 from redis.asyncio import Redis
 
+from hwprovisioner.resourcemanager import Connection
 from hwprovisioner.v1 import allocate_service_pb2 as pb
 from hwprovisioner.v1 import resource_pb2
 from support import fake_manager
@@ -67,7 +68,13 @@ class Bench:
 
 @contextlib.asynccontextmanager
 async def bench(
-    redis_url: str, folder: Path, holder: int = 0, stream: int = 0, carrier: int = 0
+    redis_url: str,
+    folder: Path,
+    holder: int = 0,
+    stream: int = 0,
+    carrier: int = 0,
+    *,
+    connection: Connection | None = None,
 ) -> AsyncIterator[Bench]:
     """Run as many replicas as are named, and a manager whose host is held.
 
@@ -77,12 +84,14 @@ async def bench(
         holder: the replica that the holder calls.
         stream: the one that has the manager's stream.
         carrier: the one that the manager's channels go to.
+        connection: how the host is reached; without one at loopback.
     """
     async with contextlib.AsyncExitStack() as stack:
         enter = stack.enter_async_context
         count = max(holder, stream, carrier) + 1
         services = [await enter(allocate(redis_url)) for _ in range(count)]
         machine = await enter(a_machine())
+        machine.connection = connection or machine.connection
         run = await enter(manager(services[stream].target, folder / "journal", machine.load))
         run.agent.channels.carry = services[carrier].stub.CarryChannel
         stub = services[holder].stub

@@ -67,6 +67,7 @@ PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
 MaxStartups 100
+Subsystem sftp internal-sftp
 """)
     Path("/run/sshd").mkdir(exist_ok=True)
     host_key = " ".join((folder / "host.pub").read_text().split()[:2])

@@ -13,10 +13,7 @@ from hwprovisioner.client.commands.which_host import FoundHost, complete_host, f
 _REMOTE = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_.-]*)?):(.*)", re.DOTALL)
 
 
-@click.command(
-    short_help="Log in to a host, or run a command there, by ssh through the lab.",
-    context_settings={"allow_interspersed_args": False},
-)
+@click.command(short_help="Log in to a host, or run a command there, by ssh through the lab.")
 @with_token
 @with_lab
 @click.argument("host", shell_complete=complete_host)
@@ -39,8 +36,8 @@ def ssh(lab: LabOptions, host: str, command: tuple[str, ...], token: str | None)
     found = _found(lab, host, token)
     if isinstance(found, int):
         return found
-    argv = ["ssh", *options_for(found, known_hosts_file()), alias_of(found)]
-    return become([*argv, "--", *command] if command else argv, found, lab.lab().settings)
+    argv = ["ssh", *options_for(found, known_hosts_file()), "--", alias_of(found), *command]
+    return become(argv, found, lab.lab().settings)
 
 
 @click.command(short_help="Copy files to a host or from it, through the lab.")

@@ -94,12 +94,14 @@ def _checking(host: FoundHost, known_hosts: Path) -> str:
         return "StrictHostKeyChecking=no"
     if not key:
         return "StrictHostKeyChecking=accept-new"
-    line = f"{alias_of(host)} {key}\n"
+    alias = alias_of(host)
     try:
         lines = known_hosts.read_text(errors="replace").splitlines(keepends=True)
     except OSError:
         lines = []
-    if line not in lines:
-        # Those of allocations that ended long ago make room.
-        known_hosts.write_text("".join([*lines[-_MOST_KNOWN:], line]))
+    # Only the lab's word counts. Those of allocations that ended long ago make room.
+    others = [line for line in lines if not line.startswith(f"{alias} ")][-_MOST_KNOWN:]
+    wanted = [*others, f"{alias} {key}\n"]
+    if lines != wanted:
+        known_hosts.write_text("".join(wanted))
     return "StrictHostKeyChecking=yes"
