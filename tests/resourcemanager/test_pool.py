@@ -285,6 +285,23 @@ async def test_what_is_ready_is_kept_over_a_restart(
         assert not [call for call in shop.calls if call.startswith("make")]
 
 
+async def test_what_many_asked_for_is_kept_for_its_idle_time_over_a_restart_too(
+    lab: ScriptedLab, journal_file: Path, shop: Workshop
+) -> None:
+    rack = shop.rack(warm(1, 3), instances=9)
+    async with running(lab, journal_file, shop, rack) as (run, session):
+        for at in range(1, 4):
+            await offer(session, f"h{at}", at)
+            await ready(session, f"h{at}")
+        await eventually(lambda: len(run.journal.pooled) == 3)
+        before = set(run.journal.pooled)
+    async with running(lab, journal_file, shop, rack) as (run, session):
+        await offer(session, "h4", 4)
+        assert await ready(session, "h4") in before
+        await eventually(lambda: shop.calls.count("existing ") > 1)
+        assert len(run.journal.pooled) == 2
+
+
 async def test_what_a_hold_has_is_its_own_over_a_restart(
     lab: ScriptedLab, journal_file: Path, shop: Workshop
 ) -> None:
