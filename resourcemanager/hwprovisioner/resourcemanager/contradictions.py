@@ -29,16 +29,22 @@ def _line(resource: Resource, key: str) -> str:
 
 
 def _differences(says: Facts, has: Facts, *, exact: bool) -> Iterator[tuple[str, object, object]]:
-    if says.cpus and has.cpus and (says.cpus > has.cpus or (exact and says.cpus < has.cpus)):
+    if _is_off(says.cpus, has.cpus, 0, exact=exact):
         yield "cpu", says.cpus, has.cpus
-    if says.memory_bytes and has.memory_bytes:
-        excess = says.memory_bytes - has.memory_bytes
-        if (abs(excess) if exact else excess) > says.memory_bytes * _MEMORY_TOLERANCE:
-            yield "mem", _size(says.memory_bytes), _size(has.memory_bytes)
+    if _is_off(says.memory_bytes, has.memory_bytes, _MEMORY_TOLERANCE, exact=exact):
+        yield "mem", _size(says.memory_bytes), _size(has.memory_bytes)
     if says.gpus is not None and has.gpus is not None and not _alike(says.gpus, has.gpus):
         yield "gpus", _cards(says.gpus), _cards(has.gpus)
     if exact and says.os is not None and has.os is not None and _is_other(says.os, has.os):
         yield "os", _system(says.os), _system(has.os)
+
+
+def _is_off(says: int | None, has: int | None, tolerance: float, *, exact: bool) -> bool:
+    """Say whether an amount is less than declared, or if it is to be exact, more."""
+    if not says or not has:
+        return False
+    excess = says - has
+    return (abs(excess) if exact else excess) > says * tolerance
 
 
 def _alike(says: Sequence[Gpu], has: Sequence[Gpu]) -> bool:
@@ -70,8 +76,8 @@ def _is_other(says: OperatingSystem, has: OperatingSystem) -> bool:
     )
 
 
-def _size(size_bytes: int) -> str:
-    return f"{size_bytes / 1024**3:.1f}GiB"
+def _size(size_bytes: int | None) -> str:
+    return f"{(size_bytes or 0) / 1024**3:.1f}GiB"
 
 
 def _cards(cards: Sequence[Gpu]) -> str:
