@@ -1,5 +1,7 @@
 """An allocation's life, as whoever asked sees it."""
 
+from typing import Any
+
 import pytest
 
 from hwprovisioner.v1 import allocate_service_pb2 as pb
@@ -109,14 +111,14 @@ async def test_releasing_what_has_ended_changes_nothing(service: Running) -> Non
 async def test_a_wrong_token_and_an_unknown_id_are_refused(service: Running) -> None:
     stub = service.stub
     async with manager(stub, "m", [machine("a")]), asking(stub) as asked:
-        wrong = {"allocation_id": asked.id, "token": "not-it"}
+        wrong: dict[str, Any] = {"allocation_id": asked.id, "token": "not-it"}
         for call in (
             stub.ReleaseAllocation(pb.ReleaseAllocationRequest(**wrong)),
             stub.GetAllocation(pb.GetAllocationRequest(**wrong)),
             stub.WatchAllocation(pb.WatchAllocationRequest(**wrong)).read(),
         ):
             assert (await refusal(call)).reason == "WRONG_TOKEN"
-        unknown = {"allocation_id": "never-was", "token": "x"}
+        unknown: dict[str, Any] = {"allocation_id": "never-was", "token": "x"}
         for call in (
             stub.ReleaseAllocation(pb.ReleaseAllocationRequest(**unknown)),
             stub.GetAllocation(pb.GetAllocationRequest(**unknown)),

@@ -6,11 +6,13 @@ import subprocess
 import sys
 import textwrap
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from hwprovisioner.client import Lab, LabError, LeaseLost, Unsatisfiable, Update
+from hwprovisioner.client import BadDemand, Lab, LabError, LeaseLost, Unsatisfiable, Update
 from hwprovisioner.v1 import allocate_service_pb2 as pb
 from support.fake_lab import AWAY, Code, FakeAllocation, LabInThread, Refusal
 
@@ -119,12 +121,33 @@ def test_ctrl_c_gives_back_and_is_raised(threaded: LabInThread, lab: Lab, late: 
     assert threaded.lab.only.released.is_set()
 
 
+@pytest.mark.parametrize("deadline", ["2h", "+2h", 7200, timedelta(hours=2), "2030-01-01T00:00Z"])
+def test_a_deadline_is_a_moment_or_a_span_from_now(
+    threaded: LabInThread, lab: Lab, deadline: Any
+) -> None:
+    before = datetime.now(UTC)
+    found = lab.drain_resource("r", deadline=deadline).deadline_time.ToDatetime(UTC)
+    if deadline == "2030-01-01T00:00Z":
+        assert found == datetime(2030, 1, 1, tzinfo=UTC)
+    else:
+        assert before <= found - timedelta(hours=2) <= datetime.now(UTC)
+
+
+@pytest.mark.parametrize("deadline", ["soon", "-1h", 0, "25:00"])
+def test_what_is_no_deadline_is_a_bad_demand(
+    threaded: LabInThread, lab: Lab, deadline: Any
+) -> None:
+    with pytest.raises(BadDemand, match="deadline"):
+        lab.drain_resource("r", deadline=deadline)
+
+
 def test_the_rest_of_the_surface_is_the_same(threaded: LabInThread, lab: Lab) -> None:
     threaded.lab.refuse_unary = [AWAY]
     assert lab.explain(cpus=1).availability == pb.Availability.AVAILABILITY_NOW
     assert len(lab.list_resources()) == len(lab.list_managers()) == len(lab.list_allocations()) == 0
     assert lab.drain_resource("r", "repair").reason == "repair"
     assert lab.enable_resource("r").spec.name == "r"
+    assert lab.quarantine_resource("r", "smoke").reason == "smoke"
     assert lab.wait_times() == ()
     with pytest.raises(LabError):
         lab.get_resource("r")
@@ -133,6 +156,10 @@ def test_the_rest_of_the_surface_is_the_same(threaded: LabInThread, lab: Lab) ->
         assert lab.heartbeat(hardware.allocation_id, hardware.token).remaining_lease.seconds == 30
         events = lab.watch_allocation(hardware.allocation_id, hardware.token)
         assert next(events).HasField("ready")
+        assert lab.keep(hardware.allocation_id, hardware.token, "2h").id == "a-1"
+        assert threaded.lab.only.kept_s == 7200
+        lab.keep(hardware.allocation_id, hardware.token, None)
+        assert threaded.lab.only.kept_s == 0
         hardware.release()
         assert [update.WhichOneof("event") for update in events] == ["ended"]
     assert lab.release("a-1", "token-1").id == "a-1"

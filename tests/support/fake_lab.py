@@ -80,6 +80,7 @@ class FakeAllocation:
         self.remaining_s = request.lease_ttl.ToTimedelta().total_seconds() or 30.0
         self.connection = Connection(protocol="local")
         self.beats = 0
+        self.kept_s = 0.0
         self.released = asyncio.Event()
         self.message = Allocation(id=self.id, demands=request.demands)
         self.newest = pb.AllocationUpdate()
@@ -349,10 +350,24 @@ class FakeLab(pb_grpc.AllocateServiceServicer, beats_grpc.HeartbeatServiceServic
 
     async def DrainResource(self, request: Any, context: Any) -> Any:
         resource = Resource(spec=ResourceSpec(name=request.name), reason=request.reason)
+        if request.HasField("deadline"):
+            resource.deadline_time.CopyFrom(request.deadline)
         return pb.DrainResourceResponse(resource=resource)
 
     async def EnableResource(self, request: Any, context: Any) -> Any:
         return pb.EnableResourceResponse(resource=Resource(spec=ResourceSpec(name=request.name)))
+
+    async def QuarantineResource(self, request: Any, context: Any) -> Any:
+        resource = Resource(spec=ResourceSpec(name=request.name), reason=request.reason)
+        return pb.QuarantineResourceResponse(resource=resource)
+
+    async def KeepAllocation(self, request: Any, context: Any) -> Any:
+        try:
+            allocation = self._find(request.allocation_id, request.token)
+        except Refusal as refusal:
+            await refusal.abort(context)
+        allocation.kept_s = request.duration.ToTimedelta().total_seconds()
+        return pb.KeepAllocationResponse(allocation=allocation.message)
 
     def Subscribe(self, request_iterator: Any, context: Any) -> Any:
         raise NotImplementedError("no managers here")
