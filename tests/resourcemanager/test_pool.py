@@ -344,6 +344,30 @@ async def test_what_belongs_to_nobody_is_destroyed(
         await eventually(lambda: shop.there() == set())
 
 
+async def test_what_may_be_another_managers_is_left_alone(
+    lab: ScriptedLab, journal_file: Path, shop: Workshop
+) -> None:
+    stray = shop.folder / "rack" / "rack.99"
+    stray.mkdir(parents=True)
+    await lab.stop()
+    async with manager(lab.target, journal_file, shop.load, shop.rack(warm(1))) as run:
+        # It keeps its own pool meanwhile, without the word of a lab.
+        await eventually(lambda: len(run.journal.pooled) == 1)
+        assert "rack.99" in shop.there()
+        await lab.start()
+        await eventually(lambda: "rack.99" not in shop.there())
+
+
+async def test_what_was_left_is_destroyed_after_a_change_of_the_file_too(
+    lab: ScriptedLab, journal_file: Path, shop: Workshop
+) -> None:
+    async with running(lab, journal_file, shop, shop.rack()) as (run, _):
+        await eventually(lambda: "existing " in shop.calls)
+        (shop.folder / "rack" / "rack.99").mkdir(parents=True)
+        run.agent.represent(shop.rack(note="made otherwise"))
+        await eventually(lambda: shop.there() == set())
+
+
 async def test_without_its_journal_nothing_that_may_have_been_used_is_handed_over(
     lab: ScriptedLab, journal_file: Path, shop: Workshop
 ) -> None:

@@ -96,8 +96,11 @@ class Agent:
         self._link = send
         # The file may have changed between the registration and its answer.
         for name in self._registered:
-            if self._fleet.get(name) is None:
+            represented_now = self._fleet.get(name)
+            if represented_now is None:
                 self._send_gone(name)
+            else:
+                represented_now.is_ours.set()
         for represented in self._fleet:
             self._show(represented)
         for hold_id, held in self._journal.holds.items():

@@ -117,8 +117,12 @@ class Fleet:
             self._changed(represented)
 
     def _replace(self, resource: Resource) -> None:
+        was_ours = self._members[resource.name].represented.is_ours.is_set()
         self._remove(resource.name)
-        self._changed(self._add(resource))
+        represented = self._add(resource)
+        if was_ours:
+            represented.is_ours.set()
+        self._changed(represented)
 
     def _remove(self, name: str) -> None:
         self._factory.leave(self._members.pop(name))

@@ -88,6 +88,8 @@ class Members:
             represented.instances = Instances(driver, self._journal, pool)
             filling = pool.run(self._leaving.get(resource.name))
             running.append(self._tasks.create_task(filling, name=f"pool {resource.name}"))
+            sweeping = pool.sweep(represented.is_ours)
+            running.append(self._tasks.create_task(sweeping, name=f"sweep {resource.name}"))
         return Member(represented, caretaker, pool, tuple(running))
 
     def leave(self, member: Member) -> None:

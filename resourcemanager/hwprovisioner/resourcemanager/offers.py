@@ -71,6 +71,7 @@ class Offers:
     def _take(self, hold: Hold) -> None:
         represented = self._fleet.get(hold.resource)
         assert represented is not None
+        represented.is_ours.set()
         try:
             self._journal.put(Held(hold))
         except OSError as error:

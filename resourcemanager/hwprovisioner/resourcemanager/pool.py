@@ -77,14 +77,14 @@ class Pool:
         self._news = asyncio.Event()
 
     async def run(self, after: Task | None = None) -> None:
-        """Find what an earlier life left, then keep the pool filled, for ever.
+        """Go on with what an earlier life had ready, and keep the pool filled, for ever.
 
         Args:
             after: What is to end before: the pool of the resource as it was described until now.
         """
         if after is not None:
             await asyncio.wait([after])
-        await self._recover()
+        await self._adopt()
         wanted = self._maker.resource.pool
         if wanted is None:
             return
@@ -99,6 +99,16 @@ class Pool:
             if _now() >= next_look:
                 await asyncio.gather(*(self._look_at(one) for one in list(self._ready.values())))
                 next_look = _now() + self._maker.resource.check_every_s
+
+    async def sweep(self, is_ours: asyncio.Event) -> None:
+        """Destroy what there is of the resource and belongs to nobody, once it is ours to do so."""
+        await is_ours.wait()
+        there = await existing(self._maker, self._backoff)
+        held = {one.hold.instance for one in self._journal.of(self._name) if one.is_live}
+        known = held.union(self._journal.pooled, self._making, self._ready, self._leaving)
+        for name in there - known:
+            _log.warning("instance %s of %s belongs to nobody: destroyed", name, self._name)
+            self._leave(name, Share())
 
     def wake(self) -> None:
         """Look again at what there is to do: something has changed."""
@@ -272,11 +282,10 @@ class Pool:
 
     # Again.
 
-    async def _recover(self) -> None:
-        """Adopt what an earlier life had ready, and destroy what belongs to nobody."""
-        there = await existing(self._maker, self._backoff)
-        held = {one.hold.instance for one in self._journal.of(self._name) if one.is_live}
+    async def _adopt(self) -> None:
+        """Go on with what an earlier life had ready, if it is what the pool is to have now."""
         pooled = [one for one in self._journal.pooled.values() if one.resource == self._name]
+        there = await existing(self._maker, self._backoff) if pooled else set()
         for one in pooled:
             is_good = one.instance.name in there and one.maker == self._made_by
             if is_good and one.instance == sample(self._maker.resource, one.instance.name):
@@ -284,9 +293,6 @@ class Pool:
                 self.put_back(one.instance)
             else:
                 self._retire(one.instance, "it is not what the pool is to have")
-        for name in there - held - set(self._ready) - set(self._leaving):
-            _log.warning("instance %s of %s belongs to nobody: destroyed", name, self._name)
-            self._leave(name, Share())
 
 
 def _now() -> float:

@@ -36,6 +36,8 @@ class Represented:
         self.is_removed = False
         #: Set once it is known whether it can be lent.
         self.is_known = asyncio.Event()
+        #: Set once the lab has taken it from this manager: no other one represents it.
+        self.is_ours = asyncio.Event()
         self._traits = Traits()
         self._warnings: list[str] = []
 
