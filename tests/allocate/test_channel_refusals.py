@@ -6,8 +6,10 @@ from typing import Any
 
 import grpc.aio
 import pytest
+from redis.asyncio import Redis
 
 from hwprovisioner.allocate import channel_desk
+from hwprovisioner.state.keys import Keys
 from hwprovisioner.v1 import allocate_service_pb2 as pb
 from support import fake_manager
 from support.asking import asking, wanting
@@ -135,3 +137,13 @@ async def test_nobody_carries_a_channel_that_is_not_there_or_is_carried(near: Be
         assert await carried(pb.CarriedChannel(channel_id=channel_id)) == "NO_SUCH_CHANNEL"
         await console.send(b"still there")
         assert await console.read(len(GREETING) + 11) == GREETING + b"STILL THERE"
+
+
+async def test_what_is_no_signal_is_ignored(either: Bench) -> None:
+    redis = Redis.from_url(either.redis_url)
+    for words in ("", "{}", "[1]", '["channel", "c", "nobody"]', '["call", "bench", "x"]'):
+        assert await redis.publish(Keys().signals, words) == len(either.services)
+    await redis.aclose()
+    async with either.connected(console=True) as console:
+        await console.read(len(GREETING))
+    assert all(service.readiness.ready for service in either.services)

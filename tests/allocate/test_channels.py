@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+import random
 from pathlib import Path
 from typing import Any
 
 import grpc.aio
 import pytest
+from redis.asyncio import Redis
 
 from hwprovisioner.allocate import channel_desk
 from support.asking import LIMIT_S
@@ -26,6 +28,14 @@ async def test_a_console_is_seen_and_typed_at(anywhere: Bench) -> None:
         await console.send(b"who")
         await console.send(b"ami\r")
         assert await console.read(7) == b"WHOAMI\r"
+
+
+async def test_bytes_go_through_redis_only_from_one_replica_to_another(anywhere: Bench) -> None:
+    redis = Redis.from_url(anywhere.redis_url)
+    async with anywhere.connected(console=True) as console:
+        await console.read(len(GREETING))
+        assert bool(await redis.keys("hwp:*channel:*:holder")) is not anywhere.is_near
+    await redis.aclose()
 
 
 async def test_a_port_is_reached_and_bytes_come_back_as_they_went(anywhere: Bench) -> None:
@@ -230,10 +240,51 @@ async def test_channels_open_though_signals_are_missed(
         await found.nothing_is_left()
 
 
+async def test_a_channel_within_one_replica_outlives_that_redis_forgets_it(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hwprovisioner.allocate.relay.TOUCH_S", 0.02)
+    monkeypatch.setattr(channel_desk, "TOUCH_S", 0.02)
+    monkeypatch.setattr("hwprovisioner.allocate.relay._SILENT_MS", 0)
+    redis = Redis.from_url(redis_url)
+    async with bench(redis_url, tmp_path) as found:
+        async with found.connected(console=True) as console:
+            await console.read(len(GREETING))
+            [key] = await redis.keys("hwp:*channel:*")
+            await redis.delete(key)
+            await eventually(lambda: redis.exists(key))
+            await console.send(b"still there")
+            assert await console.read(11) == b"STILL THERE"
+        await found.nothing_is_left()
+    await redis.aclose()
+
+
+async def test_channels_that_come_and_go_at_any_moment_leave_nothing(either: Bench) -> None:
+    async def pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(bytes(CHUNK))
+            await writer.drain()
+
+    chance = random.Random(4)
+    async with tcp_service(pour) as service:
+
+        async def come_and_go() -> None:
+            async with asyncio.timeout(chance.random() * 0.1):
+                async with either.connected(port=service.port) as channel:
+                    while await channel.receive():
+                        pass
+
+        for _ in range(5):
+            await asyncio.gather(*(come_and_go() for _ in range(20)), return_exceptions=True)
+        await either.nothing_is_left()
+        await eventually(lambda: service.connected == 0)
+
+
 async def test_an_end_whose_other_replica_was_killed_gives_up(
     redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hwprovisioner.allocate.relay.TOUCH_S", 0.02)
+    monkeypatch.setattr(channel_desk, "TOUCH_S", 0.02)
     monkeypatch.setattr("hwprovisioner.allocate.relay._SILENT_MS", 200)
     async with bench(redis_url, tmp_path, 0, 0, 1) as found:
         async with found.connected(console=True) as console:

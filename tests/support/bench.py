@@ -37,6 +37,8 @@ class Bench:
     manager: Manager
     asked: Asked
     redis_url: str
+    is_near: bool = True
+    """The holder and the manager's ends of channels are at one replica."""
 
     @property
     def stub(self) -> Any:
@@ -93,15 +95,16 @@ async def bench(
         machine = await enter(a_machine())
         machine.connection = connection or machine.connection
         run = await enter(manager(services[stream].target, folder / "journal", machine.load))
-        run.agent.channels.carry = services[carrier].stub.CarryChannel
         stub = services[holder].stub
         await fake_manager.until_known(stub, "bench", [fake_manager.machine("box")])
+        # Not before: a link says where channels go to when it begins.
+        run.agent.channels.carry = services[carrier].stub.CarryChannel
         asked = await enter(asking(stub))
         await asked.until("ready")
         in_order = [services[holder], *(s for s in services if s is not services[holder])]
         for service in services:
             await service.allocate.signals.hears.wait()
-        yield Bench(in_order, machine, run, asked, redis_url)
+        yield Bench(in_order, machine, run, asked, redis_url, holder == carrier)
 
 
 async def refused(bench: Bench, **target: Any) -> tuple[grpc.StatusCode, str, str]:

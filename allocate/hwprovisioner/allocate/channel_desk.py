@@ -31,6 +31,7 @@ from hwprovisioner.allocate.relay import (
     End,
     FarEnd,
     NearEnd,
+    check_is_there,
     keep_touching,
     near_ends,
     side_by_side,
@@ -134,14 +135,13 @@ class ChannelDesk:
             end = await self._opened(channel_id, hold, target, opening)
             await serve_holder(end, requests, write)
 
-        touching = keep_touching(self._channels, channel_id, hold.allocation, Side.HOLDER)
         try:
             await self._admit(channel_id, hold)
-            await side_by_side([serve()], [self._hosts.until_over(hold), touching])
+            keeping = self._keep(channel_id, hold, opening)
+            await side_by_side([serve()], [self._hosts.until_over(hold), keeping])
         except Gone:
             raise broke(hold.host) from None
         finally:
-            touching.close()
             del self._openings[channel_id]
             end = (
                 None if opening.end.cancelled() or not opening.end.done() else opening.end.result()
@@ -181,6 +181,27 @@ class ChannelDesk:
                 metadata={"allocation_id": hold.allocation, "limit": str(MOST_CHANNELS)},
             )
 
+    async def _keep(self, channel_id: str, hold: Hold, opening: _Opening) -> None:
+        """Say now and then that the holder's end is there; raises `Gone` if the channel has."""
+        while True:
+            with contextlib.suppress(StateUnavailable):
+                await self._touch(channel_id, hold, opening)
+            await asyncio.sleep(TOUCH_S)
+
+    async def _touch(self, channel_id: str, hold: Hold, opening: _Opening) -> None:
+        try:
+            age_ms = await self._channels.touch(channel_id, hold.allocation, Side.HOLDER)
+        except Gone:
+            if not opening.is_near:
+                raise
+            # Redis has lost it, as in an outage. Its bytes do not go that way, so it goes on.
+            await self._channels.open(channel_id, hold.allocation, MOST_CHANNELS)
+            return
+        if age_ms is not None and not opening.is_near:
+            check_is_there(age_ms)
+            # Should it have been missed that the manager came to another replica.
+            self._meet_far(channel_id, opening)
+
     async def _opened(
         self, channel_id: str, hold: Hold, target: pb.ChannelTarget, opening: _Opening
     ) -> End:
@@ -197,24 +218,11 @@ class ChannelDesk:
 
         try:
             async with asyncio.timeout(OPEN_LIMIT_S):
-                await side_by_side(
-                    [meet()],
-                    [
-                        self._switchboard.keep_telling(hold.manager, message),
-                        self._look_for_manager(channel_id, hold, opening),
-                    ],
-                )
+                telling = self._switchboard.keep_telling(hold.manager, message)
+                await side_by_side([meet()], [telling])
         except TimeoutError:
             raise silent(hold) from None
         return opening.end.result()
-
-    async def _look_for_manager(self, channel_id: str, hold: Hold, opening: _Opening) -> None:
-        """Find out that the manager is at another replica, should that have been missed."""
-        while True:
-            await asyncio.sleep(TOUCH_S)
-            touch = self._channels.touch(channel_id, hold.allocation, Side.HOLDER)
-            if await touch is not None and not opening.is_near:
-                self._meet_far(channel_id, opening)
 
     async def _claim(self, channel_id: str, opening: _Opening | None) -> str:
         if opening is not None:

@@ -158,9 +158,14 @@ async def keep_touching(
     while True:
         with contextlib.suppress(StateUnavailable):
             age_ms = await channels.touch(channel_id, allocation_id, side)
-            if age_ms is not None and age_ms > _SILENT_MS:
-                raise Gone
+            check_is_there(age_ms or 0)
         await asyncio.sleep(TOUCH_S)
+
+
+def check_is_there(age_ms: int) -> None:
+    """Raise `Gone` if an end that said so long ago that it is there must have gone."""
+    if age_ms > _SILENT_MS:
+        raise Gone
 
 
 async def side_by_side(

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from google.protobuf.message import DecodeError
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -56,6 +57,13 @@ class Signals:
                     case {"type": "subscribe"}:
                         self.hears.set()
                     case {"type": "message", "data": str(text)}:
-                        kind, name, words = read_signal(text)
-                        if (listener := self._listeners.get(kind)) is not None:
-                            listener(name, words)
+                        self._hear(text)
+
+    def _hear(self, text: str) -> None:
+        try:
+            kind, name, words = read_signal(text)
+            if (listener := self._listeners.get(kind)) is not None:
+                listener(name, words)
+        except (ValueError, DecodeError):
+            # Of another version, or of no replica at all; it must not take this one down.
+            _log.warning("a signal that cannot be understood is ignored")
