@@ -162,16 +162,14 @@ class ChannelDesk:
         if isinstance(end, FarEnd):
             touching = keep_touching(self._channels, channel_id, allocation_id, Side.MANAGER)
             watches.append(touching)
-        has_ended = False
         try:
             await side_by_side([serve_manager(end, channel, requests, write)], watches)
-            has_ended = True
         except Gone:
-            has_ended = True  # the holder's end has closed it
-        finally:
+            # The holder's end has closed it.
             self._far.pop((channel_id, Side.MANAGER), None)
-            if not has_ended:
-                await self._close(channel_id, allocation_id, Side.MANAGER, end)
+        except BaseException:
+            await self._close(channel_id, allocation_id, Side.MANAGER, end)
+            raise
 
     async def _admit(self, channel_id: str, hold: Hold) -> None:
         if not await self._channels.open(channel_id, hold.allocation, MOST_CHANNELS):

@@ -61,18 +61,18 @@ async def serve_holder(end: End, requests: FromHolder, write: ToHolder) -> None:
 async def serve_manager(
     end: End, channel: pb.CarriedChannel, requests: FromManager, write: ToManager
 ) -> None:
-    """Carry bytes between a manager and a channel until the holder's end has everything.
+    """Carry bytes between a manager and a channel until the holder's end closes that.
 
     Raises:
         Refused: the manager breaks the protocol.
-        Gone: the channel has.
+        Gone: the channel has been closed; if nothing else, always.
     """
     if channel.HasField("failure"):
         await end.send(_failed(channel.failure))
+        await _to_manager(end, write)
     else:
         await end.send(Piece(What.OPENED))
         await side_by_side([_from_manager(end, requests), _to_manager(end, write)])
-    await end.until_read()
 
 
 async def until_opened(end: End) -> None:
@@ -106,10 +106,16 @@ async def _from_holder(end: End, requests: FromHolder) -> None:
 
 
 async def _to_holder(end: End, write: ToHolder) -> None:
-    while (piece := await end.receive()).what is not What.END:
+    # The channel is closed after this, so the manager must have everything, too.
+    missing = {What.END, What.DONE}
+    while missing:
+        piece = await end.receive()
         _check_no_failure(piece)
-        await write(pb.ConnectResponse(data=piece.data))
-    await write(pb.ConnectResponse(end=True))
+        if piece.what is What.DATA:
+            await write(pb.ConnectResponse(data=piece.data))
+        elif piece.what is What.END:
+            await write(pb.ConnectResponse(end=True))
+        missing.discard(piece.what)
 
 
 async def _from_manager(end: End, requests: FromManager) -> None:
@@ -128,9 +134,13 @@ async def _from_manager(end: End, requests: FromManager) -> None:
 
 
 async def _to_manager(end: End, write: ToManager) -> None:
-    while (piece := await end.receive()).what is not What.END:
-        await write(pb.CarryChannelResponse(data=piece.data))
-    await write(pb.CarryChannelResponse(end=True))
+    while True:
+        piece = await end.receive()
+        if piece.what is What.DATA:
+            await write(pb.CarryChannelResponse(data=piece.data))
+        else:
+            await write(pb.CarryChannelResponse(end=True))
+            await end.send(Piece(What.DONE))
 
 
 def _data(data: bytes) -> Piece:

@@ -31,10 +31,6 @@ class End(Protocol):
         """Wait for the next piece; raises `Gone` if the other end has gone."""
         ...
 
-    async def until_read(self) -> None:
-        """Wait until the other end has all that was sent, or has gone."""
-        ...
-
 
 class _Pipe:
     """One direction, within one process."""
@@ -85,9 +81,6 @@ class NearEnd:
         """As `End`."""
         return await self._incoming.get()
 
-    async def until_read(self) -> None:
-        """As `End`: what was sent is the other's already."""
-
     def cut(self) -> None:
         """End the channel; whoever waits at either end is told."""
         self._incoming.cut()
@@ -113,6 +106,7 @@ class FarEnd:
         self._pulled = 0
         self._has_news = asyncio.Event()
         self._has_room = asyncio.Event()
+        self._sending = asyncio.Lock()
 
     def wake(self) -> None:
         """Look again, whatever is waited for."""
@@ -121,12 +115,13 @@ class FarEnd:
 
     async def send(self, piece: Piece) -> None:
         """As `End`."""
-        self._sent += 1
-        while True:
-            self._has_room.clear()
-            if await self._channels.push(self._id, self._side, self._sent, piece):
-                return
-            await _woken(self._has_room)
+        async with self._sending:
+            self._sent += 1
+            while True:
+                self._has_room.clear()
+                if await self._channels.push(self._id, self._side, self._sent, piece):
+                    return
+                await _woken(self._has_room)
 
     async def receive(self) -> Piece:
         """As `End`."""
@@ -139,12 +134,6 @@ class FarEnd:
             if not pulled:
                 await _woken(self._has_news)
         return self._received.popleft()
-
-    async def until_read(self) -> None:
-        """As `End`: the holder's end closes the channel when it has everything."""
-        with contextlib.suppress(Gone):
-            while True:
-                await self.receive()
 
 
 async def keep_touching(

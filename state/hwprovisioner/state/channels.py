@@ -49,6 +49,8 @@ class What(StrEnum):
     DATA = "data"
     END = "end"
     """No more bytes will come from there."""
+    DONE = "done"
+    """The manager has all that the holder sent, to its end."""
     FAILURE = "failure"
     """The host cannot be reached, or no longer: a reason and words, as JSON."""
 

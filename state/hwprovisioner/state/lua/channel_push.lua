@@ -10,7 +10,7 @@
 -- ARGV[5]  how long it is kept, ms
 -- ARGV[6]  where replicas tell one another (Pub/Sub)
 -- ARGV[7]  what the reader's replica is told
--- ARGV[8]  what the piece is: opened, data, end or failure
+-- ARGV[8]  what the piece is: opened, data, end, done or failure
 -- ARGV[9]  its bytes
 --
 -- Returns  {"PUSHED"}
