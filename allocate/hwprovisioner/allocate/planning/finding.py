@@ -43,13 +43,8 @@ class Finder:
         """Return where all hosts of a request would be, None if they cannot all be."""
         if wish.asked.lone and not wish.asked.demand.relations:
             [host] = wish.asked.hosts
-            for option in wish.asked.lone:
-                for name, shape in self._names(wish, option, scope, _ALL):
-                    if self._will_do(wish, option, scope, name, shape):
-                        share = self.room(wish, scope, name).share_for(option.option)
-                        assert share is not None
-                        return {host: Placed(name, share)}
-            return None
+            placed = self._place_one(wish, scope)
+            return None if placed is None else {host: placed}
         placement = self.place(wish, scope)
         return placement.placed if placement.is_whole else None
 
@@ -66,6 +61,27 @@ class Finder:
                 return placement
             best = max(best, placement, key=lambda each: len(each.placed))
         return best
+
+    def _place_one(self, wish: Wish, scope: Scope) -> Placed | None:
+        inventory = self.classes.inventory
+        is_simple = scope is Scope.OPEN and wish.is_simple and not self.booked
+        for option in wish.asked.lone:
+            if is_simple and not (option.by_name or option.shapes & inventory.divisible):
+                # Most are so; then it is the first of what is open.
+                for shape in self._preferred(option.shapes & inventory.open):
+                    assert shape.whole is not None
+                    return Placed(next(iter(shape.free)), shape.whole)
+            elif placed := self._first_of(wish, option, scope):
+                return placed
+        return None
+
+    def _first_of(self, wish: Wish, option: HostClass, scope: Scope) -> Placed | None:
+        for name, shape in self._names(wish, option, scope, _ALL):
+            if self._will_do(wish, option, scope, name, shape):
+                share = self.room(wish, scope, name).share_for(option.option)
+                assert share is not None
+                return Placed(name, share)
+        return None
 
     def candidates(self, wish: Wish, options: Sequence[HostClass], count: int) -> list[Candidate]:
         """Return at most `count` of what is open for a host, the best first."""

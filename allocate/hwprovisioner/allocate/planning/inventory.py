@@ -6,12 +6,12 @@ lab. Everything here costs by what changes, never by how much there is.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from sortedcontainers import SortedList
 
-from hwprovisioner.allocate.demand import Spec
+from hwprovisioner.allocate.demand import HostDemand, Spec
 from hwprovisioner.allocate.room import Room, Share
 
 
@@ -64,6 +64,10 @@ class Shape:
     """The bits of the request classes that it matches."""
     awaited: int = 0
     """The bits of those of them that one more of it may help."""
+    whole: Share | None = None
+    """Of an exclusive spec: what a hold has of one, which is all."""
+    taken: Standing | None = None
+    """And how one stands that is in use."""
     plainness: tuple[int, int, int, int, str] = (0, 0, 0, 0, "")
     """The plainer, the lower: a plain demand leaves special and large machines alone."""
 
@@ -72,6 +76,10 @@ class Shape:
         # Among equals the words decide, so that it does not matter what came first.
         words = f"{spec.kind} {sorted(spec.labels)}"
         self.plainness = len(spec.gpus), len(spec.labels), spec.cpus, spec.memory, words
+        if spec.division is None:
+            room = Room.whole(spec)
+            self.whole = room.share_for(HostDemand())
+            self.taken = Standing(room.without(self.whole)) if self.whole else None
 
     @property
     def has_open(self) -> bool:
@@ -126,6 +134,13 @@ class Inventory:
         """Return the shape of a resource."""
         return self._shape_of[name]
 
+    def shapes_of(self, names: Iterable[str]) -> int:
+        """Return the bits of the shapes of some resources."""
+        found = 0
+        for name in names:
+            found |= 1 << self._shape_of[name].index
+        return found
+
     def put(self, name: str, standing: Standing | None, ends_ms: int = 0) -> None:
         """Take in how a resource is now, None if there is none any longer.
 
@@ -158,7 +173,10 @@ class Inventory:
 
     def take(self, name: str, share: Share, ends_ms: int) -> None:
         """Take a share of a resource, until `ends_ms` at the latest (0: nobody knows)."""
-        before = self._standings[name]
+        before, shape = self._standings[name], self._shape_of[name]
+        if shape.taken is not None and not before.closed and before.can_open:
+            self.put(name, shape.taken, ends_ms)
+            return
         is_unused = before.room.slots == before.room.spec.slots
         known = ends_ms if is_unused else self._ends.get(name, 0) and ends_ms
         latest = max(known, self._ends.get(name, 0)) if known else 0

@@ -18,7 +18,7 @@ from hwprovisioner.allocate.planning.asked import HostClass, RequestClass, any_s
 from hwprovisioner.allocate.planning.booked import Booked, room_during
 from hwprovisioner.allocate.planning.classes import Classes
 from hwprovisioner.allocate.planning.finding import Finder
-from hwprovisioner.allocate.planning.inventory import Shape, bits
+from hwprovisioner.allocate.planning.inventory import Inventory, Shape, bits
 from hwprovisioner.allocate.planning.order import Queue, Request
 from hwprovisioner.allocate.planning.placement import Candidate, Placement, place
 from hwprovisioner.allocate.planning.walk import Walk
@@ -82,7 +82,8 @@ class Turns:
     def take(self, request_id: str) -> None:
         """Note that a request was granted."""
         self.granted.add(request_id)
-        self._reset()
+        if self._first or self._claiming:
+            self._reset()
 
     def bar(self, user: str, bit: int) -> None:
         """Note that a user may not have what a class asks for, and is in nobody's way."""
@@ -147,6 +148,28 @@ class Turns:
         if not request.excluded:
             walk.mask &= ~request.asked.bit
         return False
+
+
+def note_lack(finder: Finder, request: Request, placement: Placement) -> None:
+    """Note what would help a class, so that it is not looked at for anything else."""
+    asked, inventory = request.asked, finder.classes.inventory
+    every = list(asked.options)
+    is_matching = not (asked.demand.relations or finder.booked or request.excluded)
+    if is_matching and not any_shape(every) & inventory.divisible:
+        options = [option for host in placement.stuck() for option in asked.hosts[host]]
+        lack = len(asked.hosts) - len(placement.placed)
+        finder.classes.await_only(asked, options, lack)
+    else:
+        finder.classes.await_only(asked, every, _least_lack(asked, every, inventory))
+
+
+def _least_lack(asked: RequestClass, every: Sequence[HostClass], inventory: Inventory) -> int:
+    """Return how many more machines a set needs at least, whatever relations say."""
+    shapes = any_shape(every)
+    if shapes & inventory.divisible:
+        return 1
+    count = sum(len(inventory.shapes[index].free) for index in bits(shapes & inventory.open))
+    return max(1, len(asked.hosts) - count)
 
 
 def roomiest(wish: Wish, options: Iterable[HostClass], finder: Finder) -> str:

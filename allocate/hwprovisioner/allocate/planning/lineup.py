@@ -36,6 +36,7 @@ class UserQueue:
     """Where the first of them stands in the lineup, None if there is none."""
     second: Key = NOWHERE
     """Where the one after that stands; behind all others if there is none."""
+    third: Key = NOWHERE
 
     def first_from(self, start: int, mask: int) -> int | None:
         """Return the place of the first request of some classes from a place on."""
@@ -92,6 +93,7 @@ def _find_first(user: UserQueue) -> None:
     items = user.items
     user.first = key_of(user, 0, items[0]) if items else None
     user.second = key_of(user, 1, items[1]) if len(items) > 1 else NOWHERE
+    user.third = key_of(user, 2, items[2]) if len(items) > 2 else NOWHERE
 
 
 def key_of(user: UserQueue, before: int, item: Item) -> Key:

@@ -37,7 +37,7 @@ class Walk:
         self._met = 0
         """So many of the users were met."""
         self._aside: list[UserQueue] = []
-        """Of these the second request is not before what was wanted then."""
+        """Of these nothing that is wanted was before what was found then."""
         self._next: list[_Next] = []
         """A heap: of each other user who was met, the next request that is wanted."""
 
@@ -94,13 +94,17 @@ class Walk:
         self._pass(lineup.users[met:place])
 
     def _pass(self, users: Iterable[UserQueue]) -> None:
-        """Note the second requests of users whose first are not wanted."""
-        upcoming = self._next
+        """Note the next requests of users whose first are not wanted, as far as it is of use."""
+        upcoming, mask = self._next, self.mask
         before = upcoming[0][0] if upcoming else NOWHERE
         for user in users:
-            if user.second < before:
-                heappush(upcoming, (user.second, 1, user, None))
-            elif user.second is not NOWHERE:
+            if not user.second < before:
+                self._aside.append(user)
+            elif (second := user.items[1])[3] & mask:
+                heappush(upcoming, (user.second, 1, user, second))
+            elif user.third < before:
+                heappush(upcoming, (user.third, 2, user, None))
+            else:
                 self._aside.append(user)
 
     def _wanted_of(self, user: UserQueue) -> int:

@@ -39,6 +39,16 @@ class Wish:
     behind: tuple[str, ...] = ()
     """Resources that those behind it keep; it has them if what is open will not do."""
 
+    @property
+    def is_simple(self) -> bool:
+        """Whether it is no matter whose it is: to all, the same is open and preferred."""
+        return not (self.excluded or self.reserved or self.also or self.behind)
+
+    @property
+    def has_kept(self) -> bool:
+        """Whether it may have something of what others keep."""
+        return bool(self.also or self.behind)
+
     @classmethod
     def of(
         cls,
