@@ -82,6 +82,7 @@ async def test_the_script_is_asked_in_json(script: Make, tmp_path: Path) -> None
                 "key_file": "",
                 "host_key": "",
                 "known_hosts": "",
+                "ephemeral": False,
             },
         },
         "parameters": {"outlet": "07"},

@@ -1,9 +1,11 @@
 """Driver `ssh` with a real sshd."""
 
 import asyncio
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 import pytest
@@ -18,7 +20,11 @@ from hwprovisioner.resourcemanager import (
     Resource,
     calls,
 )
+from hwprovisioner.resourcemanager.config import parse_config
+from hwprovisioner.resourcemanager.drivers._ssh_facts import parse
+from hwprovisioner.resourcemanager.errors import ConfigError
 from hwprovisioner.resourcemanager.loading import load_driver
+from hwprovisioner.resourcemanager.model import Facts, Gpu, OperatingSystem, Power
 from support import sshd
 from support.eventually import eventually
 from support.manager import manager
@@ -207,3 +213,158 @@ async def test_a_machine_that_goes_away_is_withdrawn_and_comes_back(
         await session.offer("h1", 1, "refb")
         ready = await session.hear("ready", hold_id="h1")
         assert ready.connection.port == server.port
+
+
+async def test_facts_are_those_that_the_machine_tells(server: sshd.Sshd) -> None:
+    found = await calls.describe(driver_for(server))
+    # The machine is this one.
+    assert found.cpus
+    assert found.memory_bytes == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert found.os is not None
+    assert found.os.family == "linux"
+    assert found.os.version
+
+
+@pytest.mark.parametrize(
+    ("text", "facts"),
+    [
+        ("", Facts()),
+        (
+            "== system\nDarwin\n== kernel\n23.1\n== cpus\n10\n",
+            Facts(cpus=10, os=OperatingSystem("darwin", "", "23.1")),
+        ),
+        (
+            '== system\nLinux\n== release\nID=debian\nVERSION_ID="12"\n== nvidia\n'
+            "Quadro RTX 4000, 8192\n== cards\n",
+            Facts(
+                os=OperatingSystem("linux", "debian", "12"),
+                gpus=(Gpu("nvidia", "rtx4000", 8192 * 1024**2),),
+            ),
+        ),
+        (
+            "== nvidia\nno driver\n== cards\n"
+            '01:00.0 "VGA compatible controller" "NVIDIA Corporation" "AD104 [RTX 4070]" ""\n'
+            '00:02.0 "VGA compatible controller" "Red Hat, Inc." "Virtio GPU" ""\n'
+            '00:1f.0 "ISA bridge" "Intel Corporation" "C246" ""\n',
+            Facts(gpus=(Gpu("nvidia", "rtx4070"),)),
+        ),
+        ("== cards\n", Facts(gpus=())),
+        ("== cpus\nmany\n== memory\n-1\n", Facts()),
+    ],
+)
+def test_what_a_machine_tells_is_read(text: str, facts: Facts) -> None:
+    assert parse(text) == facts
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"check": ["echo card fell off >&2; exit 1"]}, "status 1: card fell off"),
+        ({"disk_free": {"/": "1000TiB"}}, r"are free at /, 1e\+03 TiB are needed"),
+        ({"disk_free": {"/no/such/place": "1MiB"}}, "cannot be found out"),
+        ({"temperature": {"run": "echo 81.5", "below": "80"}}, "81.5 degrees, below 80 are needed"),
+        ({"temperature": {"run": "echo nan", "below": "80"}}, "nan degrees"),
+        ({"temperature": {"run": "echo warm", "below": "80"}}, "prints no number"),
+    ],
+)
+async def test_a_machine_that_is_not_well_says_why(
+    server: sshd.Sshd, options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(DriverError, match=words):
+        await calls.check(driver_for(server, **options))
+
+
+async def test_a_machine_on_which_all_checks_succeed_is_well(server: sshd.Sshd) -> None:
+    await calls.check(
+        driver_for(
+            server,
+            check=["true", {"run": "true", "timeout": "10s"}],
+            disk_free={"/": "1KiB"},
+            temperature={"run": "echo temp: 45", "below": "80"},
+        )
+    )
+
+
+async def test_power_and_console_are_programs_beside_it(server: sshd.Sshd, tmp_path: Path) -> None:
+    log = tmp_path / "relay"
+    relay = {word: ["sh", "-c", f"echo {word} >> {log}"] for word in ("on", "off")}
+    driver = driver_for(server, power=relay, console=["sh", "-c", "echo login:; cat"])
+    assert driver.has_power
+    assert driver.has_repair
+    for action in (Power.ON, Power.OFF, Power.CYCLE):
+        await calls.power(driver, action, HOLD, lambda line: None)
+    await calls.repair(driver, "it does not answer", lambda line: None)
+    assert log.read_text().split() == ["on", "off", "off", "on", "off", "on"]
+    reader, writer = await calls.console(driver, HOLD)
+    assert await reader.read(100) == b"login:\n"
+    writer.write(b"root\n")
+    await writer.drain()
+    assert await reader.read(100) == b"root\n"
+    writer.close()
+    assert await reader.read(100) == b""
+
+
+async def test_a_relay_that_fails_says_why(server: sshd.Sshd) -> None:
+    driver = driver_for(
+        server, power={"on": "false", "off": ["sh", "-c", "echo stuck >&2; exit 2"]}
+    )
+    with pytest.raises(DriverError, match="sh ended with status 2: stuck"):
+        await calls.power(driver, Power.CYCLE, HOLD, lambda line: None)
+    plain = driver_for(server)
+    assert (plain.has_power, plain.has_console, plain.has_repair) == (False, False, False)
+    for call in (
+        calls.power(plain, Power.ON, HOLD, lambda line: None),
+        calls.console(plain, HOLD),
+        calls.repair(plain, "x", lambda line: None),
+    ):
+        with pytest.raises(DriverError):
+            await call
+
+
+async def test_ports_are_reached_as_seen_from_the_machine(server: sshd.Sshd) -> None:
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(await reader.read())
+        writer.close()
+
+    driver = driver_for(server)
+    connection = await calls.prepare(driver, HOLD, lambda line: None)
+    async with await asyncio.start_server(echo, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        reader, writer = await calls.dial(driver, HOLD, connection, port)
+        writer.write(b"ping" * 100_000)
+        await writer.drain()
+        writer.write_eof()
+        got = b""
+        while data := await reader.read(65_536):
+            got += data
+        assert got == b"ping" * 100_000
+        writer.close()
+    with pytest.raises(DriverError, match=f"port {port} does not answer"):
+        await calls.dial(driver, HOLD, connection, port)
+
+
+@pytest.mark.parametrize(
+    ("section", "problem"),
+    [
+        ("limits: {instances: 2}", "is for static resources"),
+        ("options: {lent_user: 'a;b'}", "is no name of a user"),
+    ],
+)
+def test_what_cannot_be_ephemeral_is_found_in_the_file(section: str, problem: str) -> None:
+    which = "dynamic" if section.startswith("limits") else "static"
+    text = f"""
+resources:
+  {which}:
+    refb:
+      driver: ssh
+      access: {{host: refb, ephemeral: true}}
+      {section}
+"""
+    with pytest.raises(ConfigError, match=problem):
+        parse_config(text, "resources.yml", load_driver)
+
+
+def test_a_user_is_lent_only_with_ephemeral_access() -> None:
+    text = "resources: {static: {a: {driver: ssh, access: {host: a}, options: {lent_user: eve}}}}"
+    with pytest.raises(ConfigError, match="means nothing without `ephemeral: true`"):
+        parse_config(text, "resources.yml", load_driver)

@@ -215,4 +215,5 @@ def _access(section: AccessSection | None) -> Access | None:
         key_file=section.key_file,
         host_key=section.host_key,
         known_hosts=section.known_hosts,
+        ephemeral=section.ephemeral,
     )

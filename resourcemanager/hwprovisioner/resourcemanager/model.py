@@ -90,6 +90,8 @@ class Access:
     host_key: str = ""
     #: As written in the file; empty is `~/.ssh/known_hosts`.
     known_hosts: str = ""
+    #: Holders are let in with their own keys, each for as long as its hold lasts.
+    ephemeral: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,6 +150,7 @@ class AccessSection(Section):
     key_file: Text = ""
     host_key: Annotated[str, Field(max_length=16_384)] = ""
     known_hosts: Text = ""
+    ephemeral: bool = False
 
     @model_validator(mode="after")
     def _one_address(self) -> AccessSection:

@@ -2,83 +2,36 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import signal
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
-from pathlib import Path as FilePath
-from typing import Annotated, Any, ClassVar
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 import asyncssh
-from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
+from pydantic import BaseModel
 
-from hwprovisioner.resourcemanager.driver import Driver, Report
-from hwprovisioner.resourcemanager.drivers._lines import LineSplitter
-from hwprovisioner.resourcemanager.drivers._remote_leash import leashed
+from hwprovisioner.resourcemanager.driver import Channel, Driver, Report
+from hwprovisioner.resourcemanager.drivers import _relay, _ssh_health
+from hwprovisioner.resourcemanager.drivers._ssh_access import EphemeralAccess
+from hwprovisioner.resourcemanager.drivers._ssh_commands import CommandSection, run_all
+from hwprovisioner.resourcemanager.drivers._ssh_dial import Forwarded
+from hwprovisioner.resourcemanager.drivers._ssh_facts import facts
+from hwprovisioner.resourcemanager.drivers._ssh_login import ANY_KEY, connect, connected, pinned
+from hwprovisioner.resourcemanager.drivers._ssh_options import SshOptions
+from hwprovisioner.resourcemanager.drivers._waiting import until
 from hwprovisioner.resourcemanager.errors import DriverError
-from hwprovisioner.resourcemanager.model import Access, Connection, Hold, Kind, Resource
-from hwprovisioner.resourcemanager.schema import Section, Span
+from hwprovisioner.resourcemanager.model import (
+    Access,
+    Connection,
+    Facts,
+    Hold,
+    Kind,
+    Power,
+    Resource,
+)
 from hwprovisioner.serving.problems import Path
-
-#: Without an answer to so many keepalives in a row, so many seconds apart, the machine is gone.
-_KEEPALIVES = 3
-_KEEPALIVE_S = 10
-#: How long a machine may take to answer and to let in.
-_CONNECT_S = 15
-#: How long logging out may take.
-_FAREWELL_S = 2
-#: The word for no check of the host key at all.
-ANY_KEY = "any"
-
-
-class CommandSection(Section):
-    """A command for the machine's shell."""
-
-    run: Annotated[str, Field(min_length=1)]
-    timeout: Span | None = None
-    #: Gives it a terminal, so that it ends with the connection. sshd refuses the signal that is
-    #: sent otherwise when the login is root's.
-    pty: bool = False
-
-
-def _command(value: object) -> object:
-    return {"run": value} if isinstance(value, str) else value
-
-
-Command = Annotated[
-    CommandSection,
-    BeforeValidator(_command),
-    WithJsonSchema(
-        {
-            "oneOf": [
-                {"type": "string"},
-                {
-                    "type": "object",
-                    "properties": {
-                        "run": {"type": "string"},
-                        "timeout": {"type": "string"},
-                        "pty": {"type": "boolean"},
-                    },
-                    "required": ["run"],
-                    "additionalProperties": False,
-                },
-            ]
-        }
-    ),
-]
-
-
-class SshOptions(Section):
-    """What stands under `options`: commands that are run in order until one fails."""
-
-    ready_up: list[Command] = Field(default_factory=list)
-    tear_down: list[Command] = Field(default_factory=list)
-    clean: list[Command] = Field(default_factory=list)
 
 
 class SshDriver(Driver):
-    """Lends a machine as it is after its ready-up commands. Reachable is healthy."""
+    """Lends a machine as it is after its ready-up commands."""
 
     Options: ClassVar[type[BaseModel]] = SshOptions
     default_kind: ClassVar[Kind | None] = Kind.PHYSICAL_SERVER
@@ -89,39 +42,91 @@ class SshDriver(Driver):
         access = resource.access
         if access is None:
             yield ("access",), "is needed by driver ssh, as in `access: {host: 192.168.1.10}`"
-        elif access.host_key not in ("", ANY_KEY):
+            return
+        if access.host_key not in ("", ANY_KEY):
             try:
-                _pinned(access.host_key)
+                pinned(access.host_key)
             except asyncssh.KeyImportError as error:
                 message = f"should be a public key as ssh-keyscan prints it, or `any`: {error}"
                 yield ("access", "host_key"), message
+        yield from _about_ephemeral(resource, access)
+
+    @property
+    def has_power(self) -> bool:
+        """Whether the options say how."""
+        return self._options.power is not None
+
+    @property
+    def has_console(self) -> bool:
+        """Whether the options say how."""
+        return self._options.console is not None
+
+    @property
+    def has_repair(self) -> bool:
+        """Power can be cycled where there is power control."""
+        return self.has_power
+
+    async def describe(self) -> Facts:
+        """Ask the machine what it is."""
+        async with connected(self._access) as connection:
+            return await facts(connection)
 
     async def check(self) -> None:
-        """Log in and out again."""
-        async with _connected(self._access):
-            pass
+        """Log in, see whether it is well, and whether access can be given and taken."""
+        async with connected(self._access) as connection:
+            if self._ephemeral is not None:
+                await self._ephemeral.check(connection)
+            await _ssh_health.check(connection, self._options)
 
     async def prepare(self, hold: Hold, report: Report) -> Connection:
-        """Run the ready-up commands. Without any, only see that the machine answers."""
-        async with _connected(self._access) as connection:
-            await _run_all(connection, self._options.ready_up, report)
-        access = self._access
-        return Connection(
-            protocol="ssh",
-            address=access.host,
-            port=access.port,
-            user=access.user,
-            key_file=access.key_file,
-            properties={"host_key": access.host_key} if access.host_key else {},
-        )
+        """Run the ready-up commands, and let the holder in."""
+        async with connected(self._access) as connection:
+            await run_all(connection, self._options.ready_up, report)
+            if self._ephemeral is not None:
+                report("letting the holder in")
+                await self._ephemeral.admit(connection, hold)
+        return self._connection
 
     async def tear_down(self, hold: Hold, report: Report) -> None:
-        """Run the tear-down commands."""
-        await self._run(self._options.tear_down, report)
+        """Let the holder out, and run the tear-down commands."""
+        await self._let_out_and_run(self._options.tear_down, report)
 
     async def clean(self, hold: Hold, report: Report) -> None:
-        """Run the cleaning commands."""
-        await self._run(self._options.clean, report)
+        """Make sure that nobody is in, and run the cleaning commands."""
+        await self._let_out_and_run(self._options.clean, report)
+
+    async def repair(self, trouble: str, report: Report) -> None:
+        """Cycle the power, and wait until the machine is well."""
+        if not self.has_power:
+            await super().repair(trouble, report)
+        await self.power(Power.CYCLE, None, report)
+
+        async def look() -> str:
+            try:
+                await self.check()
+            except DriverError as error:
+                return str(error)
+            return ""
+
+        await until(look, "SSH", report)
+
+    async def power(self, action: Power, hold: Hold | None, report: Report) -> None:
+        """Run the program that switches it."""
+        if self._options.power is None:
+            raise DriverError("its entry names no programs for its power: `power` in `options`")
+        await _relay.switch(self._options.power, action, report)
+
+    async def console(self, hold: Hold) -> Channel:
+        """Run the program that is its console."""
+        if self._options.console is None:
+            raise DriverError("its entry names no program for a console: `console` in `options`")
+        console = await _relay.Console.start(self._options.console)
+        return console, console
+
+    async def dial(self, hold: Hold, connection: Connection, port: int) -> Channel:
+        """Have the machine connect to a port of its own."""
+        channel = await Forwarded.open(await connect(self._access), port)
+        return channel, channel
 
     @property
     def _options(self) -> SshOptions:
@@ -133,156 +138,43 @@ class SshDriver(Driver):
         assert self.resource.access is not None
         return self.resource.access
 
-    async def _run(self, commands: Sequence[CommandSection], report: Report) -> None:
-        if commands:
-            async with _connected(self._access) as connection:
-                await _run_all(connection, commands, report)
+    @property
+    def _ephemeral(self) -> EphemeralAccess | None:
+        if not self._access.ephemeral:
+            return None
+        options = self._options
+        return EphemeralAccess(self.resource.name, options.lent_user, options.authorized_keys)
+
+    @property
+    def _connection(self) -> Connection:
+        access = self._access
+        lent_user = self._options.lent_user if access.ephemeral else ""
+        return Connection(
+            protocol="ssh",
+            address=access.host,
+            port=access.port,
+            user=lent_user or access.user,
+            # The manager's own key is nobody else's business where holders have theirs.
+            key_file="" if access.ephemeral else access.key_file,
+            properties={"host_key": access.host_key} if access.host_key else {},
+        )
+
+    async def _let_out_and_run(self, commands: Sequence[CommandSection], report: Report) -> None:
+        if not commands and self._ephemeral is None:
+            return
+        async with connected(self._access) as connection:
+            if self._ephemeral is not None:
+                await self._ephemeral.evict(connection)
+            await run_all(connection, commands, report)
 
 
-async def _run_all(
-    connection: asyncssh.SSHClientConnection, commands: Sequence[CommandSection], report: Report
-) -> None:
-    for command in commands:
-        try:
-            async with asyncio.timeout(command.timeout):
-                await _run(connection, command, report)
-        except TimeoutError:
-            limit = f"{command.timeout:g} s" if command.timeout is not None else "its limit"
-            raise DriverError(f"`{_shown(command.run)}` was not done within {limit}") from None
-        except (OSError, asyncssh.Error) as error:
-            message = f"connection lost during `{_shown(command.run)}`: {error}"
-            raise DriverError(message) from error
-
-
-async def _run(
-    connection: asyncssh.SSHClientConnection, command: CommandSection, report: Report
-) -> None:
-    """Run a command to its end, reporting what it prints.
-
-    Raises:
-        DriverError: It ends with a status other than 0, or by a signal.
-    """
-    report(f"$ {_shown(command.run)}")
-    lines = LineSplitter(report)
-    process: asyncssh.SSHClientProcess[bytes] = await connection.create_process(
-        command.run if command.pty else leashed(command.run),
-        stderr=asyncssh.STDOUT,
-        encoding=None,
-        term_type="dumb" if command.pty else None,
-    )
-    try:
-        while data := await process.stdout.read(65_536):
-            lines.feed(data)
-        await process.wait_closed()
-    finally:
-        # Ends what still runs: its terminal is gone, or its input, see `leashed`.
-        process.close()
-    lines.finish()
-    if process.exit_status != 0:
-        words = f"`{_shown(command.run)}` ended with {_ending(process)}"
-        raise DriverError(f"{words}: {lines.last}" if lines.last else words)
-
-
-def _ending(process: asyncssh.SSHClientProcess[bytes]) -> str:
-    if process.exit_signal is not None:
-        return f"signal {process.exit_signal[0]}"
-    if process.exit_status is None:
-        return "no status: the connection was lost"
-    # So the shell that leashes a command says that a signal ended it.
-    with contextlib.suppress(ValueError):
-        return f"signal {signal.Signals(process.exit_status - 128).name.removeprefix('SIG')}"
-    return f"status {process.exit_status}"
-
-
-@asynccontextmanager
-async def _connected(access: Access) -> AsyncIterator[asyncssh.SSHClientConnection]:
-    """Log in, and out at the end.
-
-    Raises:
-        DriverError: The machine cannot be reached, is not the right one, or does not let us in.
-    """
-    connection = await _connect(access)
-    try:
-        yield connection
-    finally:
-        connection.close()
-        # What was said last, such as a signal, should arrive; but the machine may be gone.
-        try:
-            async with asyncio.timeout(_FAREWELL_S):
-                await connection.wait_closed()
-        except TimeoutError:
-            connection.abort()
-
-
-async def _connect(access: Access) -> asyncssh.SSHClientConnection:
-    try:
-        async with asyncio.timeout(_CONNECT_S):
-            return await asyncssh.connect(access.host, access.port or 22, **_settings(access))
-    except (OSError, asyncssh.Error) as error:
-        raise DriverError(_why_not(access, error)) from error
-
-
-def _why_not(access: Access, error: OSError | asyncssh.Error) -> str:
-    """Return why a machine could not be logged in to, for the person who can change that."""
-    port = access.port or 22
-    where = f"{access.host}:{port}"
-    match error:
-        case TimeoutError():
-            return f"{where} did not let us in within {_CONNECT_S} s"
-        case asyncssh.HostKeyNotVerifiable():
-            advice = f"`ssh-keyscan -p {port} {access.host}` prints it for access.host_key"
-            return f"the host key of {where} is not trusted ({error}); {advice}"
-        case asyncssh.PermissionDenied():
-            key = f" with {access.key_file}" if access.key_file else ""
-            return f"{where} does not let {access.user or 'us'}{key} in: {error.reason}"
-        case OSError():
-            return f"{where} cannot be reached: {error.strerror or error}"
-        case _:
-            return f"no SSH with {where}: {error.reason or error}"
-
-
-def _settings(access: Access) -> dict[str, Any]:
-    """Return what asyncssh is to use: what the resources file says and nothing else."""
-    settings: dict[str, Any] = {
-        "config": None,
-        "keepalive_interval": _KEEPALIVE_S,
-        "keepalive_count_max": _KEEPALIVES,
-    }
-    if access.user:
-        settings["username"] = access.user
-    if access.key_file:
-        settings["client_keys"] = [_private_key(access.key_file)]
-        settings["agent_path"] = None
-    if access.host_key == ANY_KEY:
-        settings["known_hosts"] = None
-    elif access.host_key:
-        settings["known_hosts"] = (_pinned(access.host_key), [], [])
-    elif access.known_hosts:
-        settings["known_hosts"] = str(FilePath(access.known_hosts).expanduser())
-    return settings
-
-
-def _private_key(file: str) -> asyncssh.SSHKey:
-    try:
-        return asyncssh.read_private_key(FilePath(file).expanduser())
-    except (OSError, asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
-        words = error.strerror if isinstance(error, OSError) else str(error)
-        raise DriverError(f"key file {file} cannot be used: {words}") from error
-
-
-def _pinned(text: str) -> list[asyncssh.SSHKey]:
-    """Return public keys, one a line, each with or without a host as ssh-keyscan prints it."""
-    keys = []
-    for line in text.splitlines():
-        words = line.split()
-        if words and not words[0].startswith("#"):
-            start = 0 if "-" in words[0] and len(words) > 1 and words[1].startswith("AAAA") else 1
-            keys.append(asyncssh.import_public_key(" ".join(words[start:])))
-    if not keys:
-        raise asyncssh.KeyImportError("there is no key in it")
-    return keys
-
-
-def _shown(command: str) -> str:
-    line = " ".join(command.split())
-    return line if len(line) <= 100 else f"{line[:100]}…"
+def _about_ephemeral(resource: Resource, access: Access) -> Iterable[tuple[Path, str]]:
+    assert isinstance(resource.options, SshOptions)
+    if access.ephemeral and resource.division is not None:
+        message = (
+            "is for static resources: several holders at once would log in as the same user, whose"
+            " sessions cannot be told apart"
+        )
+        yield ("access", "ephemeral"), message
+    elif resource.options.lent_user and not access.ephemeral:
+        yield ("options", "lent_user"), "means nothing without `ephemeral: true` under `access`"
