@@ -369,6 +369,17 @@ class FakeLab(pb_grpc.AllocateServiceServicer, beats_grpc.HeartbeatServiceServic
         allocation.kept_s = request.duration.ToTimedelta().total_seconds()
         return pb.KeepAllocationResponse(allocation=allocation.message)
 
+    # There are no hosts to reach here; tests of that have a real lab (`support/bench.py`).
+
+    def SwitchPower(self, request: Any, context: Any) -> Any:
+        raise NotImplementedError("nothing here has power")
+
+    def Connect(self, request_iterator: Any, context: Any) -> Any:
+        raise NotImplementedError("nothing here can be reached")
+
+    def CarryChannel(self, request_iterator: Any, context: Any) -> Any:
+        raise NotImplementedError("nothing here is carried")
+
     def Subscribe(self, request_iterator: Any, context: Any) -> Any:
         raise NotImplementedError("no managers here")
 
