@@ -25,40 +25,33 @@ class Verdict:
         return int(found[1]) if found else 0
 
 
-def put_to_the_test(
-    folder: Path,
-    driver: str,
-    resources: str = "",
-    *words: str,
-    environ: dict[str, str] | None = None,
-) -> Verdict:
-    """Run the suite in an empty folder, on an entry of this resources file, without plugins."""
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-W", "error", "-rs"]
-    command += ["--pyargs", SUITE, "--driver", driver]
+def conforms(folder: Path, driver: str, resources: str = "", *words: str) -> Verdict:
+    """Put a driver to the test; every promise must be kept, or not apply."""
+    verdict = put_to_the_test(folder, driver, resources, *words)
+    assert verdict.exit_code == 0, verdict.said
+    assert verdict.count("passed") >= 15, verdict.said
+    return verdict
+
+
+def put_to_the_test(folder: Path, driver: str, resources: str = "", *words: str) -> Verdict:
+    """Put a driver to the test on an entry of a resources file; without one, on `{driver: …}`."""
+    options = ["--driver", driver]
     if resources:
         (folder / "conformance.yml").write_text(resources)
-        command += ["--resources", "conformance.yml"]
+        options += ["--resources", "conformance.yml"]
+    return run_suite(folder, *options, *words)
+
+
+def run_suite(folder: Path, *words: str) -> Verdict:
+    """Run the suite in a folder, whose modules it can import."""
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-W", "error", "-rs"]
     done = subprocess.run(
-        [*command, *words],
+        [*command, "--pyargs", SUITE, *words],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(folder)} | (environ or {}),
+        env=os.environ | {"PYTHONPATH": str(folder)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         timeout=LIMIT_S,
     )
     return Verdict(done.stdout, done.returncode)
-
-
-def conforms(
-    folder: Path,
-    driver: str,
-    resources: str = "",
-    *words: str,
-    environ: dict[str, str] | None = None,
-) -> Verdict:
-    """Run the suite; every test must pass, or say why it does not apply."""
-    verdict = put_to_the_test(folder, driver, resources, *words, environ=environ)
-    assert verdict.exit_code == 0, verdict.said
-    assert verdict.count("passed") >= 15, verdict.said
-    return verdict

@@ -39,6 +39,11 @@ class Bench:
         self.lines: list[str] = []
         self._began: dict[str, Hold] = {}
         self._not_given_back: set[str] = set()
+        self._before: set[str] = set()
+
+    async def begin(self) -> None:
+        """Note what there is already: it is none of this test's."""
+        self._before = await self.existing()
 
     def another(self) -> Driver:
         """Return a driver that knows nothing of what was, as after the manager died."""
@@ -90,12 +95,12 @@ class Bench:
         self._not_given_back.discard(hold.id)
 
     async def existing(self) -> set[str]:
-        """Return what exists of the holds and instances of this test, if the driver can tell."""
+        """Return what this test has made and is still there, if the driver can tell."""
         driver = self.another()
         if not isinstance(driver, Maker):
             return set()
         names = await self.within("check_s", driver.existing())
-        return set(names) & self._began.keys()
+        return set(names) - self._before
 
     async def within(self, limit: str, call: Awaitable[T]) -> T:
         """Await a call within its time limit."""
@@ -131,6 +136,7 @@ def on_bench(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., No
     @functools.wraps(test)
     def run(subject: Subject, **fixtures: object) -> None:
         async def whole(bench: Bench) -> None:
+            await bench.begin()
             try:
                 await test(bench, **fixtures)
             finally:

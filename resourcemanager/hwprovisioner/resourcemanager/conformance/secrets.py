@@ -14,7 +14,8 @@ _NAME = re.compile(r"pass(word|phrase)|secret|token|credential|private|api_?key"
 
 def secrets_of(resource: Resource) -> Iterator[str]:
     """Yield each option of type `SecretStr`, and each text whose name is that of a secret."""
-    yield from _within(resource.options.model_dump(), is_secret=False)
+    found = _within(resource.options.model_dump(), is_secret=False)
+    yield from (secret for secret in found if secret)
 
 
 def _within(value: object, *, is_secret: bool) -> Iterator[str]:
@@ -26,5 +27,5 @@ def _within(value: object, *, is_secret: bool) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for one in value:
             yield from _within(one, is_secret=is_secret)
-    elif is_secret and isinstance(value, str) and value:
+    elif is_secret and isinstance(value, str):
         yield value

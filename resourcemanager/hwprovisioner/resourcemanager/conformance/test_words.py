@@ -120,8 +120,9 @@ async def test_secrets_appear_in_no_log_no_line_no_error_and_no_command_line(
     await bench.give_back(hold)
     said += [*caplog.messages, *bench.lines, *bench.watch.programs]
     for secret in secrets:
-        told = [line for line in said if secret in line]
-        assert not told, f"a secret is told in: {told[0].replace(secret, '***')}"
+        told = [line.replace(secret, "***") for line in said if secret in line]
+        if told:  # an assert would show it
+            pytest.fail(f"a secret is told in: {told[0]}", pytrace=False)
 
 
 def _broken(bench: Bench) -> Driver:

@@ -8,13 +8,17 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterator
-from typing import Any
+from types import FrameType
+from typing import Any, SupportsIndex
 
 #: A loop that has not answered for so long is blocked, not busy.
 LIMIT_S = 5.0
 _INTERVAL_S = 0.2
+
+_sleep = time.sleep
 
 
 class Watch:
@@ -60,9 +64,11 @@ def watching(loop: asyncio.AbstractEventLoop) -> Iterator[Watch]:
     _watch = watch = Watch(loop)
     thread = threading.Thread(target=watch.watch, name="conformance watch", daemon=True)
     thread.start()
+    time.sleep = _noticed_sleep
     try:
         yield watch
     finally:
+        time.sleep = _sleep
         _watch = None
         watch.stop()
         thread.join()
@@ -84,9 +90,21 @@ def _audit(event: str, args: tuple[Any, ...]) -> None:
         return
     if event in ("subprocess.Popen", "os.posix_spawn"):
         _watch.programs.append(f"{args[0]} {args[1]}")
-    if _watch.thread == threading.get_ident() and _EVENTS[event](args):
-        caller = "".join(traceback.format_stack(sys._getframe(1))[-4:])
-        _watch.blocks.append(f"{event} in the event loop:\n{caller}")
+    if _EVENTS[event](args):
+        _notice(event, sys._getframe(1))
+
+
+def _notice(what: str, frame: FrameType) -> None:
+    """Note what blocks, if it is done in the event loop's own thread."""
+    if _watch is not None and _watch.thread == threading.get_ident():
+        caller = "".join(traceback.format_stack(frame)[-4:])
+        _watch.blocks.append(f"{what} in the event loop:\n{caller}")
+
+
+def _noticed_sleep(seconds: SupportsIndex | float, /) -> None:
+    """Do as `time.sleep` does. Before Python 3.13 that raises no audit event."""
+    _notice("time.sleep", sys._getframe(1))
+    _sleep(seconds)
 
 
 def _is_blocking_connect(args: tuple[Any, ...]) -> bool:
@@ -105,7 +123,6 @@ def _is_waited_for(args: tuple[Any, ...]) -> bool:
 
 
 _EVENTS = {
-    "time.sleep": lambda args: args[0] > 0,
     "socket.connect": _is_blocking_connect,
     "socket.getaddrinfo": lambda args: True,
     "os.system": lambda args: True,
