@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import socket
 import stat
 import textwrap
 from collections.abc import Callable, Mapping
@@ -288,8 +289,18 @@ async def test_the_console_is_where_the_script_says(script: Make) -> None:
         writer.write(b"root\n")
         assert await reader.read() == b"login: root\n"
         writer.close()
-    with pytest.raises(DriverError, match=f"the console at 127.0.0.1:{port} does not answer"):
-        await calls.console(driver, HOLD)
+
+
+async def test_a_console_that_does_not_answer_is_named(script: Make) -> None:
+    # Bound, so that nobody else has it, and not listened to.
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        port = silent.getsockname()[1]
+        answer = json.dumps({"console": {"address": "127.0.0.1", "port": port}})
+        driver = script(f"echo '{answer}'", ", supports: [console]")
+        words = f"the console at 127.0.0.1:{port} does not answer: Connection refused"
+        with pytest.raises(DriverError, match=words):
+            await calls.console(driver, HOLD)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import abc
 import asyncio
+import os
 from collections.abc import Callable, Iterable
 from typing import ClassVar, Protocol
 
@@ -192,5 +193,8 @@ class Driver(abc.ABC):
         try:
             return await asyncio.open_connection(address, port)
         except OSError as error:
-            message = f"{address}:{port} does not answer: {error.strerror or error}"
+            # asyncio's own words would not say why. A name that is not known has a negative number.
+            number = error.errno or 0
+            why = os.strerror(number) if number > 0 else error.strerror or str(error)
+            message = f"{address}:{port} does not answer: {why}"
             raise DriverError(message) from error

@@ -5,7 +5,6 @@ The protocol is described in docs/drivers/exec.md.
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import json
 import shlex
@@ -179,11 +178,9 @@ class ExecDriver(Driver):
         if console is None:
             raise DriverError(f"{self._name} answered without a `console`")
         try:
-            return await asyncio.open_connection(console.address, console.port)
-        except OSError as error:
-            where = f"{console.address}:{console.port}"
-            message = f"the console at {where} does not answer: {error.strerror or error}"
-            raise DriverError(message) from error
+            return await self.dial(hold, Connection("", console.address), console.port)
+        except DriverError as error:
+            raise DriverError(f"the console at {error}") from error
 
     @property
     def _options(self) -> ExecOptions:
