@@ -208,9 +208,10 @@ class Classes:
         found = self._hosts.get(option)
         if found is None:
             found = self._hosts[option] = HostClass(option, is_by_name(option))
-            for shape in self.inventory.shapes:
-                if shape.names and not mismatch(option, shape.spec):
-                    found.shapes |= 1 << shape.index
+            shapes = self.inventory.shapes
+            for place in bits(self.inventory.labelled(option.labels)):
+                if shapes[place].names and not mismatch(option, shapes[place].spec):
+                    found.shapes |= 1 << place
         return found
 
     def _forget_unused(self) -> None:

@@ -5,6 +5,8 @@ shapes that match have something open" is one operation on machine words, whatev
 lab. Everything here costs by what changes, never by how much there is.
 """
 
+import functools
+import operator
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -212,6 +214,18 @@ class Inventory:
     def ends_ms(self, name: str) -> int:
         """Return when all that a resource is used for has ended at the latest, 0 if unknown."""
         return self._ends.get(name, 0)
+
+    def labelled(self, labels: Iterable[tuple[str, str | None]]) -> int:
+        """Return the bits of the shapes that have some labels, each with its value or any (None).
+
+        Without labels, of all, those that are not there any longer too.
+        """
+        found = (1 << len(self.shapes)) - 1
+        for label, value in labels:
+            values = self.by_label.get(label, {})
+            of_any = values.values() if value is None else (values.get(value, 0),)
+            found &= functools.reduce(operator.or_, of_any, 0)
+        return found
 
     def _is_alike(self, name: str, standing: Standing) -> bool:
         """Say whether a resource is still what it was."""

@@ -96,8 +96,11 @@ class Walk:
     def _pass(self, users: Iterable[UserQueue]) -> None:
         """Note the next requests of users whose first are not wanted, as far as it is of use."""
         upcoming, mask = self._next, self.mask
-        before = upcoming[0][0] if upcoming else NOWHERE
+        # An entry without a request may well come to nothing, so it is no bound.
+        before = min((each[0] for each in upcoming if each[3] is not None), default=NOWHERE)
         for user in users:
+            if not user.classes & mask:
+                continue  # until the mask gains
             if not user.second < before:
                 self._aside.append(user)
             elif (second := user.items[1])[3] & mask:
