@@ -38,16 +38,22 @@ async def trouble(program: str) -> str:
 
 
 async def _trouble(program: str) -> str:
+    """Return what keeps a QEMU from using KVM."""
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return "there is no /dev/kvm that we may use"
     if not program.endswith(("x86_64", "i386")):
         # What is tried is a program for PCs.
         return ""
+    return await trial(program, "kvm")
+
+
+async def trial(program: str, accel: str) -> str:
+    """Run a little with an accelerator; return what went wrong, "" if nothing did."""
     with tempfile.TemporaryDirectory(prefix="hwp-kvm-") as folder:
         (Path(folder) / "boot").write_bytes(_BOOT_SECTOR)
         command = (
             *(program, "-nodefaults", "-no-user-config", "-display", "none"),
-            *("-machine", "pc", "-accel", "kvm", "-m", "16M"),
+            *("-machine", "pc", "-accel", accel, "-m", "16M"),
             *("-device", "isa-debug-exit,iobase=0xf4,iosize=1"),
             *("-drive", "file=boot,format=raw,if=ide,snapshot=on"),
         )
