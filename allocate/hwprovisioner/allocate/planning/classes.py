@@ -121,8 +121,8 @@ class Classes:
         Args:
             opened: how many there are more, by the index of their shape.
         """
-        if not self.lacking:
-            return 0
+        if not self.lacking or sum(opened.values()) == 1:
+            return self.lacking  # they all lack two or more
         helped: Counter[int] = Counter()
         for index, count in opened.items():
             for place in bits(self.inventory.shapes[index].awaited & self.lacking):

@@ -116,9 +116,11 @@ class Turns:
             if other is None:
                 break
             if self._counts(other, self._claiming):
-                claimed = self._claims[other.id] = shapes_of(other.asked.options) & self._unclaimed
-                self._unclaimed &= ~claimed
-                self._claiming.mask &= self._classes.matching_any(self._unclaimed)
+                claimed = shapes_of(other.asked.options) & self._unclaimed
+                if claimed:
+                    self._claims[other.id] = claimed
+                    self._unclaimed &= ~claimed
+                    self._claiming.mask &= self._classes.matching_any(self._unclaimed)
         return bool(self._claims.get(request.id, 0) & shapes)
 
     def _reset(self) -> None:

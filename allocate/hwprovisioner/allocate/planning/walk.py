@@ -99,16 +99,14 @@ class Walk:
         # An entry without a request may well come to nothing, so it is no bound.
         before = min((each[0] for each in upcoming if each[3] is not None), default=NOWHERE)
         for user in users:
-            if not user.classes & mask:
-                continue  # until the mask gains
             if not user.second < before:
                 self._aside.append(user)
             elif (second := user.items[1])[3] & mask:
                 heappush(upcoming, (user.second, 1, user, second))
-            elif user.third < before:
-                heappush(upcoming, (user.third, 2, user, None))
-            else:
+            elif not user.third < before:
                 self._aside.append(user)
+            elif user.classes & mask:
+                heappush(upcoming, (user.third, 2, user, None))
 
     def _wanted_of(self, user: UserQueue) -> int:
         wanted = self.mask & user.classes
