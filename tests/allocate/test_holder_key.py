@@ -86,4 +86,4 @@ async def test_two_keys_are_one_matching_class(service: Running) -> None:
             async with asking(service.stub, new_request(ssh_public_key=key)) as waiting:
                 assert waiting.events == ["queued"]
                 waits = await service.stub.ListWaitTimes(pb.ListWaitTimesRequest(), timeout=LIMIT_S)
-                assert [each.queued_count for each in waits.classes] == [1]
+                assert len(waits.classes) == 1

@@ -45,7 +45,7 @@ def test_nobody_starves_while_sets_keep_what_they_could_have() -> None:
 
 
 def test_a_set_that_keeps_nothing_is_seen_to_starve(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Pass, "_let_keep", lambda self, keeper: None)
+    monkeypatch.setattr(Pass, "_keep", lambda self, request, wish, placement: None)
     scenario, trace = run(SMALL_AGAINST_A_SET)
     found = starvation(trace, scenario.duration_ms)
     assert not found.holds

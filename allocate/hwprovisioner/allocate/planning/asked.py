@@ -68,6 +68,11 @@ class RequestClass:
     """By scope, whether it can be found there, and as of which version of the inventory."""
 
     @property
+    def least_cpus(self) -> int:
+        """The fewest processors that one of its hosts may do with."""
+        return min(option.option.cpus.low or 0 for option in self.options)
+
+    @property
     def options(self) -> Iterable[HostClass]:
         """Return the options of all hosts, each once."""
         return dict.fromkeys(option for options in self.hosts.values() for option in options)

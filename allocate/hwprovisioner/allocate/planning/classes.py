@@ -39,6 +39,8 @@ class Classes:
         self._unused: OrderedDict[str, RequestClass] = OrderedDict()
         self._places: list[int] = []
         self._named: dict[str, int] = {}
+        self._by_cpus: dict[int, int] = {}
+        """By the fewest processors that one of their hosts may do with, the classes."""
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -138,6 +140,14 @@ class Classes:
                 found |= 1 << place
         return found
 
+    def wanting_at_most(self, cpus: int) -> int:
+        """Return the bits of the classes of which some host may do with so many processors."""
+        found = 0
+        for least, mask in self._by_cpus.items():
+            if least <= cpus:
+                found |= mask
+        return found
+
     def named(self, names: Collection[str]) -> int:
         """Return the bits of the classes that ask for one of some resources by name."""
         found = 0
@@ -193,6 +203,7 @@ class Classes:
         for option in made.options:
             option.users += 1
             self._mark(made, option)
+        self._by_cpus[made.least_cpus] = self._by_cpus.get(made.least_cpus, 0) | made.bit
         return made
 
     def _mark(self, made: RequestClass, option: HostClass) -> None:
@@ -224,6 +235,9 @@ class Classes:
         del self._by_key[gone.key], self._by_bit[place]
         self._places.append(place)
         self.lacking &= ~gone.bit
+        left = self._by_cpus.pop(gone.least_cpus) & ~gone.bit
+        if left:
+            self._by_cpus[gone.least_cpus] = left
         self._version += 1
         for option in gone.options:
             if name := option.option.resource:

@@ -26,6 +26,10 @@ _ROUNDS = 4
 """So often the queue is gone through; what was kept and is not any longer is offered to all."""
 
 
+_LARGE = 4
+"""So many requests that are too large for what is free of a shared resource may keep that."""
+
+
 class Pass:
     """One pass over what may be granted after some changes."""
 
@@ -58,6 +62,8 @@ class Pass:
         self._looked: dict[int, int] = {}
         self._again = 0
         """The bits of the classes of which one that was looked for by itself was granted."""
+        self._too_large = 0
+        """So many requests for one host were looked for in vain."""
         self._grants: list[Grant] = []
 
     def run(self) -> list[Grant]:
@@ -177,8 +183,12 @@ class Pass:
     def _keep(self, request: Request, wish: Wish, placement: Placement | None) -> None:
         """Let a request keep what it could have had, if it is its turn."""
         board, asked = self._board, request.asked
-        if placement is None and not self._may_keep(request):
-            return
+        if placement is None:
+            self._too_large += 1
+            if self._too_large == _LARGE:
+                self._open.only_what_fits()
+            if not self._may_keep(request):
+                return
         if placement is None or wish.also:
             # It keeps nothing that one before it keeps, if that might have been lent to it.
             wish = replace(wish, also=())

@@ -14,6 +14,7 @@ class Offered:
         self._names: set[str] = set()
         self._of_shape: dict[int, int] = {}
         self._claimed = 0
+        self._is_strict = False
         self.classes = 0
         """The bits of the classes that they could serve."""
         self.lacking = 0
@@ -42,6 +43,11 @@ class Offered:
         self._claimed |= shapes
         self._add_up()
 
+    def only_what_fits(self) -> None:
+        """Offer shared resources no more to those for whom they have too few processors free."""
+        self._is_strict = True
+        self._add_up()
+
     def _count(self, name: str, more: int) -> int:
         """Count one more of a shape, or one fewer; returns how many there are."""
         index = self._classes.inventory.shape_of(name).index
@@ -51,8 +57,18 @@ class Offered:
         return count
 
     def _add_up(self) -> None:
-        shapes, lacking = self._classes.inventory.shapes, self.lacking
+        inventory, lacking = self._classes.inventory, self.lacking
+        shapes = inventory.shapes
         self.classes = self._classes.named(self._names)
         for index in self._of_shape:
             left_out = lacking if self._claimed >> index & 1 else 0
-            self.classes |= shapes[index].awaited & ~left_out
+            found = shapes[index].awaited & ~left_out
+            if self._is_strict and inventory.divisible >> index & 1:
+                found &= self._classes.wanting_at_most(self._most_cpus(index))
+            self.classes |= found
+
+    def _most_cpus(self, index: int) -> int:
+        """Return the most processors that one of a shape has free."""
+        inventory = self._classes.inventory
+        names = (name for name in self._names if inventory.shape_of(name).index == index)
+        return max((inventory.standing(name).room.cpus for name in names), default=0)
