@@ -1,0 +1,284 @@
+"""Driver `ec2`, with a real server of its API."""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from hwprovisioner.resourcemanager import DriverError, Hold, Kind, Resource, calls
+from hwprovisioner.resourcemanager.config import parse_config
+from hwprovisioner.resourcemanager.drivers._ec2_console import new_part
+from hwprovisioner.resourcemanager.drivers._ec2_instance import image_of, type_of
+from hwprovisioner.resourcemanager.drivers.ec2 import Ec2Driver
+from hwprovisioner.resourcemanager.errors import ConfigError, Later
+from hwprovisioner.resourcemanager.loading import load_driver
+from hwprovisioner.resourcemanager.model import Instance, OperatingSystem, Power, Share
+from support import ec2_server
+from support.asking import HOLDER_KEY
+
+GIB = 1024**3
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ec2_server.Ec2Server]:
+    with ec2_server.running(tmp_path_factory.mktemp("ec2")) as server:
+        yield server
+
+
+def driver_for(server: ec2_server.Ec2Server, **options: object) -> Ec2Driver:
+    whole: dict[str, object] = {
+        "region": ec2_server.REGION,
+        "endpoint_url": server.url,
+        "images": {
+            "debian": {"ami": server.ami, "os": {"distro": "debian"}, "user": "admin"},
+            "ubuntu": {"ami": server.ami, "os": {"distro": "ubuntu"}, "user": "ubuntu"},
+        },
+        "types": {
+            "t3.micro": {"cpus": 2, "memory": "1GiB"},
+            "m5.large": {"cpus": 2, "memory": "8GiB"},
+            "g4dn.xlarge": {"cpus": 4, "memory": "16GiB", "gpus": 1},
+        },
+        "ready": "running",
+        **options,
+    }
+    checked = Ec2Driver.Options.model_validate(whole)
+    return Ec2Driver(Resource("cloud", Kind.CLOUD_INSTANCE, "ec2", options=checked))
+
+
+_fences = iter(range(1, 1_000))
+
+
+def new_hold(**more: Any) -> Hold:
+    fence = next(_fences)
+    words = {"allocation_id": "a1", "share": Share(2, GIB), "ssh_public_key": HOLDER_KEY, **more}
+    return Hold(f"cloud.{fence}", "cloud", fence, **words)
+
+
+def found(server: ec2_server.Ec2Server, hold: Hold) -> list[dict[str, Any]]:
+    """What the API says of a hold's instances, those too that are terminated."""
+    wanted = [{"Name": "tag:hwprovisioner:instance", "Values": [hold.instance]}]
+    answer = server.client.describe_instances(Filters=wanted)
+    return [one for each in answer["Reservations"] for one in each["Instances"]]
+
+
+def silent(line: str) -> None:
+    pass
+
+
+async def test_an_instance_is_what_was_asked_for_and_says_for_whom(
+    server: ec2_server.Ec2Server,
+) -> None:
+    demand = {"provisioning": {"image": "ubuntu", "disk": "30GiB"}}
+    hold = new_hold(share=Share(2, 4 * GIB), demand=demand)
+    driver = driver_for(server, subnet=server.subnet, disk_limit="100GiB", tags={"team": "lab"})
+    connection = await calls.prepare(driver, hold, silent)
+    (one,) = found(server, hold)
+    assert connection.address == one["PrivateIpAddress"]
+    assert (connection.protocol, connection.user, connection.port) == ("ssh", "ubuntu", 22)
+    assert (one["InstanceType"], one["SubnetId"]) == ("m5.large", server.subnet)
+    assert {tag["Key"]: tag["Value"] for tag in one["Tags"]} == {
+        "Name": f"hwp-{hold.id}",
+        "team": "lab",
+        "hwprovisioner:resource": "cloud",
+        "hwprovisioner:instance": hold.id,
+        "hwprovisioner:hold": hold.id,
+        "hwprovisioner:allocation": "a1",
+        "hwprovisioner:fence": str(hold.fence),
+    }
+    answer = server.client.describe_instance_attribute(
+        InstanceId=one["InstanceId"], Attribute="userData"
+    )
+    text = base64.b64decode(answer["UserData"]["Value"]).decode()
+    head, _, rest = text.partition("\n")
+    assert head == "#cloud-config"
+    assert json.loads(rest)["ssh_authorized_keys"] == [HOLDER_KEY]
+    volume = one["BlockDeviceMappings"][0]["Ebs"]["VolumeId"]
+    assert server.client.describe_volumes(VolumeIds=[volume])["Volumes"][0]["Size"] == 30
+    await calls.clean(driver, hold, silent)
+    assert [each["State"]["Name"] for each in found(server, hold)] == ["terminated"]
+
+
+async def test_there_are_never_two_for_one_hold(server: ec2_server.Ec2Server) -> None:
+    hold = new_hold()
+    for _ in range(3):
+        await calls.prepare(driver_for(server), hold, silent)
+    assert len(found(server, hold)) == 1
+    await calls.clean(driver_for(server), hold, silent)
+    # After it is gone, the same name is made anew, and not taken for what was.
+    await calls.prepare(driver_for(server), hold, silent)
+    states = sorted(each["State"]["Name"] for each in found(server, hold))
+    assert states == ["running", "terminated"]
+    await calls.clean(driver_for(server), hold, silent)
+
+
+async def test_power_is_switched_and_a_stopped_one_is_whole_again(
+    server: ec2_server.Ec2Server,
+) -> None:
+    driver, hold = driver_for(server), new_hold()
+    await calls.prepare(driver, hold, silent)
+    for action, state in (
+        (Power.OFF, "stopped"),
+        (Power.ON, "running"),
+        (Power.CYCLE, "running"),
+        (Power.OFF, "stopped"),
+    ):
+        await calls.power(driver, action, hold, silent)
+        assert [each["State"]["Name"] for each in found(server, hold)] == [state]
+    await calls.prepare(driver, hold, silent)
+    assert [each["State"]["Name"] for each in found(server, hold)] == ["running"]
+    await calls.clean(driver, hold, silent)
+    with pytest.raises(DriverError, match="is gone"):
+        await calls.power(driver, Power.ON, hold, silent)
+
+
+async def test_the_console_tells_what_was_said(server: ec2_server.Ec2Server) -> None:
+    driver, hold = driver_for(server), new_hold()
+    await calls.prepare(driver, hold, silent)
+    reader, writer = await calls.console(driver, hold)
+    assert b"Linux version" in await reader.read()
+    waiting = asyncio.create_task(reader.read())
+    writer.close()
+    assert await waiting == b""
+    await calls.clean(driver, hold, silent)
+
+
+@pytest.mark.parametrize(
+    ("known", "output", "new"),
+    [
+        (b"", b"boot", b"boot"),
+        (b"boot", b"boot\nlogin:", b"\nlogin:"),
+        (b"boot", b"boot", b""),
+        (b"x" * 2_000 + b"end", b"x" * 1_500 + b"end and more", b" and more"),
+        (b"old", b"another boot", b"another boot"),
+    ],
+)
+def test_what_is_new_on_a_console_is_told_once(known: bytes, output: bytes, new: bytes) -> None:
+    assert new_part(known, output) == new
+
+
+@pytest.mark.parametrize(
+    ("share", "parameters", "expected"),
+    [
+        (Share(1, GIB), {}, "t3.micro"),
+        (Share(2, 2 * GIB), {}, "m5.large"),
+        (Share(1, GIB, (0,)), {}, "g4dn.xlarge"),
+        (Share(1, GIB), {"type": "m5.large"}, "m5.large"),
+    ],
+)
+def test_the_first_type_that_is_large_enough_is_taken(
+    server: ec2_server.Ec2Server, share: Share, parameters: dict[str, str], expected: str
+) -> None:
+    options = driver_for(server)._options
+    assert type_of(options, Instance("i", share, parameters=parameters)) == expected
+
+
+@pytest.mark.parametrize(
+    ("instance", "words"),
+    [
+        (Instance("i", Share(64, GIB)), "no type in the options has 64 cpus"),
+        (Instance("i", Share(4, GIB), parameters={"type": "t3.micro"}), "type t3.micro in the"),
+        (Instance("i", parameters={"type": "t3.mcro"}), "no type 't3.mcro'.*t3.micro"),
+    ],
+)
+def test_what_no_type_has_is_said(
+    server: ec2_server.Ec2Server, instance: Instance, words: str
+) -> None:
+    with pytest.raises(DriverError, match=words):
+        type_of(driver_for(server)._options, instance)
+
+
+def test_the_image_is_one_with_the_system_that_was_asked_for(server: ec2_server.Ec2Server) -> None:
+    options = driver_for(server)._options
+    assert image_of(options, Instance("i")) == "debian"
+    assert image_of(options, Instance("i", os=OperatingSystem(distro="Ubuntu"))) == "ubuntu"
+    with pytest.raises(DriverError, match="no image in the options is fedora"):
+        image_of(options, Instance("i", os=OperatingSystem(distro="fedora")))
+
+
+async def test_what_the_account_does_not_have_is_found_by_the_check(
+    server: ec2_server.Ec2Server,
+) -> None:
+    await calls.check(driver_for(server, subnet=server.subnet))
+    with pytest.raises(DriverError, match="ami-00000000"):
+        await calls.check(driver_for(server, images={"a": {"ami": "ami-00000000"}}))
+    with pytest.raises(DriverError, match="subnet-00000000"):
+        await calls.check(driver_for(server, subnet="subnet-00000000"))
+    with pytest.raises(DriverError, match="sg-00000000"):
+        await calls.check(driver_for(server, security_groups=["sg-00000000"]))
+
+
+async def test_a_holder_without_a_key_is_told_what_to_do(server: ec2_server.Ec2Server) -> None:
+    hold = new_hold(ssh_public_key="")
+    with pytest.raises(DriverError, match="none was sent: is `ssh-keygen` there"):
+        await calls.prepare(driver_for(server, ready="ssh"), hold, silent)
+    assert not found(server, hold)
+
+
+@asynccontextmanager
+async def refusing(server: ec2_server.Ec2Server, code: str) -> AsyncIterator[str]:
+    """Pass everything on to the server, but refuse to run instances as Amazon does."""
+    error = f"<Error><Code>{code}</Code><Message>no more</Message></Error>"
+    fault = f"<Response><Errors>{error}</Errors></Response>"
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(
+            int(line.split(b":")[1])
+            for line in head.splitlines()
+            if line.lower().startswith(b"content-length:")
+        )
+        body = await reader.readexactly(length)
+        if b"Action=RunInstances" in body:
+            writer.write(
+                f"HTTP/1.1 400 Bad Request\r\nContent-Type: text/xml\r\nConnection: close\r\n"
+                f"Content-Length: {len(fault)}\r\n\r\n{fault}".encode()
+            )
+        else:
+            theirs, ours = await asyncio.open_connection("127.0.0.1", server.port)
+            ours.write(head.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + body)
+            writer.write(await theirs.read())
+            ours.close()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
+        yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("InstanceLimitExceeded", Later),
+        ("VcpuLimitExceeded", Later),
+        ("InsufficientInstanceCapacity", Later),
+        ("UnauthorizedOperation", DriverError),
+    ],
+)
+async def test_a_quota_that_is_used_up_is_later_and_nothing_else_is(
+    server: ec2_server.Ec2Server, code: str, kind: type[DriverError]
+) -> None:
+    async with refusing(server, code) as url:
+        with pytest.raises(DriverError, match=f"EC2: {code}: no more") as caught:
+            await calls.prepare(driver_for(replace(server, url=url)), new_hold(), silent)
+    assert type(caught.value) is kind
+
+
+def test_a_pool_needs_the_managers_own_key() -> None:
+    text = """
+resources:
+  dynamic:
+    cloud:
+      driver: ec2
+      limits: {cpu: 4, mem: 4GiB, instances: 2}
+      pool: {min: 1}
+      options:
+        region: eu-central-1
+        images: {a: {ami: ami-12345678}}
+        types: {t3.micro: {cpus: 2, memory: 1GiB}}
+"""
+    with pytest.raises(ConfigError, match="is needed with a warm pool"):
+        parse_config(text, "resources.yml", load_driver)
