@@ -2,10 +2,12 @@
 
 import asyncio
 import base64
+import contextlib
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +20,7 @@ from hwprovisioner.resourcemanager.drivers.ec2 import Ec2Driver
 from hwprovisioner.resourcemanager.errors import ConfigError, Later
 from hwprovisioner.resourcemanager.loading import load_driver
 from hwprovisioner.resourcemanager.model import Instance, OperatingSystem, Power, Share
-from support import ec2_server
+from support import ec2_server, sshd
 from support.asking import HOLDER_KEY
 
 GIB = 1024**3
@@ -282,3 +284,65 @@ resources:
 """
     with pytest.raises(ConfigError, match="is needed with a warm pool"):
         parse_config(text, "resources.yml", load_driver)
+
+
+@asynccontextmanager
+async def guest(folder: Path) -> AsyncIterator[tuple[sshd.Sshd, int]]:
+    """A real sshd that all addresses of instances lead to, with the port there."""
+    with sshd.running(folder, f"SetEnv HOME={folder}") as machine:
+
+        async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            theirs, ours = await asyncio.open_connection("127.0.0.1", machine.port)
+            try:
+                await asyncio.gather(copy(reader, ours), copy(theirs, writer))
+            finally:
+                ours.close()
+                writer.close()
+
+        async with await asyncio.start_server(pass_on, "0.0.0.0", 0) as listening:
+            yield machine, listening.sockets[0].getsockname()[1]
+
+
+def text_of(file: Path) -> str:
+    return file.read_text()
+
+
+async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+        writer.write_eof()
+
+
+async def test_what_was_made_for_nobody_lets_in_whoever_gets_it(
+    server: ec2_server.Ec2Server, tmp_path: Path
+) -> None:
+    async with guest(tmp_path) as (machine, port):
+        images = {"any": {"ami": server.ami, "user": machine.user}}
+        driver = driver_for(
+            server,
+            ready="ssh",
+            port=port,
+            subnet=server.subnet,
+            images=images,
+            login_key_file=str(machine.key_file),
+        )
+        hold = new_hold(pooled="cloud.pool-1")
+        instance = Instance.of(hold)
+        lines: list[str] = []
+        await calls.make(driver, instance, lines.append)
+        assert "waiting for SSH" in lines
+        (one,) = found(server, hold)
+        assert "hwprovisioner:hold" not in {tag["Key"] for tag in one["Tags"]}
+        connection = await calls.hand_over(driver, instance, hold, silent, 60)
+        await calls.hand_over(driver, instance, hold, silent, 60)
+        assert (connection.address, connection.port) == (one["PrivateIpAddress"], port)
+        assert text_of(tmp_path / ".ssh" / "authorized_keys") == f"{HOLDER_KEY}\n"
+        (one,) = found(server, hold)
+        tags = {tag["Key"]: tag["Value"] for tag in one["Tags"]}
+        assert (tags["hwprovisioner:hold"], tags["hwprovisioner:instance"]) == (
+            hold.id,
+            "cloud.pool-1",
+        )
+        await calls.clean(driver, hold, silent)

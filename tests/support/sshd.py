@@ -49,7 +49,8 @@ class Sshd:
 
 
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[Sshd]:
+def running(folder: Path, *settings: str) -> Iterator[Sshd]:
+    """Serve until the block ends; `settings` are further lines of its configuration."""
     needs.program("sshd")
     keygen = needs.program("ssh-keygen")
     for name in ("host", "user"):
@@ -68,6 +69,7 @@ KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
 MaxStartups 100
 Subsystem sftp internal-sftp
+{chr(10).join(settings)}
 """)
     Path("/run/sshd").mkdir(exist_ok=True)
     host_key = " ".join((folder / "host.pub").read_text().split()[:2])

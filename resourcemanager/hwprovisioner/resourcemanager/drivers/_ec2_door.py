@@ -16,7 +16,6 @@ from hwprovisioner.resourcemanager.drivers._ssh_login import ANY_KEY, connected
 from hwprovisioner.resourcemanager.errors import DriverError
 from hwprovisioner.resourcemanager.model import Access
 
-_SSH_PORT = 22
 #: A packet to an instance without a network yet is lost; it is better asked anew than waited for.
 _BANNER_S = 2.0
 
@@ -34,7 +33,7 @@ class Door:
     host: str
     user: str
     login_key_file: str
-    port: int = _SSH_PORT
+    port: int
 
     async def trouble(self) -> str:
         """Say why there is no SSH yet, empty if there is."""
@@ -60,7 +59,7 @@ def door_of(seen: Seen, options: Ec2Options, user: str) -> Door:
     if not address:
         advice = "does its subnet give one?"
         raise DriverError(f"the instance has no {options.address} address: {advice}")
-    return Door(address, user, options.login_key_file)
+    return Door(address, user, options.login_key_file, options.port)
 
 
 async def let_in(door: Door, public_key: str) -> None:

@@ -49,6 +49,7 @@ class Ec2Options(Section):
     address: Literal["private", "public"] = "private"
     #: When an instance is up: once it answers by SSH, or as soon as the API says that it runs.
     ready: Literal["ssh", "running"] = "ssh"
+    port: Annotated[int, Field(ge=1, le=65_535)] = 22
     #: The manager's own private key, for instances of a warm pool.
     login_key_file: Text = ""
     #: The largest disk that may be asked for.
