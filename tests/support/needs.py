@@ -3,10 +3,12 @@
 Where HWP_TEST_REQUIRE is set, as in CI, what is missing is a failure instead.
 """
 
+import importlib
 import os
 import shutil
 import socket
 import subprocess
+from types import ModuleType
 from typing import NoReturn
 
 import pytest
@@ -47,3 +49,11 @@ def docker_engine() -> str:
     if answer.returncode != 0:
         missing("a Docker engine that answers")
     return answer.stdout.strip()
+
+
+def module(name: str) -> ModuleType:
+    """Return a module that is not in the lock, or end the test where it is not installed."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        missing(f"the Python module {name}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
 import shutil
 from collections.abc import Collection, Iterable
 from pathlib import Path as FilePath
@@ -22,6 +21,7 @@ from hwprovisioner.resourcemanager.drivers import (
     _qemu_net,
     _qemu_power,
 )
+from hwprovisioner.resourcemanager.drivers._machine_size import NAME, share_of, size_problems
 from hwprovisioner.resourcemanager.drivers._qemu_disk import make_disk
 from hwprovisioner.resourcemanager.drivers._qemu_options import ImageSection, QemuOptions
 from hwprovisioner.resourcemanager.drivers._qemu_process import CONSOLE, Machine
@@ -36,15 +36,9 @@ from hwprovisioner.resourcemanager.model import (
     Makes,
     Power,
     Resource,
-    Share,
 )
 from hwprovisioner.resourcemanager.settings import state_folder
 from hwprovisioner.serving.problems import Path
-
-#: With less no kernel starts.
-_LEAST_MEMORY = 16 * _qemu_command.MIB
-#: A name of the lab's, and the folder of a machine.
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,199}")
 
 
 class QemuDriver(Maker):
@@ -56,15 +50,7 @@ class QemuDriver(Maker):
     @classmethod
     def verify(cls, resource: Resource) -> Iterable[tuple[Path, str]]:
         """Yield what is not said of the size of machines."""
-        declared, division = resource.declared, resource.division
-        limits: Path = () if division is None else ("limits",)
-        needed = {(*limits, "cpu"): declared.cpus, (*limits, "mem"): declared.memory_bytes}
-        if division is not None:
-            needed["default", "cpu"] = division.default_cpus
-            needed["default", "mem"] = division.default_memory_bytes
-        for path, value in needed.items():
-            if not value:
-                yield path, "is needed by driver qemu: a virtual machine has to have some"
+        return size_problems(resource)
 
     @property
     def makes(self) -> Makes:
@@ -185,21 +171,13 @@ class QemuDriver(Maker):
         return whole / self.resource.name
 
     def _machine(self, name: str) -> Machine:
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             raise DriverError(f"{name!r} cannot be the name of a virtual machine")
         return Machine(self._folder / name)
 
     def _image(self, instance: Instance) -> ImageSection:
         images = self._options.images
         return images[_images.choose(instance, {n: image.system for n, image in images.items()})]
-
-    def _share(self, instance: Instance) -> Share:
-        """Return what a machine has; an exclusive resource is had whole."""
-        declared, asked = self.resource.declared, instance.share
-        return Share(
-            asked.cpus or declared.cpus or 1,
-            max(asked.memory_bytes or declared.memory_bytes or 0, _LEAST_MEMORY),
-        )
 
     async def _accel(self) -> str:
         wanted = self._options.accel
@@ -219,7 +197,7 @@ class QemuDriver(Maker):
         _qemu_boot.write_seed(machine, image)
         base = _qemu_command.file(image.base) if image.base else None
         disk = await make_disk(machine.folder / _qemu_command.DISK, base, instance.disk_bytes)
-        share = self._share(instance)
+        share = share_of(self.resource, instance)
         await machine.start(
             _qemu_command.command(
                 self._options, image, instance.name, share, accel=accel, disk=disk

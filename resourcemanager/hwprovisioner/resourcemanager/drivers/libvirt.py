@@ -1,0 +1,242 @@
+"""Driver `libvirt`: virtual machines on a libvirt host, one for each hold."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from pathlib import Path as FilePath
+from typing import ClassVar
+
+import libvirt
+from pydantic import BaseModel
+
+from hwprovisioner.resourcemanager.driver import Channel, Report
+from hwprovisioner.resourcemanager.drivers import _guest_ssh, _images, _seed
+from hwprovisioner.resourcemanager.drivers import _libvirt_domain as domains
+from hwprovisioner.resourcemanager.drivers._libvirt_host import on_host
+from hwprovisioner.resourcemanager.drivers._libvirt_options import LibvirtOptions
+from hwprovisioner.resourcemanager.drivers._machine_size import NAME, share_of, size_problems
+from hwprovisioner.resourcemanager.drivers._qemu_options import ImageSection
+from hwprovisioner.resourcemanager.drivers._waiting import until
+from hwprovisioner.resourcemanager.errors import DriverError
+from hwprovisioner.resourcemanager.maker import Maker
+from hwprovisioner.resourcemanager.model import (
+    Connection,
+    Facts,
+    Hold,
+    Instance,
+    Kind,
+    Makes,
+    Power,
+    Resource,
+)
+from hwprovisioner.resourcemanager.settings import state_folder
+from hwprovisioner.serving.problems import Path
+
+_SSH_PORT = 22
+#: In a machine's folder: what its maker logs in with, and how the machine proves who it is.
+_KEY, _HOST_KEY = "key", "host_key.pub"
+
+
+class LibvirtDriver(Maker):
+    """Makes a virtual machine for each hold, with a volume on top of an image's."""
+
+    Options: ClassVar[type[BaseModel]] = LibvirtOptions
+    default_kind: ClassVar[Kind | None] = Kind.VIRTUAL_MACHINE
+
+    @classmethod
+    def verify(cls, resource: Resource) -> Iterable[tuple[Path, str]]:
+        """Yield what is not said of the size of machines."""
+        return size_problems(resource)
+
+    @property
+    def makes(self) -> Makes:
+        """The images of the options, and what is in them."""
+        images = self._options.images
+        return Makes(
+            images=tuple(images),
+            systems=tuple(dict.fromkeys(image.system for image in images.values())),
+            disk_bytes=self._options.disk_limit or 0,
+        )
+
+    @property
+    def has_power(self) -> bool:
+        """Every machine has."""
+        return True
+
+    async def describe(self) -> Facts:
+        """Return what is in the image that is taken if nothing is asked."""
+        return Facts(os=next(iter(self._options.images.values())).system)
+
+    async def check(self) -> None:
+        """See whether the host answers, and has the pool, the network and the images."""
+        options = self._options
+        bases = [image.base for image in options.images.values() if image.base]
+
+        def look(host: libvirt.virConnect) -> None:
+            host.storagePoolLookupByName(options.pool)
+            if options.network:
+                host.networkLookupByName(options.network)
+            for base in bases:
+                domains.base(host, base)
+
+        await on_host(options.uri, look)
+
+    async def make(self, instance: Instance, report: Report) -> None:
+        """Define a machine, start it, and wait until it is up."""
+        options, resource, name = self._options, self.resource.name, instance.name
+        image = self._image(instance)
+        if await on_host(options.uri, lambda host: _is_up(host, resource, name)):
+            return
+        await self.destroy(name, lambda line: None)
+        try:
+            report("making the virtual machine")
+            seed = await asyncio.to_thread(self._seed, name, image)
+            share = share_of(self.resource, instance)
+            wanted = domains.Wanted(resource, name, share, image, instance.disk_bytes, seed)
+            await on_host(options.uri, lambda host: domains.define(host, options, wanted))
+            if image.ready.by == "ssh":
+                await self._let_in(name, image, "", report)
+            await on_host(
+                options.uri, lambda host: domains.came_up(_need(host, resource, name), resource)
+            )
+        except BaseException:
+            # Nothing may go on; the rest is for `destroy`.
+            await on_host(options.uri, lambda host: _end(host, resource, name))
+            raise
+
+    async def hand_over(self, instance: Instance, hold: Hold, report: Report) -> Connection:
+        """Put the holder's public key into the machine."""
+        image, uri, name = self._image(instance), self._options.uri, instance.name
+        if image.ready.by != "ssh":
+            where = await self._address(name)
+            return Connection("libvirt", where, properties={"uri": uri, "domain": name})
+        if not hold.ssh_public_key:
+            report("the holder sent no public key: there is no way in")
+        door = await self._let_in(name, image, hold.ssh_public_key, report)
+        return Connection(
+            "ssh", door.address, door.port, door.user, properties={"host_key": door.host_key}
+        )
+
+    async def destroy(self, name: str, report: Report) -> None:
+        """Destroy the domain, its volumes and the keys to it."""
+        options, resource, folder = self._options, self.resource.name, self._folder_of(name)
+        if await on_host(options.uri, lambda host: domains.destroy(host, options, resource, name)):
+            report("destroyed the virtual machine")
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+    async def existing(self) -> Collection[str]:
+        """Return the names of the domains that say they are of this resource."""
+        name = self.resource.name
+
+        def look(host: libvirt.virConnect) -> list[str]:
+            return [one.name() for one in host.listAllDomains(0) if domains.owner(one) == name]
+
+        return await on_host(self._options.uri, look)
+
+    async def is_well(self, instance: Instance) -> bool:
+        """Say whether the machine came up and runs."""
+        resource, name = self.resource.name, instance.name
+        return await on_host(self._options.uri, lambda host: _is_up(host, resource, name))
+
+    async def power(self, action: Power, hold: Hold | None, report: Report) -> None:
+        """Switch a machine's power; what its disk has stays."""
+        if hold is None:
+            raise DriverError("a virtual machine is there, and has power, only while it is held")
+        resource, name = self.resource.name, hold.instance
+
+        def switch(host: libvirt.virConnect) -> None:
+            domain = _need(host, resource, name)
+            if action is not Power.ON and domain.isActive():
+                domain.destroy()
+            if action is not Power.OFF and not domain.isActive():
+                domain.create()
+
+        await on_host(self._options.uri, switch)
+
+    async def dial(self, hold: Hold, connection: Connection, port: int) -> Channel:
+        """Connect to a port of the machine, at the address that it has now."""
+        address = await self._address(hold.instance)
+        if not address:
+            raise DriverError("the virtual machine has no address that libvirt knows of")
+        return await super().dial(hold, replace(connection, address=address), port)
+
+    @property
+    def _options(self) -> LibvirtOptions:
+        assert isinstance(self.resource.options, LibvirtOptions)
+        return self.resource.options
+
+    def _folder_of(self, name: str) -> FilePath:
+        """Return where the keys to a machine are."""
+        if not NAME.fullmatch(name):
+            raise DriverError(f"{name!r} cannot be the name of a virtual machine")
+        return state_folder() / "libvirt" / self.resource.name / name
+
+    def _image(self, instance: Instance) -> ImageSection:
+        images = self._options.images
+        return images[_images.choose(instance, {n: image.system for n, image in images.items()})]
+
+    def _seed(self, name: str, image: ImageSection) -> bytes:
+        """Make keys, and a seed with them; without SSH there is none."""
+        if image.ready.by != "ssh":
+            return b""
+        private_key, public_key = _guest_ssh.new_key()
+        host_private, host_public = _guest_ssh.new_key()
+        folder = self._folder_of(name)
+        folder.mkdir(parents=True, mode=0o700)
+        (folder / _KEY).write_text(private_key)
+        (folder / _HOST_KEY).write_text(host_public)
+        guest = _seed.Guest(name, image.user, (public_key,), host_private, host_public)
+        return _seed.seed(guest)
+
+    async def _let_in(
+        self, name: str, image: ImageSection, public_key: str, report: Report
+    ) -> _guest_ssh.Door:
+        """Wait until the machine lets us in, and let a holder's key in, too, if there is one."""
+        door = _guest_ssh.Door("", _SSH_PORT, image.user, *self._keys(name))
+
+        async def look() -> str:
+            nonlocal door
+            door = replace(door, address=await self._address(name))
+            return await _guest_ssh.try_door(door, public_key) if door.address else "no address"
+
+        await until(look, "SSH", report)
+        return door
+
+    def _keys(self, name: str) -> tuple[str, str]:
+        folder = self._folder_of(name)
+        try:
+            return (folder / _KEY).read_text(), (folder / _HOST_KEY).read_text().strip()
+        except OSError as error:
+            raise DriverError(f"the keys to {name} are not here: {error.strerror}") from error
+
+    async def _address(self, name: str) -> str:
+        resource, network = self.resource.name, self._options.network
+
+        def look(host: libvirt.virConnect) -> str:
+            domain = _need(host, resource, name)
+            if not domain.isActive():
+                raise DriverError(f"the virtual machine {name} does not run")
+            return domains.address(domain) if network else ""
+
+        return await on_host(self._options.uri, look)
+
+
+def _need(host: libvirt.virConnect, resource: str, name: str) -> libvirt.virDomain:
+    domain = domains.find(host, resource, name)
+    if domain is None:
+        raise DriverError(f"the virtual machine {name} is gone")
+    return domain
+
+
+def _is_up(host: libvirt.virConnect, resource: str, name: str) -> bool:
+    domain = domains.find(host, resource, name)
+    return domain is not None and domains.is_up(domain)
+
+
+def _end(host: libvirt.virConnect, resource: str, name: str) -> None:
+    domain = domains.find(host, resource, name)
+    if domain is not None and domain.isActive():
+        domain.destroy()
