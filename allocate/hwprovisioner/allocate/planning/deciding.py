@@ -150,7 +150,8 @@ class Pass:
 
     def _take(self, request: Request, wish: Wish, found: Mapping[str, Placed]) -> None:
         board = self._board
-        self._take_from_behind(wish, [placed.resource for placed in found.values()])
+        if wish.behind:
+            self._take_from_behind(wish, [placed.resource for placed in found.values()])
         board.on_grant(request, found)
         ends_ms = request.ends_ms(self._now_ms)
         for placed in found.values():

@@ -110,5 +110,5 @@ class Lending:
 
     def losers(self, wish: Wish, names: Iterable[str]) -> Collection[Keeper]:
         """Return who keeps what is taken by one before them."""
-        taken = {name for name in names if name in wish.behind} if wish.behind else None
-        return [k for k in self._board.keepers.values() if k.names & taken] if taken else ()
+        taken = {name for name in names if name in wish.behind}
+        return [keeper for keeper in self._board.keepers.values() if keeper.names & taken]

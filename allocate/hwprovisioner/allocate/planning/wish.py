@@ -20,9 +20,12 @@ class Scope(Enum):
     """All there is, all of it free."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Wish:
-    """A request for which resources are looked for, and what only it knows."""
+    """A request for which resources are looked for, and what only it knows.
+
+    Nobody changes one. It is not frozen, as one is made for each look, and that would be dear.
+    """
 
     asked: RequestClass
     excluded: frozenset[str] = frozenset()
