@@ -1,7 +1,12 @@
 """Machines that are shared out: to whom, how much, and what is kept of them."""
 
+import pytest
+
 from hwprovisioner.allocate.demand import Gpu, GpuDemand, HostDemand
 from hwprovisioner.allocate.notation import Bounds
+from hwprovisioner.allocate.planning.deciding import Pass
+from hwprovisioner.allocate.planning.order import Request
+from hwprovisioner.allocate.planning.walk import Walk
 from hwprovisioner.allocate.room import Share
 from support.planning import (
     SmallLab,
@@ -74,3 +79,29 @@ def test_two_hosts_of_a_set_may_share_one_machine_behind_another_set() -> None:
     lab.ask("lone", eight, user="later")
     lab.free("b")
     assert lab.granted() == {"pair": ["b", "b"]}
+
+
+def test_of_many_that_are_too_large_for_what_is_free_only_the_first_are_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lab = SmallLab(shared=divisible(16, instances=16))
+    lab.use("shared", 15)
+    lab.use("shared", 1)
+    for number in range(50):
+        lab.ask(f"large{number}", cpus(2 + number % 10), priority=1)
+    lab.ask("small", cpus(1))
+    assert lab.granted() == {}
+    lab.planner.remove("large0")
+    looked: list[str] = []
+    visit = Pass._visit
+
+    def spied(self: Pass, request: Request, walk: Walk) -> bool:
+        looked.append(request.id)
+        return visit(self, request, walk)
+
+    monkeypatch.setattr(Pass, "_visit", spied)
+    lab.used["shared"].pop()
+    lab.stand("shared")
+    assert lab.granted() == {}
+    assert lab.kept == {"large1": {"shared"}}
+    assert looked == ["large1"]

@@ -1,6 +1,9 @@
 """What sets keep while they wait, and who may use that meanwhile."""
 
+import pytest
+
 from hwprovisioner.allocate.demand import HostDemand
+from hwprovisioner.allocate.planning.finding import Finder
 from hwprovisioner.allocate.planning.keeping import roomiest
 from hwprovisioner.allocate.planning.planner import Planner
 from hwprovisioner.allocate.planning.wish import Wish
@@ -66,6 +69,53 @@ def test_a_set_that_waits_for_what_rests_keeps_its_other_hosts() -> None:
     assert lab.granted() == {}
     lab.stand("b")
     assert lab.granted() == {"pair": ["a", "b"]}
+
+
+def test_what_a_set_keeps_is_found_anew_only_when_something_that_it_needs_has_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lab = lab_of(a="x", b="y", c="z")
+    busy(lab, "b", "c")
+    lab.ask("pair", X, Y)
+    assert lab.granted() == {}
+    placed: list[Wish] = []
+    place = Finder.place
+    monkeypatch.setattr(Finder, "place", lambda *args: placed.append(args[1]) or place(*args))
+    lab.free("c")
+    lab.ask("one", Z)
+    lab.ask("behind", X)
+    assert lab.granted() == {"one": ["c"]}
+    assert not placed
+    assert lab.kept == {"pair": {"a"}}
+    lab.free("b")
+    assert lab.granted() == {"pair": ["a", "b"]}
+    assert len(placed) == 1
+
+
+def test_who_stands_before_a_set_takes_what_it_keeps_if_nothing_else_will_do() -> None:
+    lab = lab_of(a="x", b="x", c="x")
+    busy(lab, "b", "c")
+    lab.ask("set", X, X, X)
+    lab.granted()
+    lab.free("b")
+    lab.ask("first", X, priority=1)
+    assert lab.granted() == {"first": ["b"]}
+    assert lab.kept == {"set": {"a"}}
+    lab.ask("second", X, priority=1)
+    assert lab.granted() == {"second": ["a"]}
+    assert lab.kept == {}
+
+
+def test_who_has_come_to_the_front_takes_what_others_keep() -> None:
+    lab = lab_of(a="x", b="x")
+    busy(lab, "b")
+    lab.planner.queue.hold("late", 2)
+    lab.ask("pair", X, X, user="early")
+    lab.ask("one", X, user="late")
+    assert lab.granted() == {}
+    lab.planner.queue.hold("late", -2)
+    lab.planner.queue.hold("early", 2)
+    assert lab.granted() == {"one": ["a"]}
 
 
 def test_what_is_kept_is_let_go_when_the_set_leaves() -> None:
