@@ -1,5 +1,7 @@
 """What sets keep while they wait, and who may use that meanwhile."""
 
+from typing import Any
+
 import pytest
 
 from hwprovisioner.allocate.demand import HostDemand
@@ -80,7 +82,12 @@ def test_what_a_set_keeps_is_found_anew_only_when_something_that_it_needs_has_ch
     assert lab.granted() == {}
     placed: list[Wish] = []
     place = Finder.place
-    monkeypatch.setattr(Finder, "place", lambda *args: placed.append(args[1]) or place(*args))
+
+    def spied(self: Finder, wish: Wish, *args: Any) -> Any:
+        placed.append(wish)
+        return place(self, wish, *args)
+
+    monkeypatch.setattr(Finder, "place", spied)
     lab.free("c")
     lab.ask("one", Z)
     lab.ask("behind", X)
