@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from hwprovisioner.client import CommandFailed, CommandTimeout, Connection, Wron
 from hwprovisioner.client.facts import read_host
 from hwprovisioner.client.running import argv_for, execute
 from hwprovisioner.v1 import allocation_pb2, resource_pb2
+from support import sshd
 from support.eventually import eventually
 
 LOCAL = Connection("local")
@@ -69,6 +71,31 @@ def test_ssh_never_asks_and_quotes_for_the_other_side() -> None:
     for pair in (["-p", "2222"], ["-l", "ci"], ["-i", "/k"]):
         assert pair[1] == argv[argv.index(pair[0]) + 1]
     assert argv_for("edge", Connection("ssh", address="x"), "a | b")[-1] == "a | b"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[sshd.Sshd]:
+    with sshd.running(tmp_path) as server:
+        yield server
+
+
+async def test_only_the_key_that_the_lab_knows_is_taken_for_the_host(
+    server: sshd.Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reached(host_key: str) -> Connection:
+        properties = {"host_key": host_key} if host_key else {}
+        address, key_file = "127.0.0.1", str(server.key_file)
+        return Connection("ssh", address, server.port, server.user, key_file, properties)
+
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    another = (tmp_path / "user.pub").read_text().strip()
+    for key in (server.host_key, f"{another}\n{server.host_key}", "any"):
+        assert (await execute("refb", reached(key), "echo $((1 + 1))")).stdout == "2\n"
+    with pytest.raises(CommandFailed, match="Host key verification failed"):
+        await execute("refb", reached(another), "true")
+    assert not list(temporary.iterdir())
 
 
 def test_docker_asks_the_engine_that_the_driver_names() -> None:

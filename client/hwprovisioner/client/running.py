@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from hwprovisioner.client.durations import Span, show, to_timedelta
 from hwprovisioner.client.errors import CommandFailed, CommandTimeout, WrongHost
 from hwprovisioner.client.facts import Connection
+from hwprovisioner.client.ssh_trust import FIRST_SEEN, trust
 
 Command = str | Sequence[str]
 """One line for `sh`, or a program and its arguments."""
@@ -40,8 +41,16 @@ def as_line(command: Command) -> str:
     return command if isinstance(command, str) else shlex.join(command)
 
 
-def argv_for(host: str, connection: Connection, command: Command) -> list[str]:
+def argv_for(
+    host: str, connection: Connection, command: Command, trusted: Sequence[str] = FIRST_SEEN
+) -> list[str]:
     """Says what to execute on this machine so that the command runs on the host. Pure.
+
+    Args:
+        host: What the demand calls it.
+        connection: How it is reached.
+        command: What is to run there.
+        trusted: Options that tell ssh whom to trust.
 
     Raises:
         WrongHost: The host is not reached by `local`, `ssh` or `docker`.
@@ -50,7 +59,7 @@ def argv_for(host: str, connection: Connection, command: Command) -> list[str]:
         case "local":
             return ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
         case "ssh":
-            return [*_ssh(connection), "--", connection.address, as_line(command)]
+            return [*_ssh(connection), *trusted, "--", connection.address, as_line(command)]
         case "docker" if "container" in connection.properties:
             program = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
             return [*_docker_exec(connection), *program]
@@ -65,9 +74,8 @@ def argv_for(host: str, connection: Connection, command: Command) -> list[str]:
 
 
 def _ssh(connection: Connection) -> list[str]:
-    """The system's client, never asking anything; a machine seen first is trusted from then on."""
-    argv = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"]
-    argv += ["-o", "StrictHostKeyChecking=accept-new", "-o", "LogLevel=ERROR"]
+    """The system's client, never asking anything."""
+    argv = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "LogLevel=ERROR"]
     if connection.port:
         argv += ["-p", str(connection.port)]
     if connection.user:
@@ -108,7 +116,17 @@ async def execute(
         CommandTimeout: It took too long, and was stopped.
         WrongHost: The host is not reached by `local`, `ssh` or `docker`.
     """
-    argv = argv_for(host, connection, command)
+    with trust(connection) as trusted:
+        argv = argv_for(host, connection, command, trusted)
+        done = await _executed(argv, host, command, limit, stdin)
+    if check and done.exit_code:
+        raise _failed(CommandFailed, host, command, _why(done, connection), done)
+    return done
+
+
+async def _executed(
+    argv: Sequence[str], host: str, command: Command, limit: Span | None, stdin: str | bytes | None
+) -> Completed:
     limit_s = None if limit is None else to_timedelta(limit, "timeout").total_seconds()
     data = stdin.encode() if isinstance(stdin, str) else stdin
     try:
@@ -131,10 +149,7 @@ async def execute(
     finally:
         await _stop(process)
     assert process.returncode is not None
-    done = Completed(as_line(command), process.returncode, _text(out), _text(err))
-    if check and done.exit_code:
-        raise _failed(CommandFailed, host, command, _why(done, connection), done)
-    return done
+    return Completed(as_line(command), process.returncode, _text(out), _text(err))
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

@@ -15,9 +15,8 @@ from hwprovisioner.client.commands.exit_codes import ExitCode
 from hwprovisioner.client.commands.which_host import FoundHost
 from hwprovisioner.client.errors import WrongHost
 from hwprovisioner.client.settings import Settings
+from hwprovisioner.client.ssh_trust import ANY_KEY
 
-#: As in resources.yml: whatever key the host has will do.
-ANY_KEY = "any"
 _MOST_KNOWN = 1_000
 
 
