@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -103,6 +104,15 @@ async def test_an_instance_is_what_was_asked_for_and_says_for_whom(
     assert server.client.describe_volumes(VolumeIds=[volume])["Volumes"][0]["Size"] == 30
     await calls.clean(driver, hold, silent)
     assert [each["State"]["Name"] for each in found(server, hold)] == ["terminated"]
+
+
+async def test_requests_are_not_logged(
+    server: ec2_server.Ec2Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "s3ss10n")
+    caplog.set_level(logging.DEBUG)
+    await calls.check(driver_for(server))
+    assert "s3ss10n" not in caplog.text
 
 
 async def test_there_are_never_two_for_one_hold(server: ec2_server.Ec2Server) -> None:

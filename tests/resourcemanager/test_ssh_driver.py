@@ -1,6 +1,7 @@
 """Driver `ssh` with a real sshd."""
 
 import asyncio
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -94,6 +95,14 @@ async def test_commands_run_in_order_and_are_reported(server: sshd.Sshd, tmp_pat
     assert "two" in lines
     assert "warn" in lines
     assert lines[0] == f"$ echo one >> {log}"
+
+
+async def test_commands_are_not_logged(server: sshd.Sshd, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    driver = driver_for(server, check=["test -n s3cr3t"], clean=["test -n s3cr3t"])
+    await calls.check(driver)
+    await calls.clean(driver, HOLD, lambda line: None)
+    assert "s3cr3t" not in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ cancelled: nobody would find an instance that is not there yet.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,6 +17,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from hwprovisioner.resourcemanager.drivers._ec2_options import Ec2Options
 from hwprovisioner.resourcemanager.errors import DriverError, Later
+
+# It tells whole requests at DEBUG: their signatures, the session's token, the user data.
+logging.getLogger("botocore").setLevel(logging.WARNING)
 
 #: Used up now, perhaps not soon.
 _LATER = frozenset(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path as FilePath
@@ -12,6 +13,9 @@ import asyncssh
 
 from hwprovisioner.resourcemanager.errors import DriverError
 from hwprovisioner.resourcemanager.model import Access
+
+# It tells each command at INFO, with whatever secret stands in it, at each check of each machine.
+logging.getLogger("asyncssh").setLevel(logging.WARNING)
 
 #: Without an answer to so many keepalives in a row, so many seconds apart, the machine is gone.
 _KEEPALIVES = 3
