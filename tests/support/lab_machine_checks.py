@@ -18,10 +18,30 @@ def check_model(model: WholeLabModel, records: Records) -> None:
         i: (h.state, h.fence, h.allocation) for i, h in model.holds.items()
     }
     assert {
-        i: (r.manager, r.fence, r.generation, r.health, r.admin, r.looks, r.volunteered, r.booked)
+        i: (
+            r.manager,
+            r.fence,
+            r.generation,
+            r.health,
+            r.health_reason,
+            r.admin,
+            r.looks,
+            r.volunteered,
+            r.booked,
+        )
         for i, r in records.resources.items()
     } == {
-        i: (r.manager, r.fence, r.generation, r.health, r.admin, r.looks, r.volunteered, r.booked)
+        i: (
+            r.manager,
+            r.fence,
+            r.generation,
+            r.health,
+            r.health_reason,
+            r.admin,
+            r.looks,
+            r.volunteered,
+            r.booked,
+        )
         for i, r in model.resources.items()
     }
     assert {i: (m.presence, m.epoch) for i, m in records.managers.items()} == {

@@ -3,10 +3,11 @@
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from hwprovisioner.state.model import Resource
+from hwprovisioner.state.model import Allocation, Resource
 from hwprovisioner.state.tables import Health, HoldState
 from support.lab_machine import flags, mostly_right, resources
 from support.lab_machine_bookings import BookingMachine
+from support.lab_model_upkeep import WHY
 
 which = st.integers(0, 5)
 has_ready = precondition(
@@ -37,37 +38,66 @@ class UpkeepMachine(BookingMachine):
         deadline = self.now + in_ms if in_ms else in_ms
         word = self.model.drain(name, deadline)
         draining = self.lab.upkeep.drain(
-            *(self.known(name), "why", "eve", self.live_on(name)),
+            *(self.known(name), WHY, "eve", self.live_on(name)),
             deadline_ms=deadline,
             now_ms=self.now,
         )
         self.expect(word, draining)
 
     @rule(name=resources)
+    def an_operator_tries_out_what_is_drained(self, name: str) -> None:
+        self.drain(name, None)
+        allocation = Allocation(id=f"a{next(self.ids)}", ttl_ms=5_000, user="eve", tolerates=True)
+        request_id = f"request-{allocation.id}"
+        word = self.model.submit(
+            *(allocation.id, request_id, allocation.ttl_ms, 0, 0, "eve", ""), tolerates=True
+        )
+        submitting = self.lab.allocations.submit(
+            allocation,
+            token=f"token-{allocation.id}",
+            request_id=request_id,
+            digest="d",
+            now_ms=self.now,
+        )
+        self.expect(word, submitting)
+        if name in self.lab.view.resources:
+            planned = [self.lab.planned(name, memory=1)]
+            word = self.model.grant(allocation.id, planned, self.model.epoch)
+            granting = self.lab.allocations.grant(
+                allocation.id, planned, epoch=self.lab.epoch, now_ms=self.now
+            )
+            self.expect(word, granting)
+
+    @rule(name=resources)
     def enable(self, name: str) -> None:
         word, live = self.model.enable(name), self.live_on(name)
-        enabling = self.lab.upkeep.enable(self.known(name), "why", "eve", live, now_ms=self.now)
+        enabling = self.lab.upkeep.enable(self.known(name), WHY, "eve", live, now_ms=self.now)
         self.expect(word, enabling)
 
-    @rule(name=resources, health=st.sampled_from(Health), epoch_off=mostly_right)
-    def say_health(self, name: str, health: Health, epoch_off: int = 0) -> None:
+    @rule(
+        name=resources,
+        health=st.sampled_from(Health),
+        why=st.sampled_from(["smoke", "noise"]),
+        epoch_off=mostly_right,
+    )
+    def say_health(self, name: str, health: Health, why: str, epoch_off: int) -> None:
         who = self.speaker(self.known(name).manager or "m", epoch_off)
-        word = self.model.say_health(who.manager_id, who.epoch, name, health)
-        saying = self.lab.upkeep.say_health(who, name, health, "smoke", now_ms=self.now)
+        word = self.model.say_health(who.manager_id, who.epoch, name, health, why)
+        saying = self.lab.upkeep.say_health(who, name, health, why, now_ms=self.now)
         self.expect(word, saying)
 
     @rule(name=resources)
     def quarantine(self, name: str) -> None:
         word = self.model.quarantine(name)
         resource = self.known(name)
-        self.expect(word, self.lab.upkeep.quarantine(resource, "why", "eve", now_ms=self.now))
+        self.expect(word, self.lab.upkeep.quarantine(resource, WHY, "eve", now_ms=self.now))
 
     @rule(name=resources, from_old_view=flags)
     def suspect(self, name: str, from_old_view: bool) -> None:
         seen = (self.stale if from_old_view else self.lab.view).resources.get(name)
         resource = seen or self.known(name)
         word = self.model.suspect(name, resource.looks)
-        self.expect(word, self.lab.upkeep.suspect(resource, "why", now_ms=self.now))
+        self.expect(word, self.lab.upkeep.suspect(resource, WHY, now_ms=self.now))
 
     def known(self, name: str) -> Resource:
         return self.lab.view.resources.get(name) or Resource(name=name, manager="m")

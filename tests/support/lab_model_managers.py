@@ -59,7 +59,7 @@ class WholeLabModel(UpkeepModel):
             self.resources[name] = described
             if gone := self.removed.get(name):
                 described.fence, described.admin = gone.fence, gone.admin
-                described.health = gone.health
+                described.health, described.health_reason = gone.health, gone.health_reason
                 described.looks = int(gone.health == "SUSPECT")
             return "DESCRIBED"
         if known.manager != who:

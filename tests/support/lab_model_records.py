@@ -51,6 +51,7 @@ class ModelResource:
     health: str = "HEALTHY"
     admin: str = "ENABLED"
     rest: int = 0
+    health_reason: str = ""
     looks: int = 0
     outcomes: list[str] = field(default_factory=list)
     why: str = ""

@@ -3,6 +3,9 @@
 from hwprovisioner.state.tables import Health
 from support.lab_model_bookings import BookingModel
 
+WHY = "why"
+"""What the lab and operators say."""
+
 
 class UpkeepModel(BookingModel):
     """A lab with people who look after it."""
@@ -38,7 +41,7 @@ class UpkeepModel(BookingModel):
             return "NO_SUCH_RESOURCE"
         known.admin = "ENABLED"
         if known.health != "HEALTHY":
-            known.health, known.looks = "SUSPECT", known.looks + 1
+            known.health, known.health_reason, known.looks = "SUSPECT", WHY, known.looks + 1
         for who in self._live_on(name):
             left = {n: ms for n, ms in self.allocations[who].draining.items() if n != name}
             self._mark(who, left)
@@ -56,7 +59,7 @@ class UpkeepModel(BookingModel):
         else:
             self.deadlines.pop(f"revoke:{who}", None)
 
-    def say_health(self, who: str, epoch: int, name: str, health: Health) -> str:
+    def say_health(self, who: str, epoch: int, name: str, health: Health, why: str) -> str:
         if outdated := self.outdated(who, epoch):
             return outdated
         known = self.resources.get(name)
@@ -64,9 +67,11 @@ class UpkeepModel(BookingModel):
             return "NO_SUCH_RESOURCE"
         if known.health == "QUARANTINED":
             return "SAME" if health is Health.QUARANTINED else "WRONG_STATE"
-        if known.health == health:
+        is_more = health is Health.SUSPECT and known.health_reason != why
+        if known.health == health and not is_more:
             return "SAME"
         known.health = health
+        known.health_reason = "" if health is Health.HEALTHY else why
         if health is Health.HEALTHY:
             known.outcomes = []
         return "JUDGED"
@@ -75,6 +80,7 @@ class UpkeepModel(BookingModel):
         if name not in self.resources:
             return "NO_SUCH_RESOURCE"
         self.resources[name].health = "QUARANTINED"
+        self.resources[name].health_reason = WHY
         return "JUDGED"
 
     def suspect(self, name: str, looks: int) -> str:
@@ -83,5 +89,5 @@ class UpkeepModel(BookingModel):
             return "NO_SUCH_RESOURCE"
         if known.health != "HEALTHY" or known.looks != looks:
             return "WRONG_STATE" if known.health == "QUARANTINED" else "SAME"
-        known.health, known.looks = "SUSPECT", known.looks + 1
+        known.health, known.health_reason, known.looks = "SUSPECT", WHY, known.looks + 1
         return "JUDGED"
