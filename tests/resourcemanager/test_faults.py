@@ -23,7 +23,7 @@ from hwprovisioner.resourcemanager import (
 )
 from hwprovisioner.resourcemanager.loading import load_driver
 from hwprovisioner.resourcemanager.maker import Maker
-from hwprovisioner.resourcemanager.model import Instance, Makes, Traits
+from hwprovisioner.resourcemanager.model import Gpu, Instance, Makes, OperatingSystem, Traits
 from support.eventually import eventually
 from support.manager import Hardware, box, manager
 from support.scripted_lab import ScriptedLab, Session, scripted_lab
@@ -59,6 +59,18 @@ async def fail() -> None:
     raise ZeroDivisionError("division by zero")
 
 
+class Odd(BaseException):
+    """As some libraries have them, for what nobody should catch."""
+
+
+async def fail_oddly() -> None:
+    raise Odd("neither here nor there")
+
+
+async def stammer() -> None:
+    raise DriverError("no such file: \udcff" + "x" * 10_000)
+
+
 async def leave() -> None:
     sys.exit("a driver should not do that")
 
@@ -80,6 +92,8 @@ FAULTS: dict[str, tuple[Callable[[], Any], str]] = {
     "hangs": (hang, "not done within 0.1 s"),
     "hangs on": (hang_on, "not done within 0.1 s"),
     "raises": (fail, "ZeroDivisionError: division by zero"),
+    "raises oddly": (fail_oddly, "Odd: neither here nor there"),
+    "stammers": (stammer, "no such file: \\udcffxxx"),
     "exits": (leave, "tried to end the manager: SystemExit"),
     "cancels": (give_up, "the driver gave itself up"),
     "answers nonsense": (talk_nonsense, "the driver returned str, not"),
@@ -139,6 +153,57 @@ async def test_a_fault_in_readying_up_fails_that_hold_with_its_own_words(
         await session.release("h1", 2, "bad")
         await session.hear("cleaned", hold_id="h1")
         await works(session, "h2", 3, "bad")
+
+
+@pytest.mark.parametrize(
+    ("connection", "words"),
+    [
+        (Connection("ssh", port="22"), "wrong port: Input should be a valid integer"),  # type: ignore[arg-type]  # nonsense
+        (Connection("ssh", port=65_536), "wrong port: Input should be less than or equal to 65535"),
+        (Connection("ssh", None), "wrong address: "),  # type: ignore[arg-type]  # nonsense
+        (Connection("ssh", "a\ud800"), "wrong address: "),
+        (Connection("ssh", properties={"password": b"s3cr3t"}), "wrong properties.password: "),  # type: ignore[dict-item]  # nonsense
+        (Connection("ssh", properties={"it": iter("s3cr3t")}), "wrong properties.it: "),  # type: ignore[dict-item]  # nonsense
+        (Connection("ssh", properties={"it": memoryview(b"")}), "cannot be read: TypeError"),  # type: ignore[dict-item]  # nonsense
+        (Connection("x" * 129), "wrong protocol: "),
+    ],
+)
+async def test_a_connection_that_is_none_fails_that_hold(
+    lab: ScriptedLab, journal_file: Path, connection: Connection, words: str
+) -> None:
+    async def answer() -> Connection:
+        return connection
+
+    async with manager(lab.target, journal_file, misbehaving(answer, "prepare"), two()):
+        session = await lab.session()
+        await session.offer("h1", 1, "bad")
+        reason = (await session.hear("failed", hold_id="h1")).reason
+        assert words in reason
+        assert "s3cr3t" not in reason
+        await works(session, "g1", 1, "good")
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        Facts(cpus=-1),
+        Facts(cpus="four"),  # type: ignore[arg-type]  # nonsense
+        Facts(memory_bytes=2**70),
+        Facts(gpus=(None,)),  # type: ignore[arg-type]  # nonsense
+        Facts(gpus=(Gpu(),) * 65),
+        Facts(os=OperatingSystem("linux", "\ud800")),
+        Facts(os="linux"),  # type: ignore[arg-type]  # nonsense
+    ],
+)
+async def test_facts_that_are_none_leave_what_the_file_says(
+    lab: ScriptedLab, journal_file: Path, facts: Facts
+) -> None:
+    async def answer() -> Facts:
+        return facts
+
+    async with manager(lab.target, journal_file, misbehaving(answer, "describe"), two()):
+        session = await lab.session()
+        await works(session, "h1", 1, "bad")
 
 
 @pytest.mark.parametrize("action", ["tear_down", "clean"])
@@ -201,6 +266,14 @@ def test_a_driver_that_cannot_say_what_it_can_do_can_do_nothing() -> None:
         def time_limits(self) -> Any:
             raise ZeroDivisionError
 
+    class Silly(Hardware().driver()):  # type: ignore[misc]  # as above
+        makes = Makes(images=("",))
+
+    class Loose(Hardware().driver()):  # type: ignore[misc]  # as above
+        has_power = "yes"
+
+    assert calls.traits(Silly(box())) == Traits()
+    assert calls.traits(Loose(box())) == Traits(has_power=True)
     assert calls.traits(Bad(box())) == Traits()
     assert calls.traits(Odd(box())) == Traits()
     assert calls.ready_up_limit_s(Odd(box())) > 0

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Collection, Coroutine
 from typing import Any, TypeVar
 
+from hwprovisioner.resourcemanager.answers import looked_at, looking_at, said
 from hwprovisioner.resourcemanager.driver import Channel, Driver, Report
 from hwprovisioner.resourcemanager.errors import DriverError, Later
 from hwprovisioner.resourcemanager.maker import Maker
@@ -44,7 +45,8 @@ async def describe(driver: Driver) -> Facts:
     Raises:
         DriverError: It failed, and why.
     """
-    return await _checked(driver, "describe", driver.describe, _limit(driver, "check_s"), Facts)
+    call = looking_at(driver.describe)
+    return await _checked(driver, "describe", call, _limit(driver, "check_s"), Facts)
 
 
 async def check(driver: Driver) -> None:
@@ -71,9 +73,8 @@ async def prepare(
         DriverError: It failed, and why.
     """
     limit_s = _limit(driver, "ready_up_s")
-    return await _checked(
-        driver, "prepare", lambda: driver.prepare(hold, report), limit_s, Connection, left_s
-    )
+    call = looking_at(lambda: driver.prepare(hold, report))
+    return await _checked(driver, "prepare", call, limit_s, Connection, left_s)
 
 
 async def tear_down(driver: Driver, hold: Hold, report: Report) -> None:
@@ -126,14 +127,8 @@ async def hand_over(
         DriverError: It failed, and why.
     """
     limit_s = _limit(maker, "ready_up_s")
-    return await _checked(
-        maker,
-        "hand over",
-        lambda: maker.hand_over(instance, hold, report),
-        limit_s,
-        Connection,
-        left_s,
-    )
+    call = looking_at(lambda: maker.hand_over(instance, hold, report))
+    return await _checked(maker, "hand over", call, limit_s, Connection, left_s)
 
 
 async def destroy(maker: Maker, name: str, report: Report) -> None:
@@ -204,9 +199,11 @@ async def dial(driver: Driver, hold: Hold, connection: Connection, port: int) ->
 def traits(driver: Driver) -> Traits:
     """Return what the driver says that it can do; nothing, if it cannot say."""
     try:
-        found = Traits(driver.makes, driver.has_power, driver.has_console, driver.has_repair)
-        if not isinstance(found.makes, Makes | None):
-            raise TypeError(f"makes is {type(found.makes).__name__}")
+        makes = driver.makes
+        if not isinstance(makes, Makes | None):
+            raise TypeError(f"makes is {type(makes).__name__}")
+        can = (bool(driver.has_power), bool(driver.has_console), bool(driver.has_repair))
+        found = Traits(looked_at(makes) if makes else None, *can)
     except Exception:  # a driver's bug must not take the others down
         _log.exception("driver %s cannot say what it can do", driver.resource.driver)
         return Traits()
@@ -261,12 +258,12 @@ async def _checked(
         result = task.result()
     except DriverError as error:
         kind = Later if isinstance(error, Later) else DriverError
-        raise kind(f"{action}: {error}") from error
+        raise kind(f"{action}: {said(error)}") from error
     except asyncio.CancelledError:
         raise DriverError(f"{action}: the driver gave itself up") from None
-    except Exception as error:
+    except BaseException as error:  # that of the driver's task, so it concerns nobody else
         _log.exception("driver %s failed at %s", driver.resource.driver, action)
-        raise DriverError(f"{action}: {type(error).__name__}: {error}") from error
+        raise DriverError(f"{action}: {type(error).__name__}: {said(error)}") from error
     if not isinstance(result, answer):
         wanted = answer.__name__
         raise DriverError(f"{action}: the driver returned {type(result).__name__}, not {wanted}")

@@ -9,11 +9,10 @@ from typing import Any, TypeVar
 
 import grpc.aio
 
+from hwprovisioner.resourcemanager.answers import said
 from hwprovisioner.resourcemanager.driver import Reader, Writer
 from hwprovisioner.v1 import allocate_service_pb2 as pb
 
-#: What people read is at most so long: as the contract says.
-LONGEST = 1024
 #: So many bytes are sent at once, at most: as the contract says.
 _CHUNK = 64 * 1024
 #: How long the lab may take to hear why a channel is not there.
@@ -61,7 +60,7 @@ async def farewell(call: Call) -> None:
 def failure(error: Exception) -> pb.ChannelFailure:
     """Return an error as the lab is told of it."""
     reason = getattr(error, "reason", "DRIVER_FAILED")
-    return pb.ChannelFailure(reason=reason, message=str(error)[:LONGEST])
+    return pb.ChannelFailure(reason=reason, message=said(error))
 
 
 async def _from_host(call: Call, saying: asyncio.Lock, reader: Reader) -> None:

@@ -16,7 +16,8 @@ from typing import Any, Protocol
 import grpc.aio
 
 from hwprovisioner.resourcemanager import calls
-from hwprovisioner.resourcemanager.carrying import LONGEST, Call, carry_bytes, failure, farewell
+from hwprovisioner.resourcemanager.answers import said
+from hwprovisioner.resourcemanager.carrying import Call, carry_bytes, failure, farewell
 from hwprovisioner.resourcemanager.driver import Channel, Driver
 from hwprovisioner.resourcemanager.errors import DriverError
 from hwprovisioner.resourcemanager.holds import Held, Phase
@@ -139,7 +140,7 @@ class Channels:
             await calls.power(driver, action, held.hold, _log.debug)
         except (_Refused, DriverError) as error:
             done.reason = getattr(error, "reason", "DRIVER_FAILED")
-            done.message = str(error)[:LONGEST]
+            done.message = said(error)
         self._known[call.call_id] = done
         self._send(stream.SubscribeRequest(call_done=done))
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
+from hwprovisioner.resourcemanager.answers import said
 from hwprovisioner.resourcemanager.holds import Held, Phase
 from hwprovisioner.resourcemanager.model import (
     Connection,
@@ -25,11 +26,7 @@ from hwprovisioner.resourcemanager.model import (
 from hwprovisioner.v1 import manager_stream_pb2 as stream
 from hwprovisioner.v1 import resource_pb2 as pb
 
-#: As the contract says.
-_LONGEST_PROGRESS = 1024
-#: The lab takes no longer ones. They come from drivers and scripts, so they are cut.
-_LONGEST_REASON = 1024
-#: The same for what drivers detect: the name of a card, a version.
+#: The lab takes no longer words. They come from drivers and scripts, so they are cut.
 _LONGEST_WORD = 128
 #: As the contract says; a driver may find more.
 _MOST_WARNINGS = 16
@@ -114,7 +111,7 @@ def register(
 
 def volunteer(what: pb.ResourceSpec, warnings: Iterable[str] = ()) -> stream.SubscribeRequest:
     """Say that a resource is to be had, and what in its description is doubtful."""
-    lines = [line[:_LONGEST_REASON] for line in warnings][:_MOST_WARNINGS]
+    lines = [said(line) for line in warnings][:_MOST_WARNINGS]
     return stream.SubscribeRequest(volunteer=stream.Volunteer(spec=what, warnings=lines))
 
 
@@ -130,7 +127,7 @@ def quarantined(resource: str, reason: str) -> stream.SubscribeRequest:
 
 def withdraw(resource: str, reason: str, *, removed: bool = False) -> stream.SubscribeRequest:
     """Say that a resource is not to be had."""
-    reason = reason[:_LONGEST_REASON]
+    reason = said(reason)
     message = stream.Withdraw(resource=resource, reason=reason, removed=removed)
     return stream.SubscribeRequest(withdraw=message)
 
@@ -142,7 +139,7 @@ def accept(hold: Hold) -> stream.SubscribeRequest:
 
 def decline(hold: Hold, reason: str, retry_s: float) -> stream.SubscribeRequest:
     """Turn an offer down; a retry delay of 0 leaves it to the lab."""
-    message = stream.Decline(hold=_ref(hold), reason=reason[:_LONGEST_REASON])
+    message = stream.Decline(hold=_ref(hold), reason=said(reason))
     if retry_s:
         message.retry_delay.FromMilliseconds(round(retry_s * 1000))
     return stream.SubscribeRequest(decline=message)
@@ -150,7 +147,7 @@ def decline(hold: Hold, reason: str, retry_s: float) -> stream.SubscribeRequest:
 
 def progress(hold: Hold, line: str) -> stream.SubscribeRequest:
     """Say how it goes; a long line is cut."""
-    message = stream.Progress(hold=_ref(hold), message=line[:_LONGEST_PROGRESS])
+    message = stream.Progress(hold=_ref(hold), message=said(line))
     return stream.SubscribeRequest(progress=message)
 
 
@@ -163,7 +160,7 @@ def standing(held: Held) -> stream.SubscribeRequest | None:
             assert held.connection is not None
             return _ready(held.hold, held.connection)
         case Phase.FAILED:
-            reason = held.reason[:_LONGEST_REASON]
+            reason = said(held.reason)
             message = stream.Failed(hold=_ref(held.hold), reason=reason)
             return stream.SubscribeRequest(failed=message)
         case Phase.CLEANED:
@@ -178,7 +175,7 @@ def pong() -> stream.SubscribeRequest:
 
 
 def _health(resource: str, health: pb.Health.ValueType, reason: str) -> stream.SubscribeRequest:
-    reason = reason[:_LONGEST_REASON]
+    reason = said(reason)
     message = stream.HealthChange(resource=resource, health=health, reason=reason)
     return stream.SubscribeRequest(health=message)
 
