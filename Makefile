@@ -30,6 +30,10 @@ run: $(SETUP) ## Run everything: in docker compose where a Docker engine answers
 demo: $(SETUP) ## Show the main job on this very machine, from demand to release
 	@$(BIN)/python examples/demo.py $(ARGS)
 
+.PHONY: lab-demo
+lab-demo: $(SETUP) ## Lend one resource of each kind on this machine, all together: VM, container, server, cloud instance, board
+	@$(BIN)/python -m examples.lab $(ARGS)
+
 .PHONY: tests
 tests: lint test-complexity test-security test-lint-docker test-lint-shellcheck test-unit ## All linters and all tests
 

@@ -87,12 +87,20 @@ def say(text: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def suite(folder: Path) -> AsyncIterator[dict[str, str]]:
-    """Runs `hwp up` until the block ends; gives its addresses; checks that it ends well."""
+async def suite(folder: Path, config: Path) -> AsyncIterator[dict[str, str]]:
+    """Runs `hwp up` until the block ends; gives its addresses; checks that it ends well.
+
+    Args:
+        folder: For its files.
+        config: What its resource manager represents.
+
+    Raises:
+        DemoFailed: It does not start, or ends badly.
+    """
     ports, log = folder / "ports.json", folder / "up.log"
     with log.open("wb") as output:
         up = await asyncio.create_subprocess_exec(
-            HWP, "up", "--config", HERE / "resources.yml", "--state-dir", folder / "state",
+            HWP, "up", "--config", config, "--state-dir", folder / "state",
             "--write-ports", ports,
             *(f"--port-{part}=0" for part in ("allocate", "heartbeat", "manager")),
             stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
@@ -100,7 +108,7 @@ async def suite(folder: Path) -> AsyncIterator[dict[str, str]]:
         )  # fmt: skip
     try:
         yield await addresses(up, ports)
-    except BaseException:
+    except Exception:
         print(log.read_text()[-4000:], file=sys.stderr)
         raise
     finally:
@@ -189,7 +197,7 @@ async def demo(folder: Path) -> None:
     """Does it all."""
     started = time.monotonic()
     say("starting the suite (hwp up) with a resource manager that lends this machine")
-    async with suite(folder) as found:
+    async with suite(folder, HERE / "resources.yml") as found, asyncio.timeout(LIMIT_S):
         lab = AsyncLab(found["allocate"], found["heartbeat"])
         async with lab:
             names = await free_resources(lab, 2, START_LIMIT_S)
@@ -222,7 +230,7 @@ def main() -> int:
     """Runs the demo within its limit; returns the exit code."""
     folder = Path(tempfile.mkdtemp(prefix="hwp-demo-"))
     try:
-        asyncio.run(asyncio.wait_for(demo(folder), LIMIT_S))
+        asyncio.run(demo(folder))
     except (DemoFailed, LabError, TimeoutError) as error:
         print(f"demo: FAILED: {error or f'not done within {LIMIT_S:.0f} s'}", file=sys.stderr)
         return 1
