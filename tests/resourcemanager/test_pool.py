@@ -97,6 +97,22 @@ async def test_of_a_hundred_demands_none_waits_for_a_boot(
         assert shop.most <= 6
 
 
+async def test_a_pool_is_filled_again_as_soon_as_a_hold_has_left_room_for_it(
+    lab: ScriptedLab, journal_file: Path, shop: Workshop
+) -> None:
+    rack = shop.rack(warm(1), instances=2)["rack"]
+    # Nothing but the hold's end tells that there is room: no check looks in between.
+    rack = replace(rack, check_every_s=3600.0)
+    async with running(lab, journal_file, shop, {"rack": rack}) as (_, session):
+        for at in (1, 2):
+            await eventually(lambda: len(shop.pooled()) == 1)
+            await offer(session, f"h{at}", at)
+            await ready(session, f"h{at}")
+        assert not shop.pooled()
+        await session.release("h1", 3, "rack")
+        await eventually(lambda: len(shop.pooled()) == 1)
+
+
 async def test_what_the_pool_does_not_have_is_made(
     lab: ScriptedLab, journal_file: Path, shop: Workshop
 ) -> None:

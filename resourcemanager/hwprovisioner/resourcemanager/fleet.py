@@ -58,6 +58,8 @@ class Fleet:
         if member is None:
             return
         member.caretaker.cleaned(hold_id)
+        if member.pool is not None:
+            member.pool.wake()  # there is room again
         represented = member.represented
         if self._factory.is_held(name):
             return
