@@ -41,6 +41,14 @@ async def answer_nonsense() -> str:
     return "a console"
 
 
+async def answer_numbers() -> Any:
+    return 1, 2
+
+
+async def answer_one_end() -> Any:
+    return (Broken(),)
+
+
 @pytest.mark.parametrize(
     ("opens", "said"),
     [
@@ -48,6 +56,8 @@ async def answer_nonsense() -> str:
         (fall_over, "ZeroDivisionError: of all things"),
         (end_everything, "tried to end the manager"),
         (answer_nonsense, "returned str"),
+        (answer_numbers, "something else than a reader and a writer"),
+        (answer_one_end, "something else than a reader and a writer"),
     ],
 )
 async def test_a_console_that_cannot_be_opened(
@@ -107,6 +117,47 @@ async def test_a_console_that_breaks_in_the_middle(held: Bench) -> None:
         assert refusal_of(error).reason == "DRIVER_FAILED"
         assert "no such line" in (error.details() or "")
     await eventually(lambda: broken.is_closed)
+
+
+class Odd(Broken):
+    """Ends that are not even made right."""
+
+    async def read(self, n: int = -1) -> Any:
+        return "text"
+
+    def write_eof(self) -> None:
+        raise ZeroDivisionError
+
+    def close(self) -> None:
+        super().close()
+        raise ZeroDivisionError
+
+
+async def test_a_console_that_is_not_made_right(held: Bench) -> None:
+    odd = Odd()
+
+    async def opens() -> Any:
+        return odd, odd
+
+    held.machine.opens = opens
+    async with held.connected(console=True) as console:
+        assert "read str, not bytes" in ((await console.error()).details() or "")
+    await eventually(lambda: odd.is_closed)
+
+
+class Unreadable:
+    """A reader and writer by name alone."""
+
+    read = write = None
+
+
+async def test_a_console_that_only_looks_like_one(held: Bench) -> None:
+    async def opens() -> Any:
+        return Unreadable(), Unreadable()
+
+    held.machine.opens = opens
+    async with held.connected(console=True) as console:
+        assert refusal_of(await console.error()).reason == "DRIVER_FAILED"
 
 
 async def test_a_console_that_cannot_be_closed_half_stays_open_until_the_holder_hangs_up(

@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, Field, Strict, ValidationError
 
+from hwprovisioner.resourcemanager.driver import Channel
 from hwprovisioner.resourcemanager.errors import DriverError
 from hwprovisioner.resourcemanager.model import Connection, Facts, Makes
 
@@ -107,6 +108,18 @@ def looking_at(call: Callable[[], Awaitable[object]]) -> Callable[[], Any]:
         return looked_at(answer) if isinstance(answer, Connection | Facts) else answer
 
     return looked
+
+
+def both_ends(answer: tuple[Any, ...]) -> Channel:
+    """Return a channel that a driver opened.
+
+    Raises:
+        DriverError: It is none.
+    """
+    match answer:
+        case (reader, writer) if hasattr(reader, "read") and hasattr(writer, "write"):
+            return reader, writer
+    raise DriverError("the driver returned something else than a reader and a writer")
 
 
 def said(error: object) -> str:

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Collection, Coroutine
 from typing import Any, TypeVar
 
-from hwprovisioner.resourcemanager.answers import looked_at, looking_at, said
+from hwprovisioner.resourcemanager.answers import both_ends, looked_at, looking_at, said
 from hwprovisioner.resourcemanager.driver import Channel, Driver, Report
 from hwprovisioner.resourcemanager.errors import DriverError, Later
 from hwprovisioner.resourcemanager.maker import Maker
@@ -182,7 +182,8 @@ async def console(driver: Driver, hold: Hold) -> Channel:
     Raises:
         DriverError: It failed, and why.
     """
-    return await _checked(driver, "console", lambda: driver.console(hold), REACH_LIMIT_S, tuple)
+    call = functools.partial(driver.console, hold)
+    return both_ends(await _checked(driver, "console", call, REACH_LIMIT_S, tuple))
 
 
 async def dial(driver: Driver, hold: Hold, connection: Connection, port: int) -> Channel:
@@ -191,9 +192,8 @@ async def dial(driver: Driver, hold: Hold, connection: Connection, port: int) ->
     Raises:
         DriverError: Nothing answers there, or it failed, and why.
     """
-    return await _checked(
-        driver, "forward", lambda: driver.dial(hold, connection, port), REACH_LIMIT_S, tuple
-    )
+    call = functools.partial(driver.dial, hold, connection, port)
+    return both_ends(await _checked(driver, "forward", call, REACH_LIMIT_S, tuple))
 
 
 def traits(driver: Driver) -> Traits:

@@ -65,7 +65,7 @@ def failure(error: Exception) -> pb.ChannelFailure:
 
 async def _from_host(call: Call, saying: asyncio.Lock, reader: Reader) -> None:
     try:
-        while data := await _of_host(reader.read(_CHUNK)):
+        while data := await _of_host(_take(reader)):
             for start in range(0, len(data), _CHUNK):
                 piece = pb.CarryChannelRequest(data=data[start : start + _CHUNK])
                 await _say(call, saying, piece)
@@ -79,7 +79,7 @@ async def _to_host(call: Call, saying: asyncio.Lock, writer: Writer) -> None:
     while isinstance(message := await call.read(), pb.CarryChannelResponse):
         if message.WhichOneof("event") == "end":
             # Not everything can be closed half.
-            with contextlib.suppress(OSError, NotImplementedError, RuntimeError):
+            with contextlib.suppress(Exception):
                 writer.write_eof()
         elif is_there:
             try:
@@ -92,6 +92,13 @@ async def _to_host(call: Call, saying: asyncio.Lock, writer: Writer) -> None:
 async def _say(call: Call, saying: asyncio.Lock, message: pb.CarryChannelRequest) -> None:
     async with saying:
         await call.write(message)
+
+
+async def _take(reader: Reader) -> bytes:
+    data = await reader.read(_CHUNK)
+    if not isinstance(data, bytes | bytearray):
+        raise TypeError(f"the driver read {type(data).__name__}, not bytes")
+    return bytes(data)
 
 
 async def _give(writer: Writer, data: bytes) -> None:

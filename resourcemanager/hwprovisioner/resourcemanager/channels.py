@@ -164,7 +164,8 @@ class Channels:
             _log.info("hold %s: a channel was cut: %s", message.hold.hold_id, error)
         finally:
             if channel is not None:
-                with contextlib.suppress(OSError):
+                # A driver's own channel may raise anything.
+                with contextlib.suppress(Exception):
                     channel[1].close()
 
     async def _reach(self, message: stream.OpenChannel) -> Channel:
