@@ -13,10 +13,10 @@ TOP = Path(__file__).parent.parent
 ROOTS = tomllib.loads((TOP / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
 PARTS = ["allocate", "heartbeat", "resourcemanager", "client", "state", "serving", "suite"]
 TARGETS = {
-    *("run", "demo", "tests", "shell", "lint", "test-complexity", "test-security"),
+    *("run", "demo", "lab-demo", "tests", "shell", "lint", "test-complexity", "test-security"),
     *("test-lint-docker", "test-lint-shellcheck", "protos", "bench", "clean"),
 }
-VERBS = TARGETS - {"bench"}
+VERBS = TARGETS - {"bench", "lab-demo"}
 
 
 def listed_by_make(folder: Path) -> set[str]:
