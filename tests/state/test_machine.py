@@ -134,13 +134,7 @@ class LabMachine(UpkeepMachine):
     @has_allocations
     @rule(index=which, right=st.sampled_from([True] * 5 + [False]), at_once=flags)
     def release(self, index: int, right: bool, at_once: bool) -> None:
-        name = self.pick(self.model.allocations, index)
-        word = self.model.release(name, right, at_once=at_once)
-        token = self.token(name, right=right)
-        releasing = self.lab.allocations.release(
-            *(name, []), token=token, at_once=at_once, now_ms=self.now
-        )
-        self.expect(word, releasing)
+        self.give_back(self.pick(self.model.allocations, index), right=right, at_once=at_once)
 
     @has_allocations
     @rule(index=which, due=st.sampled_from([None, Due.WAIT, Due.MAX, Due.PREEMPT, Due.REVOKE]))
