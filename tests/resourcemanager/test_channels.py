@@ -8,9 +8,10 @@ from typing import Any
 import grpc.aio
 import pytest
 
-from hwprovisioner.resourcemanager import calls
+from hwprovisioner.resourcemanager import Connection, DriverError, Hold, calls
 from support.bench import Bench, bench, refused
 from support.eventually import eventually
+from support.manager import Hardware, box
 from support.reachable import GREETING
 from support.refusals import refusal_of
 
@@ -77,6 +78,21 @@ async def test_power_that_takes_too_long(held: Bench, monkeypatch: pytest.Monkey
         await held.switch()
     assert refusal_of(caught.value).reason == "DRIVER_FAILED"
     assert "not done within 0.2 s" in (caught.value.details() or "")
+
+
+async def test_a_host_without_an_address_has_no_ports_of_the_managers_machine() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    server = await asyncio.start_server(serve, "localhost", 0)
+    port = server.sockets[0].getsockname()[1]
+    driver, hold = Hardware().driver()(box()), Hold("h1", "box", 1)
+    async with server:
+        with pytest.raises(DriverError, match="has no address"):
+            await calls.dial(driver, hold, Connection("serial"), port)
+        reader, writer = await calls.dial(driver, hold, Connection("local"), port)
+        assert await reader.read() == b""
+        writer.close()
 
 
 class Broken:

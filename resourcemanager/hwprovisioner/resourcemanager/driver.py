@@ -184,12 +184,17 @@ class Driver(abc.ABC):
     async def dial(self, hold: Hold, connection: Connection, port: int) -> Channel:
         """Open a TCP connection to a port of what a hold has, as seen from there.
 
-        Unless a driver knows better, that is a port of the address in its connection.
+        Unless a driver knows better, that is a port of the address in its connection. This machine
+        is dialled only if it is what was lent (protocol `local`): what listens here is not for
+        whoever holds something else.
 
         Raises:
-            DriverError: Nothing answers there.
+            DriverError: Nothing answers there, or there is no address.
         """
-        address = connection.address or "localhost"
+        address = connection.address
+        if not address and connection.protocol != "local":
+            raise DriverError("what was handed over has no address, so it has no ports")
+        address = address or "localhost"
         try:
             return await asyncio.open_connection(address, port)
         except OSError as error:

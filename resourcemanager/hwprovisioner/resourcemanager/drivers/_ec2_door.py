@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,13 +9,11 @@ import asyncssh
 
 from hwprovisioner.resourcemanager.drivers._ec2_instance import Seen
 from hwprovisioner.resourcemanager.drivers._ec2_options import Ec2Options
+from hwprovisioner.resourcemanager.drivers._guest_ssh import speaks_ssh
 from hwprovisioner.resourcemanager.drivers._ssh_commands import run_script
 from hwprovisioner.resourcemanager.drivers._ssh_login import ANY_KEY, connected
 from hwprovisioner.resourcemanager.errors import DriverError
 from hwprovisioner.resourcemanager.model import Access
-
-#: A packet to an instance without a network yet is lost; it is better asked anew than waited for.
-_BANNER_S = 2.0
 
 #: $1 the key. Adds it once.
 _LET_IN = (
@@ -37,15 +33,7 @@ class Door:
 
     async def trouble(self) -> str:
         """Say why there is no SSH yet, empty if there is."""
-        with contextlib.suppress(OSError):
-            async with asyncio.timeout(_BANNER_S):
-                reader, writer = await asyncio.open_connection(self.host, self.port)
-                try:
-                    if (await reader.read(4)).startswith(b"SSH-"):
-                        return ""
-                finally:
-                    writer.close()
-        return f"{self.host} does not answer"
+        return "" if await speaks_ssh(self.host, self.port) else f"{self.host} does not answer"
 
 
 def door_of(seen: Seen, options: Ec2Options, user: str) -> Door:

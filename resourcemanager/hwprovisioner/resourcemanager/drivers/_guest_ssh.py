@@ -40,6 +40,18 @@ def new_key() -> tuple[str, str]:
     return key.export_private_key().decode(), key.export_public_key().decode().strip()
 
 
+async def speaks_ssh(address: str, port: int) -> bool:
+    """Say whether there is SSH at an address by now."""
+    with contextlib.suppress(OSError):
+        async with asyncio.timeout(_BANNER_S):
+            reader, writer = await asyncio.open_connection(address, port)
+            try:
+                return (await reader.read(4)).startswith(b"SSH-")
+            finally:
+                writer.close()
+    return False
+
+
 async def try_door(door: Door, public_key: str = "") -> str:
     """Log in, let somebody else's key in, too, if one is given, and log out.
 
@@ -48,7 +60,7 @@ async def try_door(door: Door, public_key: str = "") -> str:
     Raises:
         DriverError: The machine let us in, but not the key.
     """
-    if not await _speaks_ssh(door):
+    if not await speaks_ssh(door.address, door.port):
         return "no answer"
     try:
         async with (
@@ -81,14 +93,3 @@ async def _let_in(connection: asyncssh.SSHClientConnection, public_key: str) -> 
     if done.exit_status != 0:
         said = str(done.stderr or "").strip()[-200:]
         raise DriverError(f"the holder's public key could not be put into the machine: {said}")
-
-
-async def _speaks_ssh(door: Door) -> bool:
-    with contextlib.suppress(OSError):
-        async with asyncio.timeout(_BANNER_S):
-            reader, writer = await asyncio.open_connection(door.address, door.port)
-            try:
-                return (await reader.read(4)).startswith(b"SSH-")
-            finally:
-                writer.close()
-    return False

@@ -184,7 +184,7 @@ class DockerDriver(Maker):
         if not address and self._options.network != "host":
             network = self._options.network
             raise DriverError(f"the container has no address of its own on network {network!r}")
-        return await super().dial(hold, Connection("docker", address), port)
+        return await super().dial(hold, Connection("docker", address or "localhost"), port)
 
     @property
     def _options(self) -> DockerOptions:
