@@ -79,6 +79,17 @@ async def test_the_holder_is_told_how_to_reach_it(server: sshd.Sshd) -> None:
     )
 
 
+async def test_the_holder_is_told_all_keys_of_the_host_and_nothing_else(
+    server: sshd.Sshd,
+) -> None:
+    other = asyncssh.generate_private_key("ssh-ed25519", "lab@refb").export_public_key().decode()
+    scanned = f"# 127.0.0.1 SSH-2.0\n[127.0.0.1]:22 {server.host_key}\n{other}"
+    access = replace(reachable(server), host_key=scanned)
+    connection = await calls.prepare(driver_for(server, access), HOLD, lambda line: None)
+    keys = [server.host_key, " ".join(other.split()[:2])]
+    assert connection.properties["host_key"].splitlines() == keys
+
+
 async def test_commands_run_in_order_and_are_reported(server: sshd.Sshd, tmp_path: Path) -> None:
     log = tmp_path / "log"
     driver = driver_for(

@@ -100,7 +100,7 @@ def _checking(host: FoundHost, known_hosts: Path) -> str:
         lines = []
     # Only the lab's word counts. Those of allocations that ended long ago make room.
     others = [line for line in lines if not line.startswith(f"{alias} ")][-_MOST_KNOWN:]
-    wanted = [*others, f"{alias} {key}\n"]
+    wanted = [*others, *(f"{alias} {line}\n" for line in key.splitlines() if line.strip())]
     if lines != wanted:
         known_hosts.write_text("".join(wanted))
     return "StrictHostKeyChecking=yes"

@@ -19,6 +19,10 @@ from hwprovisioner.resourcemanager.errors import DriverError
 from hwprovisioner.resourcemanager.schema import Section, Span
 
 
+class Cut(DriverError):
+    """A command was ended from outside: by a signal, or with the connection."""
+
+
 class CommandSection(Section):
     """A command for the machine's shell."""
 
@@ -74,8 +78,8 @@ async def run(
     """Run a command to its end, reporting what it prints, and return the last line of that.
 
     Raises:
-        DriverError: It ends with a status other than 0, by a signal, or not within its time; or the
-            connection was lost.
+        Cut: It was ended by a signal, or the connection was lost.
+        DriverError: It ends with a status other than 0, or not within its time.
     """
     shown = _shown(command.run)
     report(f"$ {shown}")
@@ -86,7 +90,7 @@ async def run(
         limit = f"{command.timeout:g} s" if command.timeout is not None else "its limit"
         raise DriverError(f"`{shown}` was not done within {limit}") from None
     except (OSError, asyncssh.Error) as error:
-        raise DriverError(f"connection lost during `{shown}`: {error}") from error
+        raise Cut(f"connection lost during `{shown}`: {error}") from error
 
 
 async def run_script(connection: asyncssh.SSHClientConnection, script: str, *words: str) -> str:
@@ -133,12 +137,18 @@ async def _run(
     lines.finish()
     if process.exit_status != 0:
         words = f"`{_shown(command.run)}` ended with {_ending(process)}"
-        raise DriverError(f"{words}: {lines.last}" if lines.last else words)
+        kind = Cut if _was_cut(process) else DriverError
+        raise kind(f"{words}: {lines.last}" if lines.last else words)
     return lines.last
 
 
 def _text(data: bytes | str | None) -> str:
     return data.decode(errors="replace") if isinstance(data, bytes) else data or ""
+
+
+def _was_cut(process: asyncssh.SSHClientProcess[bytes]) -> bool:
+    # More than 128 is how a shell says that a signal ended something.
+    return process.exit_status is None or not 0 <= process.exit_status <= 128
 
 
 def _ending(process: asyncssh.SSHClientProcess[bytes]) -> str:

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from hwprovisioner.resourcemanager.drivers._relay import PowerSection
 from hwprovisioner.resourcemanager.drivers._ssh_commands import Command
+from hwprovisioner.resourcemanager.drivers._ssh_steps import Step
 from hwprovisioner.resourcemanager.drivers.exec import Command as Program
 from hwprovisioner.resourcemanager.schema import Section, Size, Text
 
@@ -36,11 +37,13 @@ class TemperatureSection(Section):
 
 
 class SshOptions(Section):
-    """What stands under `options`: commands that are run in order until one fails, and the rest."""
+    """What stands under `options`: steps that are taken in order until one fails, and the rest."""
 
-    ready_up: list[Command] = Field(default_factory=list)
-    tear_down: list[Command] = Field(default_factory=list)
-    clean: list[Command] = Field(default_factory=list)
+    ready_up: list[Step] = Field(default_factory=list)
+    tear_down: list[Step] = Field(default_factory=list)
+    clean: list[Step] = Field(default_factory=list)
+    #: Prints what is another after each boot; by that a reboot is known to be over.
+    boot_id: Annotated[str, Field(min_length=1)] = "cat /proc/sys/kernel/random/boot_id"
     #: The machine is well if all of them succeed.
     check: list[Command] = Field(default_factory=list)
     #: So much must be free where the path lies.

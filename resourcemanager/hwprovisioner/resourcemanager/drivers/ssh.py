@@ -11,11 +11,12 @@ from pydantic import BaseModel
 from hwprovisioner.resourcemanager.driver import Channel, Driver, Report
 from hwprovisioner.resourcemanager.drivers import _relay, _ssh_health
 from hwprovisioner.resourcemanager.drivers._ssh_access import EphemeralAccess
-from hwprovisioner.resourcemanager.drivers._ssh_commands import CommandSection, run_all
 from hwprovisioner.resourcemanager.drivers._ssh_dial import Forwarded
 from hwprovisioner.resourcemanager.drivers._ssh_facts import facts
 from hwprovisioner.resourcemanager.drivers._ssh_login import ANY_KEY, connect, connected, pinned
+from hwprovisioner.resourcemanager.drivers._ssh_machine import Machine
 from hwprovisioner.resourcemanager.drivers._ssh_options import SshOptions
+from hwprovisioner.resourcemanager.drivers._ssh_steps import StepSection
 from hwprovisioner.resourcemanager.drivers._waiting import until
 from hwprovisioner.resourcemanager.errors import DriverError
 from hwprovisioner.resourcemanager.model import (
@@ -79,21 +80,22 @@ class SshDriver(Driver):
             await _ssh_health.check(connection, self._options)
 
     async def prepare(self, hold: Hold, report: Report) -> Connection:
-        """Run the ready-up commands, and let the holder in."""
-        async with connected(self._access) as connection:
-            await run_all(connection, self._options.ready_up, report)
+        """Take the ready-up steps, see that the machine answers, and let the holder in."""
+        async with Machine.reached(self._access, self._options.boot_id, report) as machine:
+            await machine.take(self._options.ready_up)
+            connection = await machine.connection()
             if self._ephemeral is not None:
                 report("letting the holder in")
                 await self._ephemeral.admit(connection, hold)
         return self._connection
 
     async def tear_down(self, hold: Hold, report: Report) -> None:
-        """Let the holder out, and run the tear-down commands."""
-        await self._let_out_and_run(self._options.tear_down, report)
+        """Let the holder out, and take the tear-down steps."""
+        await self._let_out_and_take(self._options.tear_down, report)
 
     async def clean(self, hold: Hold, report: Report) -> None:
-        """Make sure that nobody is in, and run the cleaning commands."""
-        await self._let_out_and_run(self._options.clean, report)
+        """Make sure that nobody is in, and take the cleaning steps."""
+        await self._let_out_and_take(self._options.clean, report)
 
     async def repair(self, trouble: str, report: Report) -> None:
         """Cycle the power, and wait until the machine is well."""
@@ -156,16 +158,22 @@ class SshDriver(Driver):
             user=lent_user or access.user,
             # The manager's own key is nobody else's business where holders have theirs.
             key_file="" if access.ephemeral else access.key_file,
-            properties={"host_key": access.host_key} if access.host_key else {},
+            properties={"host_key": _plain(access.host_key)} if access.host_key else {},
         )
 
-    async def _let_out_and_run(self, commands: Sequence[CommandSection], report: Report) -> None:
-        if not commands and self._ephemeral is None:
-            return
-        async with connected(self._access) as connection:
+    async def _let_out_and_take(self, steps: Sequence[StepSection], report: Report) -> None:
+        async with Machine.reached(self._access, self._options.boot_id, report) as machine:
             if self._ephemeral is not None:
-                await self._ephemeral.evict(connection)
-            await run_all(connection, commands, report)
+                await self._ephemeral.evict(await machine.connection())
+            await machine.take(steps)
+
+
+def _plain(host_key: str) -> str:
+    """Return keys as holders are told them: without what ssh-keyscan prints beside them."""
+    if host_key == ANY_KEY:
+        return host_key
+    words = [key.export_public_key().decode().split() for key in pinned(host_key)]
+    return "\n".join(f"{kind} {key}" for kind, key, *_ in words)
 
 
 def _about_ephemeral(resource: Resource, access: Access) -> Iterable[tuple[Path, str]]:
