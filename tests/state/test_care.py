@@ -268,11 +268,11 @@ async def test_an_election_is_kept_by_whoever_has_it_until_it_ends(lab: StateLab
     assert (await lab.care.elect("two", 1_000, now_ms=NOW + 1_999)).epoch == 2
 
 
-async def test_an_election_that_ran_out_gets_a_new_epoch_even_for_the_same_replica(
-    lab: StateLab,
-) -> None:
+async def test_an_election_that_ran_out_goes_on_if_nobody_followed(lab: StateLab) -> None:
     await lab.care.elect("one", 1_000, now_ms=NOW)
-    assert (await lab.care.elect("one", 1_000, now_ms=NOW + 1_000)).epoch == 2
+    assert (await lab.care.elect("one", 1_000, now_ms=NOW + 5_000)).epoch == 1
+    assert (await lab.care.elect("two", 1_000, now_ms=NOW + 6_000)).epoch == 2
+    assert (await lab.care.elect("one", 1_000, now_ms=NOW + 7_000)).epoch == 3
 
 
 async def test_who_resigns_makes_room_at_once_and_cannot_resign_for_another(lab: StateLab) -> None:

@@ -1,4 +1,4 @@
--- Elects a replica to schedule, or prolongs its election. Each new election has a higher epoch, which grants carry. All
+-- Elects a replica to schedule, or prolongs its election. With each other replica the epoch rises, which grants carry. All
 -- replicas ask for the same span, so an election that lasts longer than that was made before the clock was set back.
 --
 -- KEYS[1]  hash    the scheduler's election
@@ -25,7 +25,9 @@ if span == 0 then
   return {'RESIGNED'}
 end
 local epoch = tonumber(election[2] or '0')
-if not is_mine or left <= 0 then
+-- Whose own election has run out was followed by nobody, so there is nothing to be taken over: a replica that was busy
+-- for too long, as with loading a large lab, goes on.
+if not is_mine then
   epoch = epoch + 1
 end
 redis.call('HSET', KEYS[1], 'replica', ARGV[2], 'epoch', epoch, 'until_ms', now + span)
