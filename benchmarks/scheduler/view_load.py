@@ -20,6 +20,13 @@ from hwprovisioner.state.view import View
 from support.redis_server import running
 
 _BATCH = 1_000
+_FREE = {
+    **dict.fromkeys(("rev", "volunteered", "slots"), "1"),
+    **dict.fromkeys(("used_slots", "used_cpus", "used_memory", "fence", "rest_until"), "0"),
+    **{"cpus": "8", "memory": str(1 << 40), "used_gpus": "", "holds": "", "removed": "0"},
+    **{"health": "HEALTHY", "admin": "ENABLED"},
+}
+"""The fields of a resource that nobody uses."""
 _SPECS, _DEMANDS, _USERS = 200, 1_000, 50
 
 
@@ -28,7 +35,7 @@ async def fill(url: str, resources: int, requests: int) -> None:
     keys = Keys()
     async with Link(url) as link:
         records = [*_resources(keys, resources), *_requests(keys, requests)]
-        records.append(("HSET", keys.manager("m"), "id", "m", "presence", "ONLINE"))
+        records.append(("HSET", keys.manager("m"), "id", "m", "presence", "ONLINE", "epoch", "1"))
         records.append(("SADD", keys.index(Kind.MANAGER), "m"))
         for start in range(0, len(records), _BATCH):
             await link.call_all(records[start : start + _BATCH])
@@ -37,8 +44,7 @@ async def fill(url: str, resources: int, requests: int) -> None:
 def _resources(keys: Keys, count: int) -> Iterator[tuple[str, ...]]:
     for number in range(count):
         name, spec = f"server-{number}", _spec_text(number % _SPECS)
-        fields = {"name": name, "manager": "m", "spec": spec, "generation": "1", "rev": "1"}
-        fields |= {"volunteered": "1", "slots": "1", "cpus": "8", "memory": "0", "used_slots": "0"}
+        fields = {"name": name, "manager": "m", "spec": spec, "generation": "1", **_FREE}
         flat = [word for pair in fields.items() for word in pair]
         yield "HSET", keys.resource(name), *flat
         yield "SADD", keys.index(Kind.RESOURCE), name
@@ -51,6 +57,7 @@ def _requests(keys: Keys, count: int) -> Iterator[tuple[str, ...]]:
         demands = json.dumps({"hosts": {"host": host}})
         fields = {"id": name, "state": "QUEUED", "demands": demands, "turn": str(number)}
         fields |= {"user": f"user-{number % _USERS}", "ttl_ms": "30000", "rev": "1"}
+        fields |= {"max_ms": "0", "submit_ms": "1", "tries": "0", "class_id": "c", "priority": "0"}
         flat = [word for pair in fields.items() for word in pair]
         yield "HSET", keys.allocation(name), *flat
         yield "SADD", keys.index(Kind.ALLOCATION), name
@@ -58,7 +65,8 @@ def _requests(keys: Keys, count: int) -> Iterator[tuple[str, ...]]:
 
 def _spec_text(index: int) -> str:
     labels = {"lot": str(index), f"x{index % 7}": ""}
-    return json.dumps({"kind": "RESOURCE_KIND_PHYSICAL_SERVER", "cpus": "8", "labels": labels})
+    has = {"cpus": "8", "memory_bytes": str(1 << 40), "labels": labels}
+    return json.dumps({"kind": "RESOURCE_KIND_PHYSICAL_SERVER", **has})
 
 
 async def load(url: str) -> dict[str, float]:
