@@ -44,6 +44,7 @@ def test_resources_are_a_table_that_is_never_cut_in_a_pipe(
 
 def test_wide_tells_more(hwp: Hwp) -> None:
     heads, _, beta = hwp("get", "resources", "-o", "wide").stdout.splitlines()
+    assert beta.index("5.15.0-91") == heads.index("KERNEL")
     assert "ALLOCATIONS" in heads
     assert "a-1" in beta
 

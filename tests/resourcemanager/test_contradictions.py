@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from hwprovisioner.resourcemanager import Division, Facts, Gpu, Kind, OperatingSystem, Resource
+from hwprovisioner.resourcemanager.config import parse_config
 from hwprovisioner.resourcemanager.contradictions import contradictions
 
 GIB = 1024**3
@@ -17,7 +18,7 @@ def resource(declared: Facts, *, divisible: bool = False) -> Resource:
         "ssh",
         declared,
         division=Division(2) if divisible else None,
-        lines={"cpu": 12, "mem": 13, "gpus": 14},
+        lines={"cpu": 12, "mem": 13, "gpus": 14, "os.kernel": 16},
     )
 
 
@@ -30,6 +31,11 @@ def resource(declared: Facts, *, divisible: bool = False) -> Resource:
         (Facts(memory_bytes=8 * GIB), Facts(memory_bytes=int(7.6 * GIB))),
         (Facts(gpus=(Gpu("nvidia"), RTX)), Facts(gpus=(Gpu("NVIDIA", "RTX4000"), T4))),
         (Facts(os=OperatingSystem("", "ubuntu", "18.04")), Facts(os=OperatingSystem("linux"))),
+        (
+            Facts(os=OperatingSystem("linux", kernel="5.15")),
+            Facts(os=OperatingSystem("linux", kernel="5.15.0-91-generic")),
+        ),
+        (Facts(os=OperatingSystem(kernel="5.15")), Facts(os=OperatingSystem("linux"))),
         (
             Facts(os=OperatingSystem("Linux", "Ubuntu", "18.04")),
             Facts(os=OperatingSystem("linux", "ubuntu", "18.04.6")),
@@ -67,6 +73,11 @@ def test_what_is_not_said_or_not_known_contradicts_nothing(says: Facts, has: Fac
             "os: linux ubuntu 18.04, the machine has linux ubuntu 22.04",
         ),
         (
+            Facts(os=OperatingSystem(kernel="5.1")),
+            Facts(os=OperatingSystem("linux", "ubuntu", "22.04", "5.15.0-91-generic")),
+            "os.kernel: 5.1 (line 16), the machine has 5.15.0-91-generic",
+        ),
+        (
             Facts(os=OperatingSystem("", "ubuntu")),
             Facts(os=OperatingSystem("linux", "debian")),
             "os: ubuntu, the machine has linux debian",
@@ -92,3 +103,28 @@ def test_the_order_of_cards_says_nothing() -> None:
     assert contradictions(resource(Facts(gpus=(T4, RTX))), Facts(gpus=(RTX, T4))) == []
     moved = replace(resource(Facts(8)), lines={"cpu": 99})
     assert moved == resource(Facts(8))
+
+
+def test_what_is_declared_of_a_system_keeps_the_kernel_that_was_found() -> None:
+    found = Facts(os=OperatingSystem("linux", "debian", "12", "6.1.0-18-amd64"))
+    declared = Facts(os=OperatingSystem(distro="ubuntu"))
+    assert declared.over(found).os == OperatingSystem(distro="ubuntu", kernel="6.1.0-18-amd64")
+    assert declared.over(Facts()) == declared
+    own = Facts(os=OperatingSystem(kernel="5.15"))
+    assert own.over(found) == own
+
+
+def test_the_line_of_a_declared_kernel_is_told() -> None:
+    text = """
+resources:
+  static:
+    box:
+      driver: local
+      os:
+        distro: debian
+        kernel: 5.10
+"""
+    box = parse_config(text).resources["box"]
+    found = Facts(os=OperatingSystem("linux", "debian", "12", "5.4.0-1"))
+    line = "resources.yml says os.kernel: 5.10 (line 8), the machine has 5.4.0-1"
+    assert contradictions(box, found) == [line]

@@ -63,7 +63,9 @@ def test_a_control_groups_limit_counts(tmp_path: Path) -> None:
 def test_os_release_is_read(tmp_path: Path) -> None:
     file = tmp_path / "os-release"
     file.write_text('# comment\nNAME="Ubuntu"\nID=ubuntu\nVERSION_ID="22.04"\nODD\n')
-    assert _detect.operating_system(file) == OperatingSystem("linux", "ubuntu", "22.04")
+    assert _detect.operating_system(file) == OperatingSystem(
+        "linux", "ubuntu", "22.04", os.uname().release
+    )
     assert _detect.operating_system(tmp_path / "none").family == "linux"
 
 

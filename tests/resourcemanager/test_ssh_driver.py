@@ -243,6 +243,7 @@ async def test_facts_are_those_that_the_machine_tells(server: sshd.Sshd) -> None
     assert found.os is not None
     assert found.os.family == "linux"
     assert found.os.version
+    assert found.os.kernel == os.uname().release
 
 
 @pytest.mark.parametrize(
@@ -251,13 +252,14 @@ async def test_facts_are_those_that_the_machine_tells(server: sshd.Sshd) -> None
         ("", Facts()),
         (
             "== system\nDarwin\n== kernel\n23.1\n== cpus\n10\n",
-            Facts(cpus=10, os=OperatingSystem("darwin", "", "23.1")),
+            Facts(cpus=10, os=OperatingSystem("darwin", "", "23.1", "23.1")),
         ),
         (
-            '== system\nLinux\n== release\nID=debian\nVERSION_ID="12"\n== nvidia\n'
+            "== system\nLinux\n== kernel\n6.1.0-18-amd64\n"
+            '== release\nID=debian\nVERSION_ID="12"\n== nvidia\n'
             "Quadro RTX 4000, 8192\n== cards\n",
             Facts(
-                os=OperatingSystem("linux", "debian", "12"),
+                os=OperatingSystem("linux", "debian", "12", "6.1.0-18-amd64"),
                 gpus=(Gpu("nvidia", "rtx4000", 8192 * 1024**2),),
             ),
         ),

@@ -38,7 +38,7 @@ def a_resource(name: str, **more: Any) -> Resource:
         cpus=8,
         memory_bytes=16 * 2**30,
         gpus=[Gpu(model="rtx4000"), Gpu(model="rtx4000")],
-        os=Os(distro="ubuntu", version="22.04"),
+        os=Os(distro="ubuntu", version="22.04", kernel="5.15.0-91"),
         labels={"bench": "", "rack": "a1"},
         driver="ssh",
     )

@@ -69,7 +69,7 @@ def _check_gpus(field: str, spec: resource_pb2.ResourceSpec, violations: Violati
 
 
 def _check_os(field: str, os: resource_pb2.Os, violations: Violations) -> None:
-    for name in ("family", "distro", "version"):
+    for name in ("family", "distro", "version", "kernel"):
         violations.text(f"{field}.{name}", getattr(os, name), MAX_WORD)
 
 

@@ -27,6 +27,8 @@ class Os:
     family: str = ""
     distro: str = ""
     version: str = ""
+    kernel: str = ""
+    """The release of its kernel, such as `5.15.0-91-generic`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ def read_host(name: str, host: allocation_pb2.Host) -> HostFacts:
         cpus=share.cpus or spec.cpus,
         memory_bytes=share.memory_bytes or spec.memory_bytes,
         gpus=tuple(Gpu(card.brand, card.model, card.memory_bytes) for card in cards),
-        os=Os(spec.os.family, spec.os.distro, spec.os.version),
+        os=Os(spec.os.family, spec.os.distro, spec.os.version, spec.os.kernel),
         labels=dict(spec.labels),
         connection=read_connection(host.connection),
     )

@@ -194,6 +194,7 @@ def _system(system: OperatingSystem) -> pb.Os:
         family=system.family[:_LONGEST_WORD],
         distro=system.distro[:_LONGEST_WORD],
         version=system.version[:_LONGEST_WORD],
+        kernel=system.kernel[:_LONGEST_WORD],
     )
 
 

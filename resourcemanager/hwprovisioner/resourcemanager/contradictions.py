@@ -37,6 +37,8 @@ def _differences(says: Facts, has: Facts, *, exact: bool) -> Iterator[tuple[str,
         yield "gpus", _cards(says.gpus), _cards(has.gpus)
     if exact and says.os is not None and has.os is not None and _is_other(says.os, has.os):
         yield "os", _system(says.os), _system(has.os)
+    if exact and says.os is not None and has.os is not None and _has_other_kernel(says.os, has.os):
+        yield "os.kernel", says.os.kernel, has.os.kernel
 
 
 def _is_off(says: int | None, has: int | None, tolerance: float, *, exact: bool) -> bool:
@@ -74,6 +76,14 @@ def _is_other(says: OperatingSystem, has: OperatingSystem) -> bool:
     return bool(
         says.version and has.version and not f"{has.version}.".startswith(f"{says.version}.")
     )
+
+
+def _has_other_kernel(says: OperatingSystem, has: OperatingSystem) -> bool:
+    """Say whether the kernel is another one; 5.15 is what 5.15.0-91-generic is, too."""
+    if not says.kernel or not has.kernel:
+        return False
+    rest = has.kernel.removeprefix(says.kernel)
+    return not has.kernel.startswith(says.kernel) or rest[:1].isdigit()
 
 
 def _size(size_bytes: int | None) -> str:

@@ -26,10 +26,10 @@ from hwprovisioner.resourcemanager.schema import (
     MOST_GPUS,
     AccessSection,
     CareSection,
+    DeclaredOsSection,
     DynamicSection,
     GpuSection,
     LimitsSection,
-    OsSection,
     ResourceSection,
     StaticSection,
 )
@@ -130,7 +130,8 @@ def _resource(
 def _lines(located: Located, path: Path) -> Mapping[str, int]:
     """Return in which lines what an entry declares stands."""
     above = path if path[1] == "static" else (*path, "limits")
-    places = {key: (*above, key) for key in ("cpu", "mem", "gpus")} | {"os": (*path, "os")}
+    places = {key: (*above, key) for key in ("cpu", "mem", "gpus")}
+    places |= {"os": (*path, "os"), "os.kernel": (*path, "os", "kernel")}
     return {key: located.keys[place].line for key, place in places.items() if place in located.keys}
 
 
@@ -199,10 +200,10 @@ def _gpus(sections: Sequence[GpuSection] | None) -> tuple[Gpu, ...] | None:
     )
 
 
-def _os(section: OsSection | None) -> OperatingSystem | None:
+def _os(section: DeclaredOsSection | None) -> OperatingSystem | None:
     if section is None:
         return None
-    return OperatingSystem(section.family, section.distro, section.version)
+    return OperatingSystem(section.family, section.distro, section.version, section.kernel)
 
 
 def _access(section: AccessSection | None) -> Access | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from pydantic import BaseModel
@@ -46,6 +46,8 @@ class OperatingSystem:
     family: str = ""
     distro: str = ""
     version: str = ""
+    #: The release of its kernel, for people to read: nobody can ask for it.
+    kernel: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +61,14 @@ class Facts:
 
     def over(self, other: Facts) -> Facts:
         """Return these facts, completed by the other's where nothing is known here."""
+        system = other.os if self.os is None else self.os
+        if system is not None and not system.kernel and other.os is not None:
+            system = replace(system, kernel=other.os.kernel)
         return Facts(
             cpus=other.cpus if self.cpus is None else self.cpus,
             memory_bytes=other.memory_bytes if self.memory_bytes is None else self.memory_bytes,
             gpus=other.gpus if self.gpus is None else self.gpus,
-            os=other.os if self.os is None else self.os,
+            os=system,
         )
 
 

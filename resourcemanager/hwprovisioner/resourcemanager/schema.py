@@ -140,6 +140,12 @@ class OsSection(Section):
     version: Word = ""
 
 
+class DeclaredOsSection(OsSection):
+    """An operating system that is there already."""
+
+    kernel: Word = ""
+
+
 class AccessSection(Section):
     """How a resource is reached."""
 
@@ -184,7 +190,7 @@ class ResourceSection(Section):
 
     driver: Word
     kind: KindWord | None = None
-    os: OsSection | None = None
+    os: DeclaredOsSection | None = None
     labels: Labels = Field(default_factory=dict)
     access: AccessSection | None = None
     #: Checked by the driver's own model.

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 RESOURCE_HEADS = ("NAME", "KIND", "CPUS", "MEMORY", "GPUS", "OS", "STATE", "LABELS")
 RESOURCE_WIDE = (
     *(*RESOURCE_HEADS, "MANAGER", "DRIVER", "ALLOCATIONS", "BOOKED", "FENCE"),
-    *("REASON", "OPERATOR", "WARNINGS"),
+    *("KERNEL", "REASON", "OPERATOR", "WARNINGS"),
 )
 ALLOCATION_HEADS = ("ID", "STATE", "USER", "HOSTS", "AGE", "LEASE", "DETAIL")
 ALLOCATION_WIDE = (*ALLOCATION_HEADS, "PRIORITY", "FROM", "COMMAND", "JOB")
@@ -64,7 +64,7 @@ def resource_row(resource: Resource, *, wide: bool) -> Sequence[str]:
     booked = ",".join(_booked(each) for each in resource.booked)
     operated = f"{resource.operator} {_moment(resource.operated_time)}".strip()
     more = (resource.manager, spec.driver, holders, booked, str(resource.fence))
-    return (*cells, *more, resource.reason, operated, "; ".join(resource.warnings))
+    return (*cells, *more, spec.os.kernel, resource.reason, operated, "; ".join(resource.warnings))
 
 
 def _booked(booked: Booked) -> str:

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fhwprovisioner/v1/resource.proto\x12\x10hwprovisioner.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xae\x03\n\x0cResourceSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\x04kind\x18\x02 \x01(\x0e\x32\x1e.hwprovisioner.v1.ResourceKind\x12\x0c\n\x04\x63pus\x18\x03 \x01(\x03\x12\x14\n\x0cmemory_bytes\x18\x04 \x01(\x03\x12#\n\x04gpus\x18\x05 \x03(\x0b\x32\x15.hwprovisioner.v1.Gpu\x12 \n\x02os\x18\x06 \x01(\x0b\x32\x14.hwprovisioner.v1.Os\x12:\n\x06labels\x18\x07 \x03(\x0b\x32*.hwprovisioner.v1.ResourceSpec.LabelsEntry\x12\x0e\n\x06\x64river\x18\x08 \x01(\t\x12,\n\x08\x64ivision\x18\t \x01(\x0b\x32\x1a.hwprovisioner.v1.Division\x12&\n\x05makes\x18\n \x01(\x0b\x32\x17.hwprovisioner.v1.Makes\x12\x11\n\thas_power\x18\x0b \x01(\x08\x12\x13\n\x0bhas_console\x18\x0c \x01(\x08\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"f\n\x05Makes\x12\x0e\n\x06images\x18\x01 \x03(\t\x12%\n\x07systems\x18\x02 \x03(\x0b\x32\x14.hwprovisioner.v1.Os\x12\x12\n\ndisk_bytes\x18\x03 \x01(\x03\x12\x12\n\nparameters\x18\x04 \x03(\t\"Q\n\x08\x44ivision\x12\x11\n\tinstances\x18\x01 \x01(\x05\x12\x14\n\x0c\x64\x65\x66\x61ult_cpus\x18\x02 \x01(\x03\x12\x1c\n\x14\x64\x65\x66\x61ult_memory_bytes\x18\x03 \x01(\x03\"9\n\x03Gpu\x12\r\n\x05\x62rand\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x14\n\x0cmemory_bytes\x18\x03 \x01(\x03\"5\n\x02Os\x12\x0e\n\x06\x66\x61mily\x18\x01 \x01(\t\x12\x0e\n\x06\x64istro\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\"\x99\x04\n\x08Resource\x12,\n\x04spec\x18\x01 \x01(\x0b\x32\x1e.hwprovisioner.v1.ResourceSpec\x12\x0f\n\x07manager\x18\x02 \x01(\t\x12,\n\x08presence\x18\x03 \x01(\x0e\x32\x1a.hwprovisioner.v1.Presence\x12(\n\x06health\x18\x04 \x01(\x0e\x32\x18.hwprovisioner.v1.Health\x12\x31\n\x0b\x61\x64min_state\x18\x05 \x01(\x0e\x32\x1c.hwprovisioner.v1.AdminState\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12%\n\x05holds\x18\x07 \x03(\x0b\x32\x16.hwprovisioner.v1.Hold\x12\r\n\x05\x66\x65nce\x18\x08 \x01(\x03\x12\x37\n\x13\x64\x65\x63lined_until_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\n \x01(\x03\x12(\n\x06\x62ooked\x18\x0b \x03(\x0b\x32\x18.hwprovisioner.v1.Booked\x12\x10\n\x08warnings\x18\x0c \x03(\t\x12\x10\n\x08operator\x18\r \x01(\t\x12\x31\n\roperated_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rdeadline_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8b\x01\n\x06\x42ooked\x12\x15\n\rallocation_id\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xbe\x01\n\x04Hold\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08resource\x18\x02 \x01(\t\x12\x15\n\rallocation_id\x18\x03 \x01(\t\x12\x0c\n\x04host\x18\x04 \x01(\t\x12*\n\x05state\x18\x05 \x01(\x0e\x32\x1b.hwprovisioner.v1.HoldState\x12\r\n\x05\x66\x65nce\x18\x06 \x01(\x03\x12&\n\x05share\x18\x07 \x01(\x0b\x32\x17.hwprovisioner.v1.Share\x12\x10\n\x08progress\x18\x08 \x01(\t\"9\n\x05Share\x12\x0c\n\x04\x63pus\x18\x01 \x01(\x03\x12\x14\n\x0cmemory_bytes\x18\x02 \x01(\x03\x12\x0c\n\x04gpus\x18\x03 \x03(\x05\"\xd2\x01\n\nConnection\x12\x10\n\x08protocol\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0c\n\x04port\x18\x03 \x01(\x05\x12\x0c\n\x04user\x18\x04 \x01(\t\x12\x10\n\x08key_file\x18\x05 \x01(\t\x12@\n\nproperties\x18\x06 \x03(\x0b\x32,.hwprovisioner.v1.Connection.PropertiesEntry\x1a\x31\n\x0fPropertiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xc0\x01\n\x07Manager\x12\n\n\x02id\x18\x01 \x01(\t\x12,\n\x08presence\x18\x02 \x01(\x0e\x32\x1a.hwprovisioner.v1.Presence\x12\r\n\x05\x65poch\x18\x03 \x01(\x03\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x16\n\x0eresource_count\x18\x05 \x01(\x05\x12\x31\n\rregister_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\x07 \x01(\x03*\xd1\x01\n\x0cResourceKind\x12\x1d\n\x19RESOURCE_KIND_UNSPECIFIED\x10\x00\x12!\n\x1dRESOURCE_KIND_VIRTUAL_MACHINE\x10\x01\x12!\n\x1dRESOURCE_KIND_PHYSICAL_SERVER\x10\x02\x12\x1d\n\x19RESOURCE_KIND_EDGE_DEVICE\x10\x03\x12 \n\x1cRESOURCE_KIND_CLOUD_INSTANCE\x10\x04\x12\x1b\n\x17RESOURCE_KIND_CONTAINER\x10\x05*\x7f\n\x08Presence\x12\x18\n\x14PRESENCE_UNSPECIFIED\x10\x00\x12\x13\n\x0fPRESENCE_ONLINE\x10\x01\x12\x16\n\x12PRESENCE_WITHDRAWN\x10\x02\x12\x19\n\x15PRESENCE_DISCONNECTED\x10\x03\x12\x11\n\rPRESENCE_LOST\x10\x04*`\n\x06Health\x12\x16\n\x12HEALTH_UNSPECIFIED\x10\x00\x12\x12\n\x0eHEALTH_HEALTHY\x10\x01\x12\x12\n\x0eHEALTH_SUSPECT\x10\x02\x12\x16\n\x12HEALTH_QUARANTINED\x10\x03*y\n\nAdminState\x12\x1b\n\x17\x41\x44MIN_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41\x44MIN_STATE_ENABLED\x10\x01\x12\x18\n\x14\x41\x44MIN_STATE_DRAINING\x10\x02\x12\x1b\n\x17\x41\x44MIN_STATE_MAINTENANCE\x10\x03*\x88\x01\n\tHoldState\x12\x1a\n\x16HOLD_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12HOLD_STATE_OFFERED\x10\x01\x12\x18\n\x14HOLD_STATE_PREPARING\x10\x02\x12\x14\n\x10HOLD_STATE_READY\x10\x03\x12\x17\n\x13HOLD_STATE_CLEANING\x10\x04*n\n\x0bPowerAction\x12\x1c\n\x18POWER_ACTION_UNSPECIFIED\x10\x00\x12\x13\n\x0fPOWER_ACTION_ON\x10\x01\x12\x14\n\x10POWER_ACTION_OFF\x10\x02\x12\x16\n\x12POWER_ACTION_CYCLE\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fhwprovisioner/v1/resource.proto\x12\x10hwprovisioner.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xae\x03\n\x0cResourceSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\x04kind\x18\x02 \x01(\x0e\x32\x1e.hwprovisioner.v1.ResourceKind\x12\x0c\n\x04\x63pus\x18\x03 \x01(\x03\x12\x14\n\x0cmemory_bytes\x18\x04 \x01(\x03\x12#\n\x04gpus\x18\x05 \x03(\x0b\x32\x15.hwprovisioner.v1.Gpu\x12 \n\x02os\x18\x06 \x01(\x0b\x32\x14.hwprovisioner.v1.Os\x12:\n\x06labels\x18\x07 \x03(\x0b\x32*.hwprovisioner.v1.ResourceSpec.LabelsEntry\x12\x0e\n\x06\x64river\x18\x08 \x01(\t\x12,\n\x08\x64ivision\x18\t \x01(\x0b\x32\x1a.hwprovisioner.v1.Division\x12&\n\x05makes\x18\n \x01(\x0b\x32\x17.hwprovisioner.v1.Makes\x12\x11\n\thas_power\x18\x0b \x01(\x08\x12\x13\n\x0bhas_console\x18\x0c \x01(\x08\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"f\n\x05Makes\x12\x0e\n\x06images\x18\x01 \x03(\t\x12%\n\x07systems\x18\x02 \x03(\x0b\x32\x14.hwprovisioner.v1.Os\x12\x12\n\ndisk_bytes\x18\x03 \x01(\x03\x12\x12\n\nparameters\x18\x04 \x03(\t\"Q\n\x08\x44ivision\x12\x11\n\tinstances\x18\x01 \x01(\x05\x12\x14\n\x0c\x64\x65\x66\x61ult_cpus\x18\x02 \x01(\x03\x12\x1c\n\x14\x64\x65\x66\x61ult_memory_bytes\x18\x03 \x01(\x03\"9\n\x03Gpu\x12\r\n\x05\x62rand\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x14\n\x0cmemory_bytes\x18\x03 \x01(\x03\"E\n\x02Os\x12\x0e\n\x06\x66\x61mily\x18\x01 \x01(\t\x12\x0e\n\x06\x64istro\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0e\n\x06kernel\x18\x04 \x01(\t\"\x99\x04\n\x08Resource\x12,\n\x04spec\x18\x01 \x01(\x0b\x32\x1e.hwprovisioner.v1.ResourceSpec\x12\x0f\n\x07manager\x18\x02 \x01(\t\x12,\n\x08presence\x18\x03 \x01(\x0e\x32\x1a.hwprovisioner.v1.Presence\x12(\n\x06health\x18\x04 \x01(\x0e\x32\x18.hwprovisioner.v1.Health\x12\x31\n\x0b\x61\x64min_state\x18\x05 \x01(\x0e\x32\x1c.hwprovisioner.v1.AdminState\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12%\n\x05holds\x18\x07 \x03(\x0b\x32\x16.hwprovisioner.v1.Hold\x12\r\n\x05\x66\x65nce\x18\x08 \x01(\x03\x12\x37\n\x13\x64\x65\x63lined_until_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\n \x01(\x03\x12(\n\x06\x62ooked\x18\x0b \x03(\x0b\x32\x18.hwprovisioner.v1.Booked\x12\x10\n\x08warnings\x18\x0c \x03(\t\x12\x10\n\x08operator\x18\r \x01(\t\x12\x31\n\roperated_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rdeadline_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8b\x01\n\x06\x42ooked\x12\x15\n\rallocation_id\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xbe\x01\n\x04Hold\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08resource\x18\x02 \x01(\t\x12\x15\n\rallocation_id\x18\x03 \x01(\t\x12\x0c\n\x04host\x18\x04 \x01(\t\x12*\n\x05state\x18\x05 \x01(\x0e\x32\x1b.hwprovisioner.v1.HoldState\x12\r\n\x05\x66\x65nce\x18\x06 \x01(\x03\x12&\n\x05share\x18\x07 \x01(\x0b\x32\x17.hwprovisioner.v1.Share\x12\x10\n\x08progress\x18\x08 \x01(\t\"9\n\x05Share\x12\x0c\n\x04\x63pus\x18\x01 \x01(\x03\x12\x14\n\x0cmemory_bytes\x18\x02 \x01(\x03\x12\x0c\n\x04gpus\x18\x03 \x03(\x05\"\xd2\x01\n\nConnection\x12\x10\n\x08protocol\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0c\n\x04port\x18\x03 \x01(\x05\x12\x0c\n\x04user\x18\x04 \x01(\t\x12\x10\n\x08key_file\x18\x05 \x01(\t\x12@\n\nproperties\x18\x06 \x03(\x0b\x32,.hwprovisioner.v1.Connection.PropertiesEntry\x1a\x31\n\x0fPropertiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xc0\x01\n\x07Manager\x12\n\n\x02id\x18\x01 \x01(\t\x12,\n\x08presence\x18\x02 \x01(\x0e\x32\x1a.hwprovisioner.v1.Presence\x12\r\n\x05\x65poch\x18\x03 \x01(\x03\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x16\n\x0eresource_count\x18\x05 \x01(\x05\x12\x31\n\rregister_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\x07 \x01(\x03*\xd1\x01\n\x0cResourceKind\x12\x1d\n\x19RESOURCE_KIND_UNSPECIFIED\x10\x00\x12!\n\x1dRESOURCE_KIND_VIRTUAL_MACHINE\x10\x01\x12!\n\x1dRESOURCE_KIND_PHYSICAL_SERVER\x10\x02\x12\x1d\n\x19RESOURCE_KIND_EDGE_DEVICE\x10\x03\x12 \n\x1cRESOURCE_KIND_CLOUD_INSTANCE\x10\x04\x12\x1b\n\x17RESOURCE_KIND_CONTAINER\x10\x05*\x7f\n\x08Presence\x12\x18\n\x14PRESENCE_UNSPECIFIED\x10\x00\x12\x13\n\x0fPRESENCE_ONLINE\x10\x01\x12\x16\n\x12PRESENCE_WITHDRAWN\x10\x02\x12\x19\n\x15PRESENCE_DISCONNECTED\x10\x03\x12\x11\n\rPRESENCE_LOST\x10\x04*`\n\x06Health\x12\x16\n\x12HEALTH_UNSPECIFIED\x10\x00\x12\x12\n\x0eHEALTH_HEALTHY\x10\x01\x12\x12\n\x0eHEALTH_SUSPECT\x10\x02\x12\x16\n\x12HEALTH_QUARANTINED\x10\x03*y\n\nAdminState\x12\x1b\n\x17\x41\x44MIN_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41\x44MIN_STATE_ENABLED\x10\x01\x12\x18\n\x14\x41\x44MIN_STATE_DRAINING\x10\x02\x12\x1b\n\x17\x41\x44MIN_STATE_MAINTENANCE\x10\x03*\x88\x01\n\tHoldState\x12\x1a\n\x16HOLD_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12HOLD_STATE_OFFERED\x10\x01\x12\x18\n\x14HOLD_STATE_PREPARING\x10\x02\x12\x14\n\x10HOLD_STATE_READY\x10\x03\x12\x17\n\x13HOLD_STATE_CLEANING\x10\x04*n\n\x0bPowerAction\x12\x1c\n\x18POWER_ACTION_UNSPECIFIED\x10\x00\x12\x13\n\x0fPOWER_ACTION_ON\x10\x01\x12\x14\n\x10POWER_ACTION_OFF\x10\x02\x12\x16\n\x12POWER_ACTION_CYCLE\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,18 +36,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESOURCESPEC_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_CONNECTION_PROPERTIESENTRY']._loaded_options = None
   _globals['_CONNECTION_PROPERTIESENTRY']._serialized_options = b'8\001'
-  _globals['_RESOURCEKIND']._serialized_start=2163
-  _globals['_RESOURCEKIND']._serialized_end=2372
-  _globals['_PRESENCE']._serialized_start=2374
-  _globals['_PRESENCE']._serialized_end=2501
-  _globals['_HEALTH']._serialized_start=2503
-  _globals['_HEALTH']._serialized_end=2599
-  _globals['_ADMINSTATE']._serialized_start=2601
-  _globals['_ADMINSTATE']._serialized_end=2722
-  _globals['_HOLDSTATE']._serialized_start=2725
-  _globals['_HOLDSTATE']._serialized_end=2861
-  _globals['_POWERACTION']._serialized_start=2863
-  _globals['_POWERACTION']._serialized_end=2973
+  _globals['_RESOURCEKIND']._serialized_start=2179
+  _globals['_RESOURCEKIND']._serialized_end=2388
+  _globals['_PRESENCE']._serialized_start=2390
+  _globals['_PRESENCE']._serialized_end=2517
+  _globals['_HEALTH']._serialized_start=2519
+  _globals['_HEALTH']._serialized_end=2615
+  _globals['_ADMINSTATE']._serialized_start=2617
+  _globals['_ADMINSTATE']._serialized_end=2738
+  _globals['_HOLDSTATE']._serialized_start=2741
+  _globals['_HOLDSTATE']._serialized_end=2877
+  _globals['_POWERACTION']._serialized_start=2879
+  _globals['_POWERACTION']._serialized_end=2989
   _globals['_RESOURCESPEC']._serialized_start=87
   _globals['_RESOURCESPEC']._serialized_end=517
   _globals['_RESOURCESPEC_LABELSENTRY']._serialized_start=472
@@ -59,19 +59,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GPU']._serialized_start=706
   _globals['_GPU']._serialized_end=763
   _globals['_OS']._serialized_start=765
-  _globals['_OS']._serialized_end=818
-  _globals['_RESOURCE']._serialized_start=821
-  _globals['_RESOURCE']._serialized_end=1358
-  _globals['_BOOKED']._serialized_start=1361
-  _globals['_BOOKED']._serialized_end=1500
-  _globals['_HOLD']._serialized_start=1503
-  _globals['_HOLD']._serialized_end=1693
-  _globals['_SHARE']._serialized_start=1695
-  _globals['_SHARE']._serialized_end=1752
-  _globals['_CONNECTION']._serialized_start=1755
-  _globals['_CONNECTION']._serialized_end=1965
-  _globals['_CONNECTION_PROPERTIESENTRY']._serialized_start=1916
-  _globals['_CONNECTION_PROPERTIESENTRY']._serialized_end=1965
-  _globals['_MANAGER']._serialized_start=1968
-  _globals['_MANAGER']._serialized_end=2160
+  _globals['_OS']._serialized_end=834
+  _globals['_RESOURCE']._serialized_start=837
+  _globals['_RESOURCE']._serialized_end=1374
+  _globals['_BOOKED']._serialized_start=1377
+  _globals['_BOOKED']._serialized_end=1516
+  _globals['_HOLD']._serialized_start=1519
+  _globals['_HOLD']._serialized_end=1709
+  _globals['_SHARE']._serialized_start=1711
+  _globals['_SHARE']._serialized_end=1768
+  _globals['_CONNECTION']._serialized_start=1771
+  _globals['_CONNECTION']._serialized_end=1981
+  _globals['_CONNECTION_PROPERTIESENTRY']._serialized_start=1932
+  _globals['_CONNECTION_PROPERTIESENTRY']._serialized_end=1981
+  _globals['_MANAGER']._serialized_start=1984
+  _globals['_MANAGER']._serialized_end=2176
 # @@protoc_insertion_point(module_scope)

@@ -413,22 +413,26 @@ class Os(_message.Message):
     FAMILY_FIELD_NUMBER: _builtins.int
     DISTRO_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    KERNEL_FIELD_NUMBER: _builtins.int
     family: _builtins.str
     """The family, such as `linux` or `windows`."""
     distro: _builtins.str
     """The distribution, such as `ubuntu`."""
     version: _builtins.str
     """The version, such as `22.04`."""
+    kernel: _builtins.str
+    """The release of its kernel, such as `5.15.0-91-generic`, for people to read: demands cannot ask for it."""
     def __init__(
         self,
         *,
         family: _builtins.str = ...,
         distro: _builtins.str = ...,
         version: _builtins.str = ...,
+        kernel: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["distro", b"distro", "family", b"family", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["distro", b"distro", "family", b"family", "kernel", b"kernel", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

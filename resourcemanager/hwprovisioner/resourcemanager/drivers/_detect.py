@@ -35,12 +35,12 @@ def memory_bytes(cgroup: Path = Path("/sys/fs/cgroup/memory.max")) -> int | None
 
 def operating_system(release: Path = Path("/etc/os-release")) -> OperatingSystem:
     """Return what os-release says, or what Python knows where there is none."""
-    family = platform.system().lower()
+    family, kernel = platform.system().lower(), platform.release()
     try:
         words = parse_os_release(release.read_text(errors="replace"))
     except OSError:
-        return OperatingSystem(family=family, version=platform.release())
-    return OperatingSystem(family, words.get("ID", ""), words.get("VERSION_ID", ""))
+        return OperatingSystem(family=family, version=kernel, kernel=kernel)
+    return OperatingSystem(family, words.get("ID", ""), words.get("VERSION_ID", ""), kernel)
 
 
 def parse_os_release(text: str) -> dict[str, str]:

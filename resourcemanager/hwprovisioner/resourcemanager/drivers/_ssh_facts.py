@@ -61,10 +61,11 @@ def _system(parts: dict[str, str]) -> OperatingSystem | None:
     family = parts.get("system", "").strip().lower()
     if not family:
         return None
+    kernel = parts.get("kernel", "").strip()
     release = parse_os_release(parts.get("release", ""))
     if not release:
-        return OperatingSystem(family=family, version=parts.get("kernel", "").strip())
-    return OperatingSystem(family, release.get("ID", ""), release.get("VERSION_ID", ""))
+        return OperatingSystem(family=family, version=kernel, kernel=kernel)
+    return OperatingSystem(family, release.get("ID", ""), release.get("VERSION_ID", ""), kernel)
 
 
 def _gpus(parts: dict[str, str]) -> tuple[Gpu, ...] | None:

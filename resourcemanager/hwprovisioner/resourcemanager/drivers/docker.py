@@ -78,8 +78,10 @@ class DockerDriver(Maker):
         """Return what the engine's machine has."""
         async with engine(self._engine) as docker:
             info = await docker.system.info()
-        family = OperatingSystem(family=str(info.get("OSType", "")))
-        return Facts(cpus=info.get("NCPU"), memory_bytes=info.get("MemTotal"), os=family)
+        # Containers share the kernel of the engine's machine.
+        family, kernel = str(info.get("OSType", "")), str(info.get("KernelVersion", ""))
+        system = OperatingSystem(family=family, kernel=kernel)
+        return Facts(cpus=info.get("NCPU"), memory_bytes=info.get("MemTotal"), os=system)
 
     async def check(self) -> None:
         """See whether the engine answers, and has the images and the network."""

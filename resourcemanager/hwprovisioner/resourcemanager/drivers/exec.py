@@ -65,6 +65,7 @@ class _OsAnswer(BaseModel, extra="forbid"):
     family: str = ""
     distro: str = ""
     version: str = ""
+    kernel: str = ""
 
 
 class _ConnectionAnswer(BaseModel, extra="forbid"):
