@@ -47,11 +47,16 @@ async def stream_again(
     """
     backoff = Backoff(limit_s=settings.contact_limit_s, time=time)
     while True:
+        was_there, lost = False, None
         try:
             async for answer in start():
-                backoff.reset()
+                was_there = True
                 yield answer
         except grpc.aio.AioRpcError as error:
-            if not is_worth_retrying(error) or backoff.spent:
-                raise from_rpc(error, settings.allocate_address) from None
+            lost = error
+        if was_there:
+            # It may have had nothing to say for long: it is away since now.
+            backoff.reset()
+        if lost is not None and (not is_worth_retrying(lost) or backoff.spent):
+            raise from_rpc(lost, settings.allocate_address) from None
         await backoff.wait()

@@ -31,7 +31,9 @@ def _read(word: str) -> Ports:
     local, colon, remote = word.rpartition(":")
     numbers = (local or "0" if colon else remote), remote
     if not all(number.isdecimal() and int(number) < 65536 for number in numbers):
-        raise click.BadParameter(f"{word!r}: write PORT, LOCAL:PORT, or :PORT for any local port")
+        raise click.BadParameter(
+            f"{word!r}: write PORT, LOCAL:PORT, or :PORT for any local port; from 1 to 65535"
+        )
     if int(remote) == 0:
         raise click.BadParameter(f"{word!r}: a host's port is from 1 to 65535")
     return int(numbers[0]), int(numbers[1])
@@ -75,7 +77,9 @@ async def _forward(
             block = AsyncForward(host.reach, remote, local, on_trouble=trouble)
             opened = await stack.enter_async_context(block)
             click.echo(f"{opened.address}:{opened.port} -> {host.full_name}:{remote}")
-        await _until_over(lab, host)
+        # It outlives a lab that is away for a while, as what is allocated does.
+        watching = await stack.enter_async_context(options.lab(patient=True))
+        await _until_over(watching, host)
 
 
 async def _until_over(lab: AsyncLab, host: FoundHost) -> None:
