@@ -24,6 +24,7 @@
 --
 --@include endings
 --@include care
+--@include keeping
 local allocation = redis.call('HMGET', KEYS[6], 'state', 'released_ms')
 if not allocation[1] then
   return {'UNKNOWN'}
@@ -42,9 +43,6 @@ local stale = stale_holds(KEYS[6], {unpack(ARGV, 4)})
 if stale then
   return stale
 end
-local reason, detail = 'EXPIRED', 'no heartbeat came in time'
-if (allocation[2] or '0') ~= '0' then
-  reason, detail = 'RELEASED', 'by its holder; it was kept until now'
-end
+local reason, detail = why_over(allocation[2])
 end_allocation(ARGV[2], KEYS[6], KEYS[7], 9, reason, detail, tonumber(ARGV[3]))
 return commit('EXPIRED', 'expire')

@@ -51,7 +51,7 @@ local function beat(id, token_sha, key, alarm)
   end
   local due = redis.call('ZSCORE', KEYS[1], 'lease:' .. id)
   if due and tonumber(due) <= now and not is_paused(KEYS[2]) then
-    return {'ENDED', has(allocation[10]) and 'RELEASED' or 'EXPIRED', 'no heartbeat came in time'}
+    return {'ENDED', why_over(allocation[10])}
   end
   local ends = now + ttl
   if has(allocation[9]) or has(allocation[10]) then
