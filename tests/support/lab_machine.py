@@ -49,7 +49,7 @@ class ManagedMachine(RuleBasedStateMachine):
         self.lab = StateLab(self.link, Keys(f"lab{next(self.numbers)}"), LIMITS)
         self.model = WholeLabModel(LIMITS)
         self.model.now = NOW
-        self.tokens: dict[str, str] = {}
+        self.elected = ""
         self.ids = count()
         self.dump: Dump = {}
         self.follower = View()
@@ -247,9 +247,10 @@ class ManagedMachine(RuleBasedStateMachine):
 
     @rule(again=flags)
     def elect(self, again: bool) -> None:
-        """Another scheduler, or the same one once more, with a new epoch each."""
+        """Another scheduler with a new epoch, or the same one once more, with the one it has."""
         self.run(self.lab.link.call("HSET", self.lab.keys.scheduler, "until_ms", 0))
-        replica = "replica" if again else f"replica{next(self.ids)}"
-        epoch = self.run(self.lab.elect(replica, now_ms=self.now))
-        assert epoch == self.model.epoch + 1
+        before = self.elected
+        self.elected = before if again and before else f"replica{next(self.ids)}"
+        epoch = self.run(self.lab.elect(self.elected, now_ms=self.now))
+        assert epoch == self.model.epoch + (self.elected != before)
         self.model.epoch = epoch
