@@ -192,6 +192,7 @@ async def test_a_connection_that_is_none_fails_that_hold(
         Facts(gpus=(None,)),  # type: ignore[arg-type]  # nonsense
         Facts(gpus=(Gpu(),) * 65),
         Facts(os=OperatingSystem("linux", "\ud800")),
+        Facts(os=OperatingSystem("linux", kernel="\ud800")),
         Facts(os="linux"),  # type: ignore[arg-type]  # nonsense
     ],
 )

@@ -33,7 +33,11 @@ _Text = Annotated[_Any, Field(max_length=LONGEST)]
 _Number = Annotated[int, Strict(), Field(ge=0, le=2**53)]
 
 
-class _Connection(BaseModel):
+class _Answer(BaseModel, extra="forbid"):
+    """So that a field that comes to the model is not forgotten here."""
+
+
+class _Connection(_Answer):
     protocol: _Word
     address: _Text
     port: Annotated[int, Strict(), Field(ge=0, le=65_535)]
@@ -45,26 +49,27 @@ class _Connection(BaseModel):
 
 
 # Words that are too long are cut, and lists as well, where they are sent.
-class _Gpu(BaseModel):
+class _Gpu(_Answer):
     brand: _Any
     model: _Any
     memory_bytes: _Number
 
 
-class _System(BaseModel):
+class _System(_Answer):
     family: _Any
     distro: _Any
     version: _Any
+    kernel: _Any
 
 
-class _Facts(BaseModel):
+class _Facts(_Answer):
     cpus: _Number | None
     memory_bytes: _Number | None
     gpus: Annotated[tuple[_Gpu, ...], Field(max_length=64)] | None
     os: _System | None
 
 
-class _Makes(BaseModel):
+class _Makes(_Answer):
     images: tuple[Annotated[_Any, Field(min_length=1)], ...]
     systems: tuple[_System, ...]
     disk_bytes: _Number
