@@ -62,6 +62,7 @@ class Instances:
                 self.pool.put_back(instance)
                 raise
             await self._journal.flush()
+            report("taken from the warm pool")
             try:
                 return await self._hand_over(instance, hold_id, report, deadline)
             except DriverError as error:
