@@ -77,16 +77,22 @@ def lacking(finder: Finder, stock: Stock, wish: Wish, next_free: NextFree) -> st
             missing.setdefault(options, []).append(host)
     if not missing:
         return ""
-    others = dict.fromkeys(wish.also, _OWN)
-    others |= {each.resource: _TAKEN for each in (placed or {}).values()}
+    taken = {each.resource: _TAKEN for each in (placed or {}).values()}
     lacks = []
     for options, names in missing.items():
-        count = stock.count(options, wish, others)
+        kept = {name: _own(finder, name, options) for name in wish.also}
+        count = stock.count(options, wish, kept | taken)
         said = _count_text(count, next_free(options), wish.now_ms)
         lacks.append(f"{_names(names)}: {said}")
     could = len(hosts) - sum(map(len, missing.values()))
     had = f"{could} of {len(hosts)} hosts could be had now; " if len(hosts) > 1 else ""
     return had + listed(lacks)
+
+
+def _own(finder: Finder, name: str, options: Sequence[HostClass]) -> str:
+    """Return why what a request keeps itself does not do for a host."""
+    room = finder.classes.inventory.standing(name).room
+    return room.shortage(options[0].option) or _OWN
 
 
 def _count_text(count: Count, next_free_ms: int, now_ms: int) -> str:
