@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from hwprovisioner.resourcemanager import Resource, parse_config
+from hwprovisioner.resourcemanager.drivers.qemu import QemuDriver
 from hwprovisioner.v1 import demand_pb2, resource_pb2
 from support import boot_sector
 from support.eventually import eventually
@@ -46,18 +47,18 @@ async def running(
     folder: Path, resources: dict[str, Resource]
 ) -> AsyncIterator[tuple[Manager, Session]]:
     """Run a manager with real drivers; none of its machines outlives the block."""
-    async with scripted_lab() as lab:
-        # It says nothing while machines boot.
-        lab.silence_s = 3600
-        async with manager(lab.target, folder / "journal", None, resources) as run:
-            session = await lab.session()
-            await session.hear("volunteer")
-            try:
+    driver = QemuDriver(resources["warm"])
+    try:
+        async with scripted_lab() as lab:
+            # It says nothing while machines boot.
+            lab.silence_s = 3600
+            async with manager(lab.target, folder / "journal", None, resources) as run:
+                session = await lab.session()
+                await session.hear("volunteer")
                 yield run, session
-            finally:
-                run.agent.represent({})
-                machines = folder / "machines" / "warm"
-                await eventually(lambda: not list(machines.glob("*")), within=BOOT_S)
+    finally:
+        for name in await driver.existing():
+            await driver.destroy(name, lambda line: None)
 
 
 def told(session: Session, hold_id: str) -> list[str]:
