@@ -65,7 +65,7 @@ def _keys(server: Mapping[str, Any]) -> list[str]:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Yield what hosts and their holders had: machines' folders, the relay, keys."""
-    yield from folder.glob("machines/*/*")
+    """Yield what hosts and their holders had: machines' files, the relay, keys."""
+    yield from (path for path in folder.glob("machines/**/*") if not path.is_dir())
     yield from folder.glob("relay")
     yield from folder.glob("tmp/*")

@@ -160,7 +160,7 @@ async def test_what_is_left_of_hosts_is_found(folder: Path) -> None:
     with machine_process("vm-x.1") as pid:
         left = await leftovers.of_hosts(folder, entries)
     assert left == [
-        f"file {folder}/machines/vm-x/vm-x.1",
+        f"file {folder}/machines/vm-x/vm-x.1/disk",
         f"file {folder}/relay",
         f"file {folder}/tmp/hwp-key-1",
         f"process of a virtual machine: {pid}",

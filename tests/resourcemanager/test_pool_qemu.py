@@ -93,10 +93,11 @@ async def demand_and_release(run: Manager, session: Session, at: int, memory: in
 
 
 async def demands(folder: Path, image: Mapping[str, Any], mib: int, count: int) -> None:
-    async with running(folder, warm(folder, image, f"{mib}MiB")) as (run, session):
+    resources = warm(folder, image, f"{mib}MiB")
+    async with running(folder, resources) as (run, session):
         given = [await demand_and_release(run, session, at, mib * MIB) for at in range(count)]
         assert len(set(given)) == count
-        assert not [name for name in given if (folder / "machines" / "warm" / name).exists()]
+        assert set(given).isdisjoint(await QemuDriver(resources["warm"]).existing())
 
 
 @pytest.mark.timeout(600)
