@@ -21,13 +21,15 @@ async def of_hosts(folder: Path, entries: Mapping[str, Mapping[str, Any]]) -> li
     """Lists what is left of hosts that were lent, while the engines still run."""
     left = [f"file {path}" for path in _files(folder)]
     if "vm" in entries:
-        name = f"guest={entries['vm']['name']}."
+        name = f"{entries['vm']['name']}."
         left += [f"process of a virtual machine: {one}" for one in _processes("cmdline", name)]
     if "server" in entries:
         left += _keys(entries["server"])
     if "container" in entries:
-        label = f"label=hwprovisioner.resource={entries['container']['name']}"
-        listing = await output(program("docker"), "ps", "--all", "--quiet", "--filter", label)
+        # The image is this demo's own, whatever the driver writes on containers.
+        (image,) = entries["container"]["options"]["images"]
+        of_it = ("--filter", f"ancestor={image}")
+        listing = await output(program("docker"), "ps", "--all", "--quiet", *of_it)
         left += [f"container {name}" for name in listing.split()]
     if "cloud" in entries:
         url = entries["cloud"]["options"]["endpoint_url"]

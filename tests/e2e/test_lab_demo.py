@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 from examples.lab import cloud, leftovers, settings
-from examples.lab.engines import ec2
-from examples.lab.parts import PARTS
+from examples.lab.engines import docker, ec2
+from examples.lab.parts import PARTS, Missing
+from examples.lab.processes import output
 
 from hwprovisioner.resourcemanager import read_config
 from support import needs
@@ -182,6 +183,22 @@ async def test_an_instance_that_still_runs_is_found(folder: Path) -> None:
         client.close()
         (left,) = await leftovers.of_hosts(folder, {"cloud": entry})
         assert left == f"instance {made['InstanceId']}, running"
+
+
+@pytest.mark.timeout(LIMIT_S)
+@pytest.mark.xdist_group("docker")
+async def test_a_container_that_is_still_there_is_found(folder: Path) -> None:
+    try:
+        async with docker(folder) as fill:
+            entry: dict[str, Any] = {"options": {}}
+            fill(entry)
+            (image,) = entry["options"]["images"]
+            assert await leftovers.of_hosts(folder, {"container": entry}) == []
+            made = await output("docker", "create", "--network", "none", image, "sh")
+            (left,) = await leftovers.of_hosts(folder, {"container": entry})
+            assert left == f"container {made[:12]}"
+    except Missing as missing:
+        needs.missing(str(missing))
 
 
 def test_a_process_that_outlives_the_demo_is_found_and_ended(folder: Path) -> None:
