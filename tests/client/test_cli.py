@@ -269,7 +269,13 @@ def test_a_wait_that_was_over_is_5(hwp: Hwp, thread: CliLabInThread) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("get", "resources"), ("explain",), ("drain", "x"), ("allocate", "--no-wait")]
+    "words",
+    [
+        ("get", "resources"),
+        ("explain",),
+        ("drain", "x", "--reason", "y"),
+        ("allocate", "--no-wait"),
+    ],
 )
 def test_a_server_that_is_away_is_6(
     hwp: Hwp, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch

@@ -93,9 +93,11 @@ async def is_clean(lab: Lab) -> bool:
 
 
 async def test_a_deadline_that_is_none_is_wrong_usage(lab: Lab) -> None:
-    said = await lab.hwp("drain", "a", "--deadline", "soon", code=ExitCode.USAGE)
+    said = await lab.hwp("drain", "a", "--reason", "x", "--deadline", "soon", code=ExitCode.USAGE)
     assert "deadline" in said
-    said = await lab.hwp("drain", "a", "--deadline", "2020-01-01T00:00", code=ExitCode.USAGE)
+    said = await lab.hwp(
+        "drain", "a", "--reason", "x", "--deadline", "2020-01-01T00:00", code=ExitCode.USAGE
+    )
     assert "is over" in said
 
 

@@ -44,7 +44,7 @@ async def test_a_deadline_that_comes_while_allocate_is_away_ends_what_it_was_for
 ) -> None:
     async with running(tmp_path) as suite:
         detached = suite.hwp_json("allocate", "--resource", "alpha", "--detach", "--ttl", "1h")
-        assert suite.hwp("drain", "alpha", "--deadline", "1").returncode == 0
+        assert suite.hwp("drain", "alpha", "--reason", "x", "--deadline", "1").returncode == 0
         suite.kill("allocate")
 
         def reason() -> str:

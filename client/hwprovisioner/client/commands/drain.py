@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hwprovisioner.v1.resource_pb2 import Resource
 
 _name = click.argument("name", shell_complete=complete_resources)
-_reason = click.option("--reason", default="", metavar="TEXT", help="Why, for people to read.")
+_reason = click.option("--reason", required=True, metavar="TEXT", help="Why, for people to read.")
 
 
 @click.command(short_help="Take a resource out of service.")
