@@ -86,8 +86,8 @@ def test_one_resource_of_each_kind_is_lent_together_and_leaves_nothing(folder: P
     assert_nothing_is_left(folder)
     need_all(printed)
     assert "demanding one set: vm, container, server, cloud, board, here\n" in printed
-    # Told while it is waited for.
-    for line in ("vm: booting", "container: starting", "server: letting the holder in"):
+    # Told while it is waited for. What follows at once on the first line may be left out.
+    for line in ("vm: making", "vm: waiting for SSH", "container: creating", "server: letting"):
         assert f"preparing {line}" in printed
     for part in PARTS:
         runs = f"{part.command} says '" if part.command else "no command is run: moto "
@@ -106,7 +106,7 @@ def test_ctrl_c_in_the_middle_of_booting_leaves_nothing_either(folder: Path) -> 
     with demo:
         for line in demo.stdout:
             printed += line
-            if "preparing vm: booting" in line:
+            if "preparing vm: waiting for SSH" in line:
                 demo.send_signal(signal.SIGINT)
     assert_nothing_is_left(folder)
     need_all(printed)
