@@ -50,7 +50,7 @@ def driver_for(server: ec2_server.Ec2Server, **options: object) -> Ec2Driver:
         **options,
     }
     checked = Ec2Driver.Options.model_validate(whole)
-    return Ec2Driver(Resource("cloud", Kind.CLOUD_INSTANCE, "ec2", options=checked))
+    return Ec2Driver(Resource("cloud", Kind.CLOUD_INSTANCE, "ec2", options=checked, mark="ours"))
 
 
 _fences = iter(range(1, 1_000))
@@ -85,9 +85,10 @@ async def test_an_instance_is_what_was_asked_for_and_says_for_whom(
     assert (connection.protocol, connection.user, connection.port) == ("ssh", "ubuntu", 22)
     assert (one["InstanceType"], one["SubnetId"]) == ("m5.large", server.subnet)
     assert {tag["Key"]: tag["Value"] for tag in one["Tags"]} == {
-        "Name": f"hwp-{hold.id}",
+        "Name": f"hwp-ours-{hold.id}",
         "team": "lab",
         "hwprovisioner:resource": "cloud",
+        "hwprovisioner:mark": "ours",
         "hwprovisioner:instance": hold.id,
         "hwprovisioner:hold": hold.id,
         "hwprovisioner:allocation": "a1",

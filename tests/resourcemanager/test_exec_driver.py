@@ -74,6 +74,7 @@ async def test_the_script_is_asked_in_json(script: Make, tmp_path: Path) -> None
         "action": "prepare",
         "resource": {
             "name": "relay",
+            "mark": "",
             "kind": "edge-device",
             "labels": {"rack": "a1"},
             "access": {

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pycdlib
@@ -49,7 +50,7 @@ def driver(host: libvirtd.Libvirtd, **image: object) -> Maker:
     limits = "limits: {cpu: 4, mem: 1GiB, instances: 4}, default: {cpu: 1, mem: 128MiB}"
     text = f"rack: {{driver: libvirt, {limits}, options: {json.dumps(options)}}}"
     resource = parse_config(f"resources: {{dynamic: {{{text}}}}}").resources["rack"]
-    made = load_driver("libvirt")(resource)
+    made = load_driver("libvirt")(replace(resource, mark="ours"))
     assert isinstance(made, Maker)
     return made
 
@@ -78,8 +79,8 @@ async def test_a_machine_runs_on_an_overlay_is_switched_and_leaves_nothing(
     await calls.check(made)
     connection = await calls.prepare(made, HOLD, NOBODY)
     assert connection.protocol == "libvirt"
-    assert connection.properties == {"uri": host.uri, "domain": "rack.7"}
-    disk = about(host.folder / "pool" / "rack.7.qcow2")
+    assert connection.properties == {"uri": host.uri, "domain": "hwp-ours-rack.7"}
+    disk = about(host.folder / "pool" / "hwp-ours-rack.7.qcow2")
     assert disk["backing-filename"] == str(base)
     assert disk["virtual-size"] == 64 * MIB
     instance = Instance.of(HOLD)
@@ -102,9 +103,9 @@ async def test_cancelled_while_it_boots_it_does_not_run_on_and_its_seed_goes_wit
     lines: list[str] = []
     task = asyncio.create_task(calls.prepare(made, HOLD, lines.append))
     await eventually(lambda: "waiting for SSH" in lines, within=60.0)
-    assert volumes(host) == {"rack.7.qcow2", "rack.7.iso"}
-    assert hosts_name_in(host.folder / "pool" / "rack.7.iso") == "rack-7"
-    keys = tmp_path / "libvirt" / "rack" / "rack.7"
+    assert volumes(host) == {"hwp-ours-rack.7.qcow2", "hwp-ours-rack.7.iso"}
+    assert hosts_name_in(host.folder / "pool" / "hwp-ours-rack.7.iso") == "rack-7"
+    keys = tmp_path / "libvirt" / "ours" / "rack" / "rack.7"
     assert "PRIVATE KEY" in (keys / "key").read_text()
     assert keys.stat().st_mode & 0o077 == 0
     task.cancel()

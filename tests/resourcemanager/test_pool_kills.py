@@ -45,16 +45,19 @@ resources:
 
 
 @contextlib.asynccontextmanager
-async def running(folder: Path, lab: ScriptedLab) -> AsyncIterator[Session]:
+async def running(
+    folder: Path, lab: ScriptedLab, state: str = "state", **settings: str
+) -> AsyncIterator[Session]:
     """Run a manager, and kill it at the end of the block."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HWP_")}
     environ = kept | {
         "ALLOCATE_API": lab.target,
         "CONFIG_FILE": str(folder / "resources.yml"),
-        "HWP_STATE_DIR": str(folder / "state"),
+        "HWP_STATE_DIR": str(folder / state),
         "HWP_MANAGER_PORT": "0",
         "HWP_MANAGER_ID": "bench",
         "PYTHONPATH": f"{folder / 'site'}:{TESTS}",
+        **settings,
     }
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "hwprovisioner.resourcemanager", env=environ
@@ -69,14 +72,15 @@ async def running(folder: Path, lab: ScriptedLab) -> AsyncIterator[Session]:
 def handed(folder: Path) -> dict[str, set[str]]:
     """Return which holds ever had an instance, for each."""
     found = defaultdict(set)
-    for line in (folder / "made" / "rack.handed").read_text().splitlines():
+    [record] = (folder / "made").glob("*/rack.handed")
+    for line in record.read_text().splitlines():
         instance, hold = line.split()
         found[instance].add(hold)
     return found
 
 
 def there(folder: Path) -> set[str]:
-    return {path.name for path in (folder / "made" / "rack").glob("*")}
+    return {path.name for path in (folder / "made").glob("*/rack/*")}
 
 
 async def offer(session: Session, hold_id: str, fence: int) -> None:
@@ -144,3 +148,21 @@ async def test_no_kill_at_any_moment_hands_an_instance_over_twice(
         await eventually(lambda: len(there(folder)) == 2)
         assert all(".pool-" in name for name in there(folder))
     assert all(len(holds) == 1 for holds in handed(folder).values())
+
+
+async def test_what_another_manager_made_in_the_same_place_is_destroyed_only_if_a_person_says_so(
+    lab: ScriptedLab, folder: Path
+) -> None:
+    async with running(folder, lab):
+        await eventually(lambda: len(there(folder)) == 2)
+        first = there(folder)
+        [mark] = (folder / "state").glob("*.mark")
+    # One that has lost all that it knew, or that of another lab.
+    async with running(folder, lab, state="other") as session:
+        await eventually(lambda: len(there(folder)) == 4)
+        # What is nobody's goes before anything is lent.
+        await offer(session, "rack.1", 1)
+        await session.hear("ready", hold_id="rack.1")
+        assert first < there(folder)
+    async with running(folder, lab, state="third", HWP_MARK=mark.read_text().strip()):
+        await eventually(lambda: first.isdisjoint(there(folder)))

@@ -49,7 +49,7 @@ class FolderMaker(Maker):
     @property
     def folder(self) -> Path:
         assert isinstance(self.resource.options, FolderOptions)
-        return Path(self.resource.options.folder) / self.resource.name
+        return Path(self.resource.options.folder) / self.resource.mark / self.resource.name
 
     async def make(self, instance: Instance, report: Report) -> None:
         home = self.folder / instance.name

@@ -41,6 +41,7 @@ class Agent:
         *,
         load: Callable[[str], type[Driver]] = load_driver,
         backoffs: Backoffs = Backoffs(),  # noqa: B008  # it is frozen
+        mark: str = "",
     ) -> None:
         self.manager_id = manager_id
         self._version = version
@@ -48,7 +49,7 @@ class Agent:
         self._link: Send | None = None
         self._has_begun = False
         self._registered: list[str] = []
-        members = Members(journal, tasks, load, self._show, self._conclude, backoffs)
+        members = Members(journal, tasks, load, self._show, self._conclude, backoffs, mark)
         self._fleet = Fleet(journal, members, self._show)
         self._worker = Worker(
             journal,

@@ -19,7 +19,9 @@ class Maker(Driver):
 
     As with all drivers, each method may be called again for the same instance, after a crash even
     while what it began is still there: name what is made after `Instance.name`, and mark it with
-    the resource's name, so that `existing` finds it.
+    `Resource.name` and `Resource.mark`, so that `existing` finds it. Another manager may make
+    instances of the same name for a resource of the same name, in the same place: only the mark is
+    another, and what bears another one is not to be touched.
     """
 
     @abc.abstractmethod
@@ -50,6 +52,8 @@ class Maker(Driver):
     @abc.abstractmethod
     async def existing(self) -> Collection[str]:
         """Return the names of the instances of this resource that there are, whole or not.
+
+        Those of another mark are not among them: what nobody knows is destroyed.
 
         Raises:
             DriverError: It cannot be found out.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hwprovisioner.resourcemanager.backoff import Backoffs
 from hwprovisioner.resourcemanager.caretaker import Caretaker
@@ -58,7 +58,9 @@ class Members:
         changed: Callable[[Represented], None],
         conclude: Callable[[str, stream.SubscribeRequest], None],
         backoffs: Backoffs,
+        mark: str,
     ) -> None:
+        self._mark = mark
         self._journal = journal
         self._tasks = tasks
         self._load = load
@@ -133,7 +135,7 @@ class Members:
 
     def _driver(self, resource: Resource) -> Driver:
         try:
-            return self._load(resource.driver)(resource)
+            return self._load(resource.driver)(replace(resource, mark=self._mark))
         except Exception as error:  # one resource's driver must not take the others down
             _log.exception("driver %s cannot serve resource %s", resource.driver, resource.name)
             return _Broken(resource, f"{type(error).__name__}: {error}")

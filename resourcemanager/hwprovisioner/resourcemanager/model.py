@@ -162,6 +162,9 @@ class Resource:
     care: Care = Care()
     #: Of a divisible one that is made for each hold.
     pool: WarmPool | None = None
+    #: What its manager marks all that it makes with: of those that bear another mark, or none, it
+    #: touches nothing. It is part of names: a-z and 0-9.
+    mark: str = field(default="", compare=False)
     #: In which lines of the file what is declared stands, by its key. They may change alone.
     lines: Mapping[str, int] = field(default_factory=dict, compare=False)
 

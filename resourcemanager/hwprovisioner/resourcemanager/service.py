@@ -11,6 +11,7 @@ from hwprovisioner.resourcemanager.config import read_config
 from hwprovisioner.resourcemanager.errors import RefusedByLab
 from hwprovisioner.resourcemanager.journal import Journal
 from hwprovisioner.resourcemanager.link import Link
+from hwprovisioner.resourcemanager.mark import kept_mark
 from hwprovisioner.resourcemanager.reload import Reloader
 from hwprovisioner.resourcemanager.settings import Settings
 from hwprovisioner.serving import Readiness, bind, build_server, serve
@@ -39,19 +40,24 @@ async def run_manager(settings: Settings, stopping: asyncio.Event) -> None:
     readiness = Readiness([], [SUBSCRIBED])
     server = build_server([], readiness)
     port = bind(server, settings.serving.bind, settings.port, setting="HWP_MANAGER_PORT")
-    journal = Journal.open(settings.journal_for(manager_id))
+    journal_file = settings.journal_for(manager_id)
+    journal = Journal.open(journal_file)
+    mark = settings.mark or kept_mark(journal_file)
     _log.info(
-        "resource manager %s: %d resources, lab at %s, health on port %d, %d holds in the journal",
+        "resource manager %s: %d resources, lab at %s, health on port %d, %d holds in the journal;"
+        " what it makes is marked %s",
         manager_id,
         len(config.resources),
         settings.allocate_api,
         port,
         sum(held.is_live for held in journal.holds.values()),
+        mark,
     )
     refusals: list[RefusedByLab] = []
     try:
         async with asyncio.TaskGroup() as tasks:
-            agent = Agent(manager_id, metadata.version("hardware-provisioner"), journal, tasks)
+            version = metadata.version("hardware-provisioner")
+            agent = Agent(manager_id, version, journal, tasks, mark=mark)
             agent.represent(config.resources)
             reloader = Reloader(
                 settings.config_file, config, lambda new: agent.represent(new.resources)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from hwprovisioner.resourcemanager.mark import MARK, MARK_RULE
 from hwprovisioner.resourcemanager.model import NAME, NAME_RULE
 from hwprovisioner.serving import EnvReader, ServingSettings
 
@@ -28,6 +29,8 @@ class Settings:
     #: `None` makes one of the manager's id.
     journal: Path | None
     state_folder: Path
+    #: What it marks all that it makes with; empty is the one that is kept beside the journal.
+    mark: str
     #: Health and reflection; 0 is any that is free.
     port: int
 
@@ -50,6 +53,7 @@ class Settings:
                 "HWP_JOURNAL", "its journal; else resourcemanager-ID.journal in HWP_STATE_DIR"
             ),
             state_folder=folder,
+            mark=_mark(env),
             port=env.integer(
                 "HWP_MANAGER_PORT", "port of health and reflection", default=9080, low=0, high=65535
             ),
@@ -68,6 +72,15 @@ def host_id(host_name: str) -> str:
     """Return a host's name as a manager's id."""
     word = re.sub(r"[^a-z0-9._-]", "-", host_name.lower())[:63].strip("._-")
     return word or "manager"
+
+
+def _mark(env: EnvReader) -> str:
+    mark = env.text(
+        "HWP_MARK", "what it makes is marked with; else what is kept in JOURNAL.mark, made once"
+    )
+    if mark and not MARK.fullmatch(mark):
+        env.fault(f"HWP_MARK={mark}: should be {MARK_RULE}")
+    return mark
 
 
 def _target(env: EnvReader) -> str:

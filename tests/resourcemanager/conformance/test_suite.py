@@ -41,7 +41,11 @@ class Good(Maker):
         return Makes(images=("one",))
 
     def file(self, name):
-        return HERE / f"{self.resource.name}@{name}"
+        return HERE / f"{self.mark}{name}"
+
+    @property
+    def mark(self):
+        return f"{self.resource.mark}@{self.resource.name}@"
 
     async def check(self):
         await asyncio.sleep(0)
@@ -70,8 +74,7 @@ class Good(Maker):
 
     async def existing(self):
         await asyncio.sleep(0)
-        mark = f"{self.resource.name}@"
-        return [file.name[len(mark):] for file in HERE.glob(mark + "*")]
+        return [file.name[len(self.mark):] for file in HERE.glob(self.mark + "*")]
 
     async def dial(self, hold, connection, port):
         raise DriverError("a file has no ports")
@@ -212,7 +215,15 @@ class Everybodys(Good):
     """Takes the instances of all resources for its own."""
 
     async def existing(self):
-        return [file.name.partition("@")[2] for file in HERE.glob("*")]
+        return [file.name.rpartition("@")[2] for file in HERE.glob("*")]
+
+
+class Namesakes(Good):
+    """Takes the instances of all resources of its name for its own."""
+
+    @property
+    def mark(self):
+        return f"{self.resource.name}@"
 '''
 FILE = """
 resources:
@@ -246,6 +257,7 @@ def test_a_good_driver_passes_all_of_it(tmp_path: Path) -> None:
         ("Shows", "a secret is told in: true"),
         ("Nonsense", "describe returned {'cpus': 4}"),
         ("Everybodys", "test_another_resource_s_instances_are_not_counted_as_its_own"),
+        ("Namesakes", "test_what_another_manager_makes_under_the_same_name_is_not_touched"),
     ],
 )
 def test_a_broken_promise_is_found(tmp_path: Path, name: str, words: str) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
@@ -48,6 +49,12 @@ class Bench:
     def another(self) -> Driver:
         """Return a driver that knows nothing of what was, as after the manager died."""
         return self.subject.driver(self.subject.resource)
+
+    def of_another_manager(self) -> Maker:
+        """Return the driver of a manager that represents a resource of the same name elsewhere."""
+        other = self.subject.driver(replace(self.subject.resource, mark="elsewhere"))
+        assert isinstance(other, Maker)
+        return other
 
     def hold(self) -> Hold:
         """Return a hold that never was; what it has is cleared up in the end."""

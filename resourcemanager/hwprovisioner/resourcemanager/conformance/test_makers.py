@@ -83,6 +83,25 @@ async def test_another_resource_s_instances_are_not_counted_as_its_own(bench: Be
 
 
 @on_bench
+async def test_what_another_manager_makes_under_the_same_name_is_not_touched(bench: Bench) -> None:
+    maker, instance, other = bench.maker, bench.instance(), bench.of_another_manager()
+    await bench.within("ready_up_s", maker.make(instance, bench.lines.append))
+    assert instance.name not in await other.existing()
+    assert not await other.is_well(instance)
+    await bench.within("clean_s", other.destroy(instance.name, bench.lines.append))
+    assert await maker.is_well(instance)
+    try:
+        await bench.within("ready_up_s", other.make(instance, bench.lines.append))
+        assert instance.name in await other.existing()
+        await bench.within("clean_s", maker.destroy(instance.name, bench.lines.append))
+        assert not await bench.existing()
+        assert await other.is_well(instance)
+    finally:
+        await bench.within("clean_s", other.destroy(instance.name, bench.lines.append))
+    assert instance.name not in await other.existing()
+
+
+@on_bench
 async def test_an_image_that_it_does_not_have_is_refused_and_leaves_nothing(bench: Bench) -> None:
     maker, instance = bench.maker, replace(bench.instance(), image="no-such-image")
     with pytest.raises(DriverError, match="no-such-image"):

@@ -11,11 +11,12 @@ from aiodocker.containers import DockerContainer as Container
 from hwprovisioner.resourcemanager.driver import Report
 from hwprovisioner.resourcemanager.drivers._docker_options import DockerOptions
 from hwprovisioner.resourcemanager.errors import DriverError
-from hwprovisioner.resourcemanager.model import Instance
+from hwprovisioner.resourcemanager.model import Instance, Resource
 
 #: What a container is marked with, so that whoever made it finds it again.
 RESOURCE_LABEL = "hwprovisioner.resource"
 INSTANCE_LABEL = "hwprovisioner.instance"
+MARK_LABEL = "hwprovisioner.mark"
 #: How often to look at one that is not well yet.
 _LOOK_S = 0.2
 
@@ -23,25 +24,24 @@ _LOOK_S = 0.2
 Seen = Mapping[str, Any]
 
 
-def name_of(instance: str) -> str:
-    """Return what an instance's container is called on its engine."""
-    return f"hwp-{instance}"
-
-
-def is_of(seen: Seen, resource: str) -> bool:
-    """Say whether a container is one of a resource's."""
-    labels = seen["Config"].get("Labels") or {}
-    return bool(labels.get(RESOURCE_LABEL) == resource)
+def is_of(labels: Mapping[str, str] | None, resource: Resource) -> bool:
+    """Say whether a container is one of a resource's, by its labels."""
+    has = labels or {}
+    return has.get(RESOURCE_LABEL) == resource.name and has.get(MARK_LABEL) == resource.mark
 
 
 def wanted(
-    resource: str, options: DockerOptions, instance: Instance, image: str
+    resource: Resource, options: DockerOptions, instance: Instance, image: str
 ) -> Mapping[str, Any]:
     """Return what the engine is asked to create."""
     share = instance.share
     config: dict[str, Any] = {
         "Image": image,
-        "Labels": {RESOURCE_LABEL: resource, INSTANCE_LABEL: instance.name},
+        "Labels": {
+            RESOURCE_LABEL: resource.name,
+            INSTANCE_LABEL: instance.name,
+            MARK_LABEL: resource.mark,
+        },
         "Env": [f"{name}={text}" for name, text in options.environment.items()],
         "User": options.user,
         "Tty": options.tty,

@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from hwprovisioner.resourcemanager.drivers._ec2_options import Ec2Options
+from hwprovisioner.resourcemanager.drivers._names import name_there
 from hwprovisioner.resourcemanager.errors import DriverError
-from hwprovisioner.resourcemanager.model import Hold, Instance
+from hwprovisioner.resourcemanager.model import Hold, Instance, Resource
 from hwprovisioner.serving.problems import suggest
 
 RESOURCE_TAG = "hwprovisioner:resource"
 INSTANCE_TAG = "hwprovisioner:instance"
+MARK_TAG = "hwprovisioner:mark"
 _GIB = 1024**3
 
 #: An instance as the API describes it.
@@ -62,17 +64,26 @@ def image_of(options: Ec2Options, instance: Instance) -> str:
     raise DriverError(f"no image in the options is {asked.distro or asked.family}")
 
 
-def token(resource: str, name: str, earlier: int) -> str:
+def token(resource: Resource, name: str, earlier: int) -> str:
     """Return what makes a repeated call the same call, after so many that are gone."""
-    return hashlib.sha256(json.dumps([resource, name, earlier]).encode()).hexdigest()
+    words = json.dumps([resource.mark, resource.name, name, earlier])
+    return hashlib.sha256(words.encode()).hexdigest()
 
 
-def tags(resource: str, options: Ec2Options, name: str, hold: Hold | None) -> list[dict[str, str]]:
+def tags(
+    resource: Resource, options: Ec2Options, name: str, hold: Hold | None
+) -> list[dict[str, str]]:
     """Return the tags of an instance: the lab's own, and those of the file."""
-    ours = {**options.tags, "Name": f"hwp-{name}", RESOURCE_TAG: resource, INSTANCE_TAG: name}
+    ours = {**options.tags, "Name": name_there(resource, name), **mark_of(resource)}
+    ours[INSTANCE_TAG] = name
     if hold is not None:
         ours |= tags_of_hold(hold)
     return as_tags(ours)
+
+
+def mark_of(resource: Resource) -> dict[str, str]:
+    """Return the tags by which the instances of a resource are known."""
+    return {RESOURCE_TAG: resource.name, MARK_TAG: resource.mark}
 
 
 def tags_of_hold(hold: Hold) -> dict[str, str]:

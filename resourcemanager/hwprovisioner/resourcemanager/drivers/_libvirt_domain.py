@@ -13,9 +13,10 @@ import libvirt
 
 from hwprovisioner.resourcemanager.drivers._libvirt_host import is_missing
 from hwprovisioner.resourcemanager.drivers._libvirt_options import LibvirtOptions
+from hwprovisioner.resourcemanager.drivers._names import name_there
 from hwprovisioner.resourcemanager.drivers._qemu_options import ImageSection
 from hwprovisioner.resourcemanager.errors import DriverError
-from hwprovisioner.resourcemanager.model import Share
+from hwprovisioner.resourcemanager.model import Resource, Share
 
 #: By which our metadata in a domain is known.
 _SPACE = "urn:hwprovisioner:instance"
@@ -29,7 +30,7 @@ _MAKE_BELIEVE = "TEST"
 class Wanted:
     """What a machine is to be."""
 
-    resource: str
+    resource: Resource
     name: str
     share: Share
     image: ImageSection
@@ -40,33 +41,36 @@ class Wanted:
     @property
     def disk(self) -> str:
         """The name of its disk's volume, "" if it has no disk."""
-        return disk_of(self.name) if self.image.base or self.disk_bytes else ""
+        has_disk = self.image.base or self.disk_bytes
+        return disk_of(name_there(self.resource, self.name)) if has_disk else ""
 
 
 def disk_of(name: str) -> str:
-    """Return what the disk of a machine is called."""
+    """Return what the disk of a domain is called."""
     return f"{name}.qcow2"
 
 
 def seed_of(name: str) -> str:
-    """Return what the seed of a machine is called."""
+    """Return what the seed of a domain is called."""
     return f"{name}.iso"
 
 
-def find(host: libvirt.virConnect, resource: str, name: str) -> libvirt.virDomain | None:
+def find(host: libvirt.virConnect, resource: Resource, name: str) -> libvirt.virDomain | None:
     """Return a machine of a resource, if there is one. Another's of the same name is none."""
     try:
-        domain = host.lookupByName(name)
+        domain = host.lookupByName(name_there(resource, name))
     except libvirt.libvirtError as error:
         if is_missing(error):
             return None
         raise
-    return domain if owner(domain) == resource else None
+    return domain if instance_of(domain, resource) == name else None
 
 
-def owner(domain: libvirt.virDomain) -> str:
-    """Return the resource that a domain says it is of, "" if it is none of ours."""
-    return _metadata(domain).get("resource", "")
+def instance_of(domain: libvirt.virDomain, resource: Resource) -> str:
+    """Return which instance of a resource a domain says it is, "" if it is none of them."""
+    says = _metadata(domain)
+    is_ours = (says.get("resource"), says.get("mark")) == (resource.name, resource.mark)
+    return says.get("name", "") if is_ours else ""
 
 
 def is_up(domain: libvirt.virDomain) -> bool:
@@ -74,9 +78,9 @@ def is_up(domain: libvirt.virDomain) -> bool:
     return _metadata(domain).get("up") == "yes" and bool(domain.isActive())
 
 
-def came_up(domain: libvirt.virDomain, resource: str) -> None:
+def came_up(domain: libvirt.virDomain) -> None:
     """Note in the domain that it is up."""
-    text = f'<instance resource="{resource}" up="yes"/>'
+    text = ET.tostring(ET.Element("instance", _metadata(domain) | {"up": "yes"}), "unicode")
     kind, flags = libvirt.VIR_DOMAIN_METADATA_ELEMENT, libvirt.VIR_DOMAIN_AFFECT_CONFIG
     domain.setMetadata(kind, text, _PREFIX, _SPACE, flags)
 
@@ -91,13 +95,15 @@ def define(host: libvirt.virConnect, options: LibvirtOptions, wanted: Wanted) ->
         if wanted.seed:
             _upload(
                 host,
-                pool.createXML(_volume_xml(seed_of(wanted.name), len(wanted.seed), "raw"), 0),
+                pool.createXML(_volume_xml(seed_of(domain.name()), len(wanted.seed), "raw"), 0),
                 wanted.seed,
             )
     domain.create()
 
 
-def destroy(host: libvirt.virConnect, options: LibvirtOptions, resource: str, name: str) -> bool:
+def destroy(
+    host: libvirt.virConnect, options: LibvirtOptions, resource: Resource, name: str
+) -> bool:
     """Destroy a machine with its volumes; return whether there was one."""
     domain = find(host, resource, name)
     if domain is None:
@@ -106,7 +112,7 @@ def destroy(host: libvirt.virConnect, options: LibvirtOptions, resource: str, na
         domain.destroy()
     if _has_volumes(domain):
         pool = host.storagePoolLookupByName(options.pool)
-        for volume in (disk_of(name), seed_of(name)):
+        for volume in (disk_of(domain.name()), seed_of(domain.name())):
             try:
                 pool.storageVolLookupByName(volume).delete(0)
             except libvirt.libvirtError as error:
@@ -142,9 +148,12 @@ def _has_volumes(domain: libvirt.virDomain) -> bool:
 
 def _domain_xml(options: LibvirtOptions, wanted: Wanted) -> str:
     domain = ET.Element("domain", type=options.type)
-    _text(domain, "name", wanted.name)
+    called = name_there(wanted.resource, wanted.name)
+    _text(domain, "name", called)
     mark = ET.SubElement(_text(domain, "metadata"), f"{{{_SPACE}}}instance")
-    mark.set("resource", wanted.resource)
+    mark.set("resource", wanted.resource.name)
+    mark.set("mark", wanted.resource.mark)
+    mark.set("name", wanted.name)
     _text(domain, "memory", str(wanted.share.memory_bytes), unit="b")
     _text(domain, "vcpu", str(wanted.share.cpus))
     os = _text(domain, "os")
@@ -161,7 +170,7 @@ def _domain_xml(options: LibvirtOptions, wanted: Wanted) -> str:
     if wanted.disk:
         _disk(devices, options.pool, wanted.disk, "qcow2", "vda")
     if wanted.seed:
-        _text(_disk(devices, options.pool, seed_of(wanted.name), "raw", "vdb"), "readonly")
+        _text(_disk(devices, options.pool, seed_of(called), "raw", "vdb"), "readonly")
     if options.network:
         interface = _text(devices, "interface", type="network")
         _text(interface, "source", network=options.network)

@@ -17,6 +17,7 @@ from hwprovisioner.resourcemanager.drivers import _docker_container as container
 from hwprovisioner.resourcemanager.drivers._docker_console import Console
 from hwprovisioner.resourcemanager.drivers._docker_engine import address_or_usual, engine
 from hwprovisioner.resourcemanager.drivers._docker_options import DockerOptions
+from hwprovisioner.resourcemanager.drivers._names import name_there
 from hwprovisioner.resourcemanager.errors import DriverError
 from hwprovisioner.resourcemanager.maker import Maker
 from hwprovisioner.resourcemanager.model import (
@@ -104,8 +105,8 @@ class DockerDriver(Maker):
                 report(f"creating a container of {image}")
                 container = await _create(
                     docker,
-                    containers.name_of(instance.name),
-                    containers.wanted(self.resource.name, self._options, instance, image),
+                    name_there(self.resource, instance.name),
+                    containers.wanted(self.resource, self._options, instance, image),
                 )
             else:
                 container = docker.containers.container(seen["Id"])
@@ -148,7 +149,11 @@ class DockerDriver(Maker):
         label = f"{containers.RESOURCE_LABEL}={self.resource.name}"
         async with engine(self._engine) as docker:
             found = await docker.containers.list(all=True, filters=json.dumps({"label": [label]}))
-        return [str(one["Labels"].get(containers.INSTANCE_LABEL, "")) for one in found]
+        return [
+            str(one["Labels"].get(containers.INSTANCE_LABEL, ""))
+            for one in found
+            if containers.is_of(one["Labels"], self.resource)
+        ]
 
     async def is_well(self, instance: Instance) -> bool:
         """Say whether its container runs, and its health check, if it has one, succeeds."""
@@ -199,14 +204,16 @@ class DockerDriver(Maker):
 
     async def _find(self, docker: aiodocker.Docker, name: str) -> containers.Seen | None:
         """Return what the engine says of an instance's container, if there is one of ours."""
-        found = await _found(docker.containers.get(containers.name_of(name)))
+        found = await _found(docker.containers.get(name_there(self.resource, name)))
         seen = None if found is None else await _found(found.show())
-        return seen if seen is not None and containers.is_of(seen, self.resource.name) else None
+        if seen is None or not containers.is_of(seen["Config"].get("Labels"), self.resource):
+            return None
+        return seen
 
     async def _need(self, docker: aiodocker.Docker, name: str) -> containers.Seen:
         seen = await self._find(docker, name)
         if seen is None:
-            raise DriverError(f"container {containers.name_of(name)} is gone")
+            raise DriverError(f"container {name_there(self.resource, name)} is gone")
         return seen
 
 

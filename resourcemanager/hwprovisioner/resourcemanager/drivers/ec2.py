@@ -175,7 +175,7 @@ class Ec2Driver(Maker):
             await until(door.trouble, "SSH", report)
 
     async def _run(self, instance: Instance, hold: Hold | None, report: Report) -> None:
-        options, resource = self._options, self.resource.name
+        options, resource = self._options, self.resource
         image = options.images[instances.image_of(options, instance)]
         size = instances.type_of(options, instance)
         earlier = len(await self._all(instance.name))
@@ -234,7 +234,7 @@ class Ec2Driver(Maker):
 
     async def _all(self, name: str = "") -> list[Seen]:
         """Return the instances of this resource, those too that are terminated, or one's."""
-        wanted = {instances.RESOURCE_TAG: self.resource.name}
+        wanted = instances.mark_of(self.resource)
         if name:
             wanted[instances.INSTANCE_TAG] = name
         filters = [{"Name": f"tag:{tag}", "Values": [value]} for tag, value in wanted.items()]

@@ -218,6 +218,7 @@ class ExecDriver(Driver):
             "action": action,
             "resource": {
                 "name": resource.name,
+                "mark": resource.mark,
                 "kind": resource.kind.value,
                 "labels": dict(resource.labels),
                 "access": None if resource.access is None else dataclasses.asdict(resource.access),

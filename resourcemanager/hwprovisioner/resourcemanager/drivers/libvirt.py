@@ -18,6 +18,7 @@ from hwprovisioner.resourcemanager.drivers import _libvirt_domain as domains
 from hwprovisioner.resourcemanager.drivers._libvirt_host import on_host
 from hwprovisioner.resourcemanager.drivers._libvirt_options import LibvirtOptions
 from hwprovisioner.resourcemanager.drivers._machine_size import NAME, share_of, size_problems
+from hwprovisioner.resourcemanager.drivers._names import name_there
 from hwprovisioner.resourcemanager.drivers._qemu_options import ImageSection
 from hwprovisioner.resourcemanager.drivers._waiting import until
 from hwprovisioner.resourcemanager.errors import DriverError
@@ -86,7 +87,7 @@ class LibvirtDriver(Maker):
 
     async def make(self, instance: Instance, report: Report) -> None:
         """Define a machine, start it, and wait until it is up."""
-        options, resource, name = self._options, self.resource.name, instance.name
+        options, resource, name = self._options, self.resource, instance.name
         image = self._image(instance)
         if await on_host(options.uri, lambda host: _is_up(host, resource, name)):
             return
@@ -99,9 +100,7 @@ class LibvirtDriver(Maker):
             await on_host(options.uri, lambda host: domains.define(host, options, wanted))
             if image.ready.by == "ssh":
                 await self._let_in(name, image, "", report)
-            await on_host(
-                options.uri, lambda host: domains.came_up(_need(host, resource, name), resource)
-            )
+            await on_host(options.uri, lambda host: domains.came_up(_need(host, resource, name)))
         except BaseException:
             # Nothing may go on; the rest is for `destroy`.
             await on_host(options.uri, lambda host: _end(host, resource, name))
@@ -111,8 +110,8 @@ class LibvirtDriver(Maker):
         """Put the holder's public key into the machine."""
         image, uri, name = self._image(instance), self._options.uri, instance.name
         if image.ready.by != "ssh":
-            where = await self._address(name)
-            return Connection("libvirt", where, properties={"uri": uri, "domain": name})
+            where, domain = await self._address(name), name_there(self.resource, name)
+            return Connection("libvirt", where, properties={"uri": uri, "domain": domain})
         if not hold.ssh_public_key:
             report("the holder sent no public key: there is no way in")
         door = await self._let_in(name, image, hold.ssh_public_key, report)
@@ -122,30 +121,31 @@ class LibvirtDriver(Maker):
 
     async def destroy(self, name: str, report: Report) -> None:
         """Destroy the domain, its volumes and the keys to it."""
-        options, resource, folder = self._options, self.resource.name, self._folder_of(name)
+        options, resource, folder = self._options, self.resource, self._folder_of(name)
         if await on_host(options.uri, lambda host: domains.destroy(host, options, resource, name)):
             report("destroyed the virtual machine")
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     async def existing(self) -> Collection[str]:
         """Return the names of the domains that say they are of this resource."""
-        name = self.resource.name
+        resource = self.resource
 
         def look(host: libvirt.virConnect) -> list[str]:
-            return [one.name() for one in host.listAllDomains(0) if domains.owner(one) == name]
+            names = (domains.instance_of(one, resource) for one in host.listAllDomains(0))
+            return [name for name in names if name]
 
         return await on_host(self._options.uri, look)
 
     async def is_well(self, instance: Instance) -> bool:
         """Say whether the machine came up and runs."""
-        resource, name = self.resource.name, instance.name
+        resource, name = self.resource, instance.name
         return await on_host(self._options.uri, lambda host: _is_up(host, resource, name))
 
     async def power(self, action: Power, hold: Hold | None, report: Report) -> None:
         """Switch a machine's power; what its disk has stays."""
         if hold is None:
             raise DriverError("a virtual machine is there, and has power, only while it is held")
-        resource, name = self.resource.name, hold.instance
+        resource, name = self.resource, hold.instance
 
         def switch(host: libvirt.virConnect) -> None:
             domain = _need(host, resource, name)
@@ -172,7 +172,7 @@ class LibvirtDriver(Maker):
         """Return where the keys to a machine are."""
         if not NAME.fullmatch(name):
             raise DriverError(f"{name!r} cannot be the name of a virtual machine")
-        return state_folder() / "libvirt" / self.resource.name / name
+        return state_folder() / "libvirt" / self.resource.mark / self.resource.name / name
 
     def _image(self, instance: Instance) -> ImageSection:
         images = self._options.images
@@ -213,7 +213,7 @@ class LibvirtDriver(Maker):
             raise DriverError(f"the keys to {name} are not here: {error.strerror}") from error
 
     async def _address(self, name: str) -> str:
-        resource, network = self.resource.name, self._options.network
+        resource, network = self.resource, self._options.network
 
         def look(host: libvirt.virConnect) -> str:
             domain = _need(host, resource, name)
@@ -224,19 +224,19 @@ class LibvirtDriver(Maker):
         return await on_host(self._options.uri, look)
 
 
-def _need(host: libvirt.virConnect, resource: str, name: str) -> libvirt.virDomain:
+def _need(host: libvirt.virConnect, resource: Resource, name: str) -> libvirt.virDomain:
     domain = domains.find(host, resource, name)
     if domain is None:
         raise DriverError(f"the virtual machine {name} is gone")
     return domain
 
 
-def _is_up(host: libvirt.virConnect, resource: str, name: str) -> bool:
+def _is_up(host: libvirt.virConnect, resource: Resource, name: str) -> bool:
     domain = domains.find(host, resource, name)
     return domain is not None and domains.is_up(domain)
 
 
-def _end(host: libvirt.virConnect, resource: str, name: str) -> None:
+def _end(host: libvirt.virConnect, resource: Resource, name: str) -> None:
     domain = domains.find(host, resource, name)
     if domain is not None and domain.isActive():
         domain.destroy()

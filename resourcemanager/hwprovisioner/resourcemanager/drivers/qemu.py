@@ -168,7 +168,7 @@ class QemuDriver(Maker):
         """Where the machines of this resource are, each in a folder of its name."""
         base = self._options.folder
         whole = _qemu_command.file(base) if base else state_folder() / "qemu"
-        return whole / self.resource.name
+        return whole / self.resource.mark / self.resource.name
 
     def _machine(self, name: str) -> Machine:
         if not NAME.fullmatch(name):
