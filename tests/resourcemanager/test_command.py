@@ -263,7 +263,7 @@ def test_schema_describes_the_file_and_each_drivers_options(folder: Path) -> Non
         for branch in static["allOf"]
     }
     assert "command" in options["exec"]["properties"]
-    assert set(options["ssh"]["properties"]) == {"ready_up", "tear_down", "clean"}
+    assert set(options["ssh"]["properties"]) >= {"ready_up", "tear_down", "clean", "boot_id"}
     assert unresolved(schema, schema) == []
 
 
