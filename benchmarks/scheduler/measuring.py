@@ -9,6 +9,8 @@ from benchmarks.scheduler.simulated import SimulatedLab
 ROUNDS = 15
 EACH = 20
 """So many decisions of a lab, then of the next, so many times."""
+_TURNS = 3
+"""So often all of a lab is given to others before it is measured."""
 
 
 @dataclass
@@ -59,8 +61,9 @@ def measure_decisions(labs: Sequence[SimulatedLab], rounds: int = ROUNDS) -> lis
 
 
 def _mix(lab: SimulatedLab) -> None:
-    # What is queued when a lab has just been filled is only what could not be served.
-    for _ in range(max(2_000, lab.size.queued, lab.size.resources)):
+    # When a lab has just been filled, what is queued is only what could not be served, and some
+    # users have more than others: it takes a few turns until shares are even.
+    for _ in range(max(2_000, lab.size.queued, _TURNS * lab.size.resources)):
         lab.time_freed()
 
 

@@ -98,6 +98,9 @@ class Walk:
         upcoming, mask = self._next, self.mask
         # An entry without a request may well come to nothing, so it is no bound.
         before = min((each[0] for each in upcoming if each[3] is not None), default=NOWHERE)
+        if before is NOWHERE:
+            # Then most have nothing that is wanted: as when one request is looked for by itself.
+            users = [user for user in users if user.classes & mask]
         for user in users:
             if not user.second < before:
                 self._aside.append(user)
