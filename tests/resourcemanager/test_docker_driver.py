@@ -31,7 +31,7 @@ from support.eventually import eventually
 from support.manager import manager
 from support.scripted_lab import scripted_lab
 
-pytestmark = pytest.mark.timeout(LIMIT_S)
+pytestmark = [pytest.mark.timeout(LIMIT_S), pytest.mark.xdist_group("docker")]
 
 MIB = 1024**2
 SHARE = Share(1, 64 * MIB)

@@ -20,6 +20,7 @@ KNOWN_NAMES = frozenset(
         "HWP_MANAGER_PORT",
         "HWP_MANAGER_ID",
         "HWP_JOURNAL",
+        "HWP_MARK",
         "HWP_ALLOCATE_API",
         "HWP_CONFIG_FILE",
         "HWP_STATE_DIR",

@@ -7,7 +7,7 @@ import pytest
 from support.conformance import LIMIT_S, conforms
 from support.docker_image import busybox
 
-pytestmark = pytest.mark.timeout(LIMIT_S)
+pytestmark = [pytest.mark.timeout(LIMIT_S), pytest.mark.xdist_group("docker")]
 
 FILE = """
 resources:

@@ -263,7 +263,8 @@ def test_a_good_driver_passes_all_of_it(tmp_path: Path) -> None:
 def test_a_broken_promise_is_found(tmp_path: Path, name: str, words: str) -> None:
     (tmp_path / "drv.py").write_text(GOOD)
     file = FILE.format(name=name)
-    verdict = put_to_the_test(tmp_path, f"drv:{name}", file, "--broken", "sick")
+    every_await = ("--cancellations", "100")
+    verdict = put_to_the_test(tmp_path, f"drv:{name}", file, "--broken", "sick", *every_await)
     assert verdict.exit_code == 1, verdict.said
     assert words in verdict.said, verdict.said
 
