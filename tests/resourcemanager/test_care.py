@@ -198,6 +198,7 @@ async def test_a_verdict_that_nobody_heard_is_told_once_there_is_a_lab(
         await eventually(lambda: hardware.running)
         port = lab.port
         await lab.stop()
+        await eventually(lambda: run.agent._link is None)
         hardware.gate("clean").set()
         await eventually(lambda: run.journal.holds["h1"].phase is Phase.DIRTY)
         assert lab.port == port
