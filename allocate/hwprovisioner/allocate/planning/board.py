@@ -59,6 +59,13 @@ class Board:
         self.keepers: dict[str, Keeper] = {}
         """By request, what it keeps."""
 
+    def let_go(self, keeper: Keeper) -> set[str]:
+        """Keep something no longer; returns what of it can be granted."""
+        del self.keepers[keeper.request]
+        for name in keeper.names:
+            self.inventory.open_up(name)
+        return {name for name in keeper.names if self.inventory.is_open(name)}
+
     def feasible(self, asked: RequestClass, excluded: frozenset[str] = frozenset()) -> bool:
         """Say whether a set could be placed were all that is registered free and in service."""
         return self._can_be(asked, excluded, Scope.EVER, self.inventory.registered)

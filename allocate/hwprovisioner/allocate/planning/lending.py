@@ -101,12 +101,9 @@ class Lending:
 
     def open_up(self, keeper: Keeper) -> set[str]:
         """Keep something no longer; returns what of it can be granted."""
-        inventory = self._board.inventory
-        del self._board.keepers[keeper.request]
         for name in keeper.names:
             self._lent.pop(name, None)
-            inventory.open_up(name)
-        return {name for name in keeper.names if inventory.is_open(name)}
+        return self._board.let_go(keeper)
 
     def losers(self, wish: Wish, names: Iterable[str]) -> Collection[Keeper]:
         """Return who keeps what is taken by one before them."""

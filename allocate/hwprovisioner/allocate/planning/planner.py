@@ -12,7 +12,6 @@ from hwprovisioner.allocate.planning.asked import any_shape
 from hwprovisioner.allocate.planning.board import Board, Grant, OnGrant, OverQuota
 from hwprovisioner.allocate.planning.deciding import Pass
 from hwprovisioner.allocate.planning.inventory import Standing
-from hwprovisioner.allocate.planning.keeping import Keeper
 from hwprovisioner.allocate.planning.order import Request
 
 
@@ -59,8 +58,8 @@ class Planner(Board):
         if request is not None:
             self.classes.dequeue(request.asked, request.max_ms)
             self._arrived.pop(request_id, None)
-            if keeper := self.keepers.pop(request_id, None):
-                self._changed |= self._open_up(keeper)
+            if keeper := self.keepers.get(request_id):
+                self._changed |= self.let_go(keeper)
         return request
 
     def look_again(self, request_ids: Iterable[str]) -> None:
@@ -120,7 +119,7 @@ class Planner(Board):
             if is_doubtful or (has_changed and not self.coming(request.asked, request.excluded)):
                 self._arrived[request.id] = request.asked.bit
                 self.classes.lacking &= ~request.asked.bit
-                kept[request.id] = self._open_up(self.keepers.pop(request.id))
+                kept[request.id] = self.let_go(keeper)
         return kept
 
     def _look_at_head(self) -> None:
@@ -136,13 +135,6 @@ class Planner(Board):
         opened = Counter(self.inventory.shape_of(n) for n in changed if self.inventory.is_open(n))
         for shape, count in opened.items():
             self.classes.note_open(shape, count)
-
-    def _open_up(self, keeper: Keeper) -> set[str]:
-        """Open what is kept; returns what of it can be granted."""
-        names = {name for name in keeper.names if name in self.inventory}
-        for name in names:
-            self.inventory.open_up(name)
-        return {name for name in names if self.inventory.is_open(name)}
 
     def _forget_keeping(self, name: str) -> None:
         for keeper in self.keepers.values():
