@@ -6,7 +6,12 @@ import re
 from collections.abc import Mapping
 
 from hwprovisioner.resourcemanager.errors import DriverError
-from hwprovisioner.resourcemanager.model import Instance, OperatingSystem
+from hwprovisioner.resourcemanager.model import Instance, Makes, OperatingSystem
+
+
+def makes(images: Mapping[str, OperatingSystem], disk_bytes: int) -> Makes:
+    """Return what instances can be, by the images and what is in them."""
+    return Makes(tuple(images), tuple(dict.fromkeys(images.values())), disk_bytes)
 
 
 def choose(instance: Instance, images: Mapping[str, OperatingSystem]) -> str:

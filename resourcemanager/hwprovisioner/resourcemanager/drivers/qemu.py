@@ -34,6 +34,7 @@ from hwprovisioner.resourcemanager.model import (
     Instance,
     Kind,
     Makes,
+    OperatingSystem,
     Power,
     Resource,
 )
@@ -55,12 +56,7 @@ class QemuDriver(Maker):
     @property
     def makes(self) -> Makes:
         """The images of the options, and what is in them."""
-        images = self._options.images
-        return Makes(
-            images=tuple(images),
-            systems=tuple(dict.fromkeys(image.system for image in images.values())),
-            disk_bytes=self._options.disk_limit or 0,
-        )
+        return _images.makes(self._systems, self._options.disk_limit or 0)
 
     @property
     def has_power(self) -> bool:
@@ -175,9 +171,12 @@ class QemuDriver(Maker):
             raise DriverError(f"{name!r} cannot be the name of a virtual machine")
         return Machine(self._folder / name)
 
+    @property
+    def _systems(self) -> dict[str, OperatingSystem]:
+        return {name: image.system for name, image in self._options.images.items()}
+
     def _image(self, instance: Instance) -> ImageSection:
-        images = self._options.images
-        return images[_images.choose(instance, {n: image.system for n, image in images.items()})]
+        return self._options.images[_images.choose(instance, self._systems)]
 
     async def _accel(self) -> str:
         wanted = self._options.accel
