@@ -15,6 +15,7 @@ import logging
 import pathlib
 import select
 import subprocess
+import threading
 import time
 
 from pydantic import BaseModel, SecretStr
@@ -141,15 +142,26 @@ class LeavesTask(Good):
 class MakesLater(Good):
     """Has a thread make it, and does not wait for that when it is cancelled."""
 
-    async def make(self, instance, report):
-        def work():
-            HERE.mkdir(exist_ok=True)
-            time.sleep(0.3)
-            self.file(instance.name).touch()
+    threads = {}
 
+    async def make(self, instance, report):
         await super().make(instance, report)
         self.file(instance.name).unlink()
-        await asyncio.to_thread(work)
+        may_go_on = self.threads[instance.name] = threading.Event()
+
+        def work():
+            may_go_on.wait()
+            self.file(instance.name).touch()
+
+        thread = asyncio.get_running_loop().run_in_executor(None, work)
+        await asyncio.sleep(0)
+        may_go_on.set()
+        await thread
+
+    async def destroy(self, name, report):
+        await super().destroy(name, report)
+        if name in self.threads:
+            self.threads.pop(name).set()
 
 
 class Sleeps(Good):
