@@ -281,6 +281,45 @@ async def test_what_is_repaired_is_not_lent(lab: ScriptedLab, journal_file: Path
         await eventually(lambda: not hardware.trouble)
 
 
+async def test_what_cannot_be_cleaned_for_it_is_not_well_is_repaired_first(
+    lab: ScriptedLab, journal_file: Path
+) -> None:
+    hardware = Mendable(DriverError("the relay is stuck"), None)
+    hardware.failures["clean"] = [DriverError("no answer")] * 3
+    care = Care(clean_tries=4, repair_tries=2)
+    async with manager(lab.target, journal_file, hardware, {"box": box(care=care)}):
+        session = await lab.session()
+        await session.offer("h1", 1)
+        await session.hear("ready", hold_id="h1")
+        hardware.trouble["box"] = "no answer"
+        await session.release("h1", 2)
+        await session.hear("cleaned", hold_id="h1")
+        # Repaired as often as it may be; cleaned as often as it takes.
+        assert hardware.repairs == ["no answer"] * 2
+        assert hardware.calls.count("clean h1") == 4
+        assert "health" not in session.events()
+
+
+@pytest.mark.parametrize("instances", [0, 2])
+async def test_what_is_well_or_shared_is_not_repaired_to_be_cleaned(
+    lab: ScriptedLab, journal_file: Path, instances: int
+) -> None:
+    hardware = Mendable(None)
+    hardware.failures["clean"] = [DriverError("the disk is locked")]
+    boxes = {"box": box(instances=instances, care=TWICE)}
+    async with manager(lab.target, journal_file, hardware, boxes):
+        session = await lab.session()
+        await session.offer("h1", 1)
+        await session.hear("ready", hold_id="h1")
+        if instances:
+            await session.offer("h2", 2)
+            await session.hear("ready", hold_id="h2")
+            hardware.trouble["box"] = "no answer"
+        await session.release("h1", 3)
+        await session.hear("cleaned", hold_id="h1")
+        assert hardware.repairs == []
+
+
 @pytest.mark.parametrize("care", [Care(repair_tries=0), Care()])
 async def test_without_a_repair_it_is_withdrawn_until_it_is_well_by_itself(
     lab: ScriptedLab, journal_file: Path, care: Care

@@ -11,6 +11,7 @@ import pytest
 
 from hwprovisioner.resourcemanager import Access, DriverError, Hold, Kind, Resource, calls
 from hwprovisioner.resourcemanager.driver import Driver
+from hwprovisioner.resourcemanager.drivers import _ssh_machine
 from hwprovisioner.resourcemanager.loading import load_driver
 from hwprovisioner.resourcemanager.model import Connection
 from support import needs, sshd
@@ -230,3 +231,101 @@ async def test_another_user_is_lent_by_a_manager_that_may(
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     await give_back(driver, hold(holder))
     assert file.read_text() == ""
+
+
+async def test_sessions_that_outlived_their_sshd_are_cut(server: sshd.Sshd, holder: Path) -> None:
+    driver, theirs = driver_for(server), hold(holder)
+    await prepare(driver, theirs)
+    with session(server, holder, "echo up; sleep 600") as running:
+        server.stop()
+        server.start()
+        assert running.poll() is None
+        await give_back(driver, theirs)
+        assert await asyncio.to_thread(running.wait, 10) != 0
+
+
+async def test_a_machine_that_does_not_answer_is_cleaned_from_outside_and_nobody_stays_in(
+    server: sshd.Sshd, holder: Path, tmp_path: Path
+) -> None:
+    asked, log = tmp_path / "asked", tmp_path / "log"
+    driver = driver_for(
+        server,
+        tear_down=[f"echo torn down >> {log}", {"manager": ["sh", "-c", f"echo beside >> {log}"]}],
+        clean=[
+            {"manager": ["touch", str(asked)]},
+            f"grep -c hwprovisioner {keys_file(server)} >> {log}; true",
+        ],
+    )
+    theirs = hold(holder)
+    await prepare(driver, theirs)
+    lines: list[str] = []
+    with session(server, holder, "echo up; sleep 600") as running:
+        server.stop()
+        await calls.tear_down(driver, theirs, lines.append)
+        cleaning = asyncio.create_task(calls.clean(driver, theirs, lines.append))
+        await eventually(asked.exists)
+        assert is_in(server, "hwprovisioner:refb:refb.7")
+        server.start()
+        await cleaning
+        assert await asyncio.to_thread(running.wait, 10) != 0
+    assert not is_let_in(server, holder)
+    # What is done on the machine is done when nobody is in any more.
+    assert log.read_text() == "beside\n0\n"
+    assert any(
+        line.startswith("what cannot be reached is left to its cleaning: ") for line in lines
+    )
+    assert any(line.startswith("whoever is in is let out later: ") for line in lines)
+
+
+def is_in(server: sshd.Sshd, mark: str) -> bool:
+    return any(line.endswith(mark) for line in keys(server))
+
+
+async def test_a_machine_that_stays_away_is_not_clean_though_its_steps_were_taken(
+    server: sshd.Sshd, holder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_ssh_machine, "_BACK_S", 0.5)
+    driver, theirs = driver_for(server, clean=[{"manager": "true"}]), hold(holder)
+    await prepare(driver, theirs)
+    server.stop()
+    with pytest.raises(DriverError, match=r"does not answer after true within 0\.5 s"):
+        await calls.clean(driver, theirs, lambda line: None)
+    server.start()
+    await calls.clean(driver, theirs, lambda line: None)
+    assert not is_let_in(server, holder)
+
+
+async def test_whoever_cannot_be_let_out_is_let_out_once_that_was_mended_from_outside(
+    server: sshd.Sshd, holder: Path, tmp_path: Path
+) -> None:
+    # The machine answers, but its file of keys cannot be written.
+    folder = tmp_path / "keys"
+    folder.mkdir()
+    file = folder / "authorized_keys"
+    broken = tmp_path / "broken"
+    options = {"authorized_keys": str(file), "tear_down": ["exit 1"]}
+    mend = {"manager": ["sh", "-c", f"rmdir {file}; mv {broken} {file}"]}
+    theirs = hold(holder)
+    await prepare(driver_for(server, **options), theirs)
+    file.rename(broken)
+    file.mkdir()
+    (file / "full").touch()
+    for call in (calls.tear_down, calls.clean):
+        with pytest.raises(DriverError, match="its holder cannot be let out: "):
+            await call(driver_for(server, **options), theirs, lambda line: None)
+    (file / "full").unlink()
+    mended = driver_for(server, **options, clean=[mend])
+    await give_back(mended, theirs)
+    assert file.read_text() == ""
+
+
+@pytest.mark.parametrize("clean", [[], ["true"], ["true", {"manager": "true"}]])
+async def test_without_a_way_from_outside_it_is_said_that_it_cannot_be_reached(
+    server: sshd.Sshd, holder: Path, clean: list[object]
+) -> None:
+    driver, theirs = driver_for(server, clean=clean), hold(holder)
+    await prepare(driver, theirs)
+    server.stop()
+    for call in (calls.tear_down, calls.clean):
+        with pytest.raises(DriverError, match="cannot be reached"):
+            await call(driver, theirs, lambda line: None)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from hwprovisioner.resourcemanager import calls, codec
 from hwprovisioner.resourcemanager.backoff import Backoffs
+from hwprovisioner.resourcemanager.driver import Report
 from hwprovisioner.resourcemanager.errors import DriverError
 from hwprovisioner.resourcemanager.holds import Held, Phase
 from hwprovisioner.resourcemanager.journal import Journal
@@ -135,7 +136,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         care = represented.resource.care
         deadline = loop.time() + care.clean_within_s
-        tries = 0
+        tries = repairs = 0
         while True:
             hold = self._journal.holds[hold_id].hold
             try:
@@ -150,6 +151,8 @@ class Worker:
                     return f"{error}; tried {tries} times"
                 progress.report(f"not clean: {error}; try {tries + 1} in {delay_s:.1f} s")
                 await asyncio.sleep(delay_s)
+            if repairs < care.repair_tries:
+                repairs += await _repair_if_not_well(represented, progress.report)
 
     def become(self, held: Held) -> None:
         """Journal a hold as it is now.
@@ -175,3 +178,25 @@ class Worker:
                 self._send(codec.progress(held.hold, line))
 
         return Progress(send)
+
+
+async def _repair_if_not_well(represented: Represented, report: Report) -> bool:
+    """Repair a resource that may be dirty because it is not well; return whether that was tried.
+
+    One that others have a share of is left as it is.
+    """
+    driver = represented.driver
+    if not (represented.is_exclusive and calls.traits(driver).has_repair):
+        return False
+    try:
+        await calls.check(driver)
+    except DriverError as error:
+        trouble = str(error).removeprefix("check: ")
+        _log.warning("resource %s is repaired before it is cleaned: %s", represented.name, trouble)
+        report(f"it is repaired: {trouble}")
+        try:
+            await calls.repair(driver, trouble, report)
+        except DriverError as failure:
+            report(f"it is not repaired: {failure}")
+        return True
+    return False

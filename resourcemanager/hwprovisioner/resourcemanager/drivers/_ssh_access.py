@@ -3,7 +3,7 @@
 The key stands in the `authorized_keys` of the user that is lent, as a line that ends with a mark of
 the hold. When it is taken out, all SSH sessions of that user are cut, with everything that they
 started: sshd does not say with which key one was opened. The manager's own session, which does
-this, is spared; so are those of other users, and of another sshd on the same machine.
+this, is spared; so are those of other users, and of another sshd that runs on the same machine.
 """
 
 from __future__ import annotations
@@ -33,6 +33,10 @@ sessions() {
             words = title[pid]
             return sub(/^sshd(-session)?: /, "", words) && words !~ /^\// ? words : ""
         }
+        # Of this sshd, or of one that has ended: a session outlives the restart of its server.
+        function is_ours(pid) {
+            return pid == server || title[pid] !~ /sshd/
+        }
         function is_lent(pid, words) {
             words = whose(pid)
             return index(words, user) == 1 && substr(words, length(user) + 1, 1) ~ /^[@ ]?$/
@@ -56,7 +60,7 @@ sessions() {
             server = parent[top]
             for (pid in parent) {
                 up = parent[pid]
-                is_here = up == server || whose(up) != "" && parent[up] == server
+                is_here = is_ours(up) || whose(up) != "" && is_ours(parent[up])
                 if (is_here && is_lent(pid) && !(pid in mine))
                     cut[pid]
             }

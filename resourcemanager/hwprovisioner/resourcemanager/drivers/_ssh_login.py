@@ -28,12 +28,17 @@ _FAREWELL_S = 2
 ANY_KEY = "any"
 
 
+class OutOfReach(DriverError):
+    """Nothing can be done on a machine: it does not let us in, or nobody out."""
+
+
 @asynccontextmanager
 async def connected(access: Access) -> AsyncIterator[asyncssh.SSHClientConnection]:
     """Log in, and out at the end.
 
     Raises:
-        DriverError: The machine cannot be reached, is not the right one, or does not let us in.
+        OutOfReach: The machine cannot be reached, is not the right one, or does not let us in.
+        DriverError: The key file cannot be used.
     """
     connection = await connect(access)
     try:
@@ -52,13 +57,13 @@ async def connect(access: Access) -> asyncssh.SSHClientConnection:
     """Log in; closing it logs out.
 
     Raises:
-        DriverError: As in `connected`.
+        OutOfReach, DriverError: As in `connected`.
     """
     try:
         async with asyncio.timeout(_CONNECT_S):
             return await asyncssh.connect(access.host, access.port or 22, **_settings(access))
     except (OSError, asyncssh.Error) as error:
-        raise DriverError(_why_not(access, error)) from error
+        raise OutOfReach(_why_not(access, error)) from error
 
 
 def _why_not(access: Access, error: OSError | asyncssh.Error) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
@@ -38,6 +40,11 @@ class StepSection(Section):
         if self.pty and self.run is None:
             raise ValueError("has `pty`, which means nothing without `run`")
         return self
+
+
+def beginning_beside(steps: Sequence[StepSection]) -> Sequence[StepSection]:
+    """Return the programs on the manager that steps begin with: no machine need answer for them."""
+    return list(itertools.takewhile(lambda step: step.manager is not None, steps))
 
 
 def _step(value: object) -> object:

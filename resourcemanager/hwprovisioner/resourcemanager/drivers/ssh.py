@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager
 from typing import ClassVar
 
 import asyncssh
@@ -13,10 +14,16 @@ from hwprovisioner.resourcemanager.drivers import _relay, _ssh_health
 from hwprovisioner.resourcemanager.drivers._ssh_access import EphemeralAccess
 from hwprovisioner.resourcemanager.drivers._ssh_dial import Forwarded
 from hwprovisioner.resourcemanager.drivers._ssh_facts import facts
-from hwprovisioner.resourcemanager.drivers._ssh_login import ANY_KEY, connect, connected, pinned
+from hwprovisioner.resourcemanager.drivers._ssh_login import (
+    ANY_KEY,
+    OutOfReach,
+    connect,
+    connected,
+    pinned,
+)
 from hwprovisioner.resourcemanager.drivers._ssh_machine import Machine
 from hwprovisioner.resourcemanager.drivers._ssh_options import SshOptions
-from hwprovisioner.resourcemanager.drivers._ssh_steps import StepSection
+from hwprovisioner.resourcemanager.drivers._ssh_steps import beginning_beside
 from hwprovisioner.resourcemanager.drivers._waiting import until
 from hwprovisioner.resourcemanager.errors import DriverError
 from hwprovisioner.resourcemanager.model import (
@@ -81,7 +88,7 @@ class SshDriver(Driver):
 
     async def prepare(self, hold: Hold, report: Report) -> Connection:
         """Take the ready-up steps, see that the machine answers, and let the holder in."""
-        async with Machine.reached(self._access, self._options.boot_id, report) as machine:
+        async with self._reached(report) as machine:
             await machine.take(self._options.ready_up)
             connection = await machine.connection()
             if self._ephemeral is not None:
@@ -90,12 +97,37 @@ class SshDriver(Driver):
         return self._connection
 
     async def tear_down(self, hold: Hold, report: Report) -> None:
-        """Let the holder out, and take the tear-down steps."""
-        await self._let_out_and_take(self._options.tear_down, report)
+        """Let the holder out, and take the tear-down steps.
+
+        A machine that is out of reach is left to `clean`, if that can begin without it.
+        """
+        async with self._reached(report) as machine:
+            try:
+                await self._let_out(machine)
+                await machine.take(self._options.tear_down)
+            except OutOfReach as error:
+                if not beginning_beside(self._options.clean):
+                    raise
+                report(f"what cannot be reached is left to its cleaning: {error}")
+                await machine.take([step for step in self._options.tear_down if step.manager])
 
     async def clean(self, hold: Hold, report: Report) -> None:
-        """Make sure that nobody is in, and take the cleaning steps."""
-        await self._let_out_and_take(self._options.clean, report)
+        """Make sure that nobody is in, and take the cleaning steps.
+
+        If nobody can be let out, what is done from outside comes first, and then nobody is in.
+        """
+        steps, beside = self._options.clean, beginning_beside(self._options.clean)
+        async with self._reached(report) as machine:
+            try:
+                await self._let_out(machine)
+            except OutOfReach as error:
+                if not beside:
+                    raise
+                report(f"whoever is in is let out later: {error}")
+                await machine.take(beside)
+                await self._let_out(machine)
+                steps = steps[len(beside) :]
+            await machine.take(steps)
 
     async def repair(self, trouble: str, report: Report) -> None:
         """Cycle the power, and wait until the machine is well."""
@@ -161,11 +193,22 @@ class SshDriver(Driver):
             properties={"host_key": _plain(access.host_key)} if access.host_key else {},
         )
 
-    async def _let_out_and_take(self, steps: Sequence[StepSection], report: Report) -> None:
-        async with Machine.reached(self._access, self._options.boot_id, report) as machine:
-            if self._ephemeral is not None:
-                await self._ephemeral.evict(await machine.connection())
-            await machine.take(steps)
+    def _reached(self, report: Report) -> AbstractAsyncContextManager[Machine]:
+        return Machine.reached(self._access, self._options.boot_id, report)
+
+    async def _let_out(self, machine: Machine) -> None:
+        """Let the holder out, where it was let in with its own key.
+
+        Raises:
+            OutOfReach: It cannot be done.
+        """
+        if self._ephemeral is None:
+            return
+        connection = await machine.connection()
+        try:
+            await self._ephemeral.evict(connection)
+        except DriverError as error:
+            raise OutOfReach(f"its holder cannot be let out: {error}") from error
 
 
 def _plain(host_key: str) -> str:
