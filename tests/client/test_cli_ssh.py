@@ -56,6 +56,8 @@ async def test_ssh_runs_commands_and_gives_their_exit_code(
     assert (ran.code, ran.out) == (3, b"there\n"), ran.err
     data = os.urandom(3 * CHUNK)
     assert (await hwp("ssh", "host", "--", "cat", stdin=data)).out == data
+    # As with ssh, what follows the host is the command, dashes and all.
+    assert (await hwp("ssh", "host", "printf", "%s.", "-r", "--", "-l")).out == b"-r.--.-l."
 
 
 async def test_the_key_that_the_lab_knows_is_the_only_one_that_counts(
@@ -98,8 +100,67 @@ async def test_files_are_copied_there_and_back(
     ran = await hwp("cp", f"host:{there}/data", str(back))
     assert ran.code == 0, ran.err
     assert back.read_bytes() == (here / "data").read_bytes()
-    for words in (["a", "b"], ["host:a", "host:b"], ["host:a", "db:b", "c"]):
+    for words in (["a", "b"], ["host:a", "host:b"], ["host:a", "db:b", "c"], ["host:a"], []):
         assert (await hwp("cp", *words)).code == ExitCode.USAGE
+
+
+async def test_names_of_files_need_no_quotes(
+    ssh_hwp: tuple[Hwp, Bench, sshd.Sshd], tmp_path: Path
+) -> None:
+    hwp, _, _ = ssh_hwp
+    here, there, back = tmp_path / "here", tmp_path / "there", tmp_path / "back"
+    for folder in (here, there, back):
+        folder.mkdir()
+    names = ["a b", "it's", 'say "so"', "$(id)", "-dash", "co:lon", "häßlich", "semi;colon"]
+    for name in names:
+        (here / name).write_text(name)
+    ran = await hwp("cp", *(f"{here}/{name}" for name in names), f"host:{there}/")
+    assert ran.code == 0, ran.err
+    ran = await hwp("cp", *(f"host:{there}/{name}" for name in names), str(back))
+    assert ran.code == 0, ran.err
+    assert {file.name: file.read_text() for file in back.iterdir()} == {n: n for n in names}
+
+
+async def test_what_cannot_be_copied_is_said_to_be_so(
+    ssh_hwp: tuple[Hwp, Bench, sshd.Sshd], tmp_path: Path
+) -> None:
+    hwp, _, _ = ssh_hwp
+    (tmp_path / "file").write_text("as it was")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "in it").touch()
+    for words, said in (
+        (["{}/missing", "host:{}/x"], "/missing"),
+        (["host:{}/missing", "{}/x"], "/missing: No such file or directory"),
+        (["{}/file", "host:{}/no/folder/x"], '/no/folder/x": No such file or directory'),
+        (["host:{}/file", "{}/no/folder/x"], '/no/folder/x": No such file or directory'),
+        (["{}/file", "host:/sys/x"], '"/sys/x": Permission denied'),
+        (["host:{}/file", "/sys/x"], '"/sys/x": Permission denied'),
+        (["{}/folder", "host:{}/x"], "folder is a folder: -r copies those, too"),
+        (["host:{}/folder", "{}/x"], "folder/: not a regular file"),
+        (["-r", "host:{}/folder", "{}/file"], "/file/in it"),
+        (["{}/file", "db:{}/x"], "has a host of that name"),
+    ):
+        ran = await hwp("cp", *(word.format(tmp_path) for word in words))
+        assert ran.code != 0, words
+        assert said in ran.err
+        assert "Traceback" not in ran.err
+        assert (tmp_path / "file").read_text() == "as it was"
+        assert not (tmp_path / "x").exists()
+
+
+async def test_a_host_without_sftp_takes_the_older_protocol(
+    ssh_hwp: tuple[Hwp, Bench, sshd.Sshd], tmp_path: Path
+) -> None:
+    hwp, _, server = ssh_hwp
+    settings = server.folder / "sshd_config"
+    settings.write_text(settings.read_text().replace("Subsystem", "#"))
+    server.stop()
+    server.start()
+    (tmp_path / "file").write_text("data")
+    assert (await hwp("cp", f"{tmp_path}/file", f"host:{tmp_path}/x")).code != 0
+    ran = await hwp("cp", "-O", f"{tmp_path}/file", f"host:{tmp_path}/x")
+    assert ran.code == 0, ran.err
+    assert (tmp_path / "x").read_text() == "data"
 
 
 async def test_what_is_not_reached_by_ssh_is_said_to_be_so(hwp: Hwp) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import socket
 import struct
 from collections.abc import Callable
@@ -67,8 +68,10 @@ class AsyncForward:
                 self._connected, self.address, self._local_port, limit=CHUNK
             )
         except OSError as error:
+            # asyncio's own words would say the address once more.
+            why = os.strerror(error.errno) if error.errno else str(error)
             raise LabError(
-                f"cannot listen on {self.address}:{self._local_port}: {error.strerror or error};"
+                f"cannot listen on {self.address}:{self._local_port}: {why};"
                 " name another local port, or 0 for any that is free",
                 reason="PORT_TAKEN",
                 metadata={"port": str(self._local_port)},
