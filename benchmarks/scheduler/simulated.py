@@ -1,4 +1,9 @@
-"""A simulated lab at full occupancy: whenever something ends, something else begins."""
+"""A simulated lab at full occupancy: whenever something ends, something else begins.
+
+Whoever is granted something asks for the same again. So the queue is made up as it was in the
+beginning for ever, and labs of all sizes are asked for the same. Were whatever asked for anew,
+what is easily granted would leave the queue, and more so the more machines are given out.
+"""
 
 import random
 import time
@@ -37,7 +42,7 @@ class Size:
 class Running:
     """What was granted."""
 
-    request: str
+    asked: RequestClass
     user: str
     hosts: Mapping[str, Placed]
 
@@ -52,7 +57,7 @@ class SimulatedLab:
         self.draw = random.Random(seed)
         self.now_ms = 0
         self._turn = 0
-        self._users: dict[str, str] = {}
+        self._asked: dict[str, tuple[RequestClass, str]] = {}
         self._running: list[Running] = []
         self._add_resources(making.specs(min(size.shapes, size.resources), size.shared_percent))
         self.board = self.planner.classes.get("board", making.BOARD_DEMAND)
@@ -79,28 +84,36 @@ class SimulatedLab:
         return found
 
     def _fill(self) -> None:
+        """Have as much as can be in use, and as much queued as is to be, of all classes alike."""
         tenth = max(1, self.size.resources // 10)
         while True:
             for _ in range(tenth):
-                self.submit()
-            if not self.decide() and len(self.planner.queue) >= self.size.queued:
+                self.submit(self.draw.choice(self.classes))
+            if not self.decide():
                 break
-        # What could be served is; of the rest the newest leave, so that the mix stays.
-        for request_id in list(self.planner.queue.requests)[self.size.queued :]:
-            self.planner.remove(request_id)
-            del self._users[request_id]
+        for request_id in list(self._asked):
+            self.leave(request_id)
+        while len(self.planner.queue) < self.size.queued:
+            for _ in range(self.size.queued - len(self.planner.queue)):
+                self.submit(self.draw.choice(self.classes))
+            self.decide()
+
+    def leave(self, request_id: str) -> None:
+        """Take a request back."""
+        self.planner.remove(request_id)
+        del self._asked[request_id]
 
     def request(self, asked: RequestClass, user: str = "", priority: int = 0) -> Request:
         """Return a new request, of whomever if nobody is named."""
         self._turn += 1
         user = user or f"user-{self.draw.randrange(self.size.users)}"
         request_id = f"request-{self._turn}"
-        self._users[request_id] = user
+        self._asked[request_id] = asked, user
         return Request(request_id, user, asked, priority, self._turn)
 
-    def submit(self) -> None:
-        """Queue one more request of whatever class."""
-        self.planner.add(self.request(self.draw.choice(self.classes)))
+    def submit(self, asked: RequestClass, user: str = "") -> None:
+        """Queue one more request of a class, of whomever if nobody is named."""
+        self.planner.add(self.request(asked, user))
 
     def decide(self) -> list[Grant]:
         """Decide, and note what runs from then on."""
@@ -111,9 +124,9 @@ class SimulatedLab:
 
     def _begin(self, grants: Iterable[Grant]) -> None:
         for grant in grants:
-            user = self._users.pop(grant.request)
+            asked, user = self._asked.pop(grant.request)
             self.planner.queue.hold(user, len(grant.hosts))
-            self._running.append(Running(grant.request, user, grant.hosts))
+            self._running.append(Running(asked, user, grant.hosts))
 
     def end_one(self) -> Running:
         """Let something end that runs, whatever it is; it still has to be told to the planner."""
@@ -141,8 +154,9 @@ class SimulatedLab:
         grants = self.planner.decide(self.now_ms)
         passed = time.perf_counter() - start
         self._begin(grants)
-        for _ in grants:
-            self.submit()
+        # What nobody waits for goes to who had it.
+        for again in self._running[-len(grants) :] if grants else [ended]:
+            self.submit(again.asked, again.user)
         return passed, grants
 
     def time_submit(self) -> float:
@@ -155,6 +169,7 @@ class SimulatedLab:
         grants = self.planner.decide(self.now_ms)
         passed = time.perf_counter() - start
         [grant] = grants
+        del self._asked[grant.request]
         [placed] = grant.hosts.values()
         room = self.planner.inventory.standing(placed.resource).room
         self.planner.set_resource(placed.resource, Standing(room.with_again(placed.share)))
@@ -170,5 +185,6 @@ class SimulatedLab:
         grants = self.planner.decide(self.now_ms)
         passed = time.perf_counter() - start
         self._begin(grants)
-        self.planner.remove(request.id)
+        if not grants:
+            self.leave(request.id)
         return passed

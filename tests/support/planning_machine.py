@@ -233,7 +233,9 @@ def check_index(lab: SmallLab) -> None:
 
 def _check_shapes(lab: SmallLab, shapes: dict[int, Any]) -> None:
     inventory = lab.planner.inventory
-    assert set(bits(inventory.open)) == {i for i, shape in shapes.items() if shape.has_open}
+    assert set(bits(inventory.open)) == {
+        i for i, shape in shapes.items() if shape.free or shape.roomy
+    }
     _same(inventory.divisible, shapes, lambda shape: shape.spec.division is not None)
     for label, values in inventory.by_label.items():
         for value, mask in values.items():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwprovisioner.allocate.planning import walk
+from hwprovisioner.allocate.planning import lineup
 from hwprovisioner.allocate.planning.asked import RequestClass
 from hwprovisioner.allocate.planning.classes import Classes
 from hwprovisioner.allocate.planning.lineup import BOOKED
@@ -16,6 +16,7 @@ from hwprovisioner.allocate.planning.walk import Walk
 from support.planning import a_set, cpus
 
 KINDS = 4
+USERS = "uvwxyz"
 
 
 @dataclass(frozen=True)
@@ -41,21 +42,21 @@ KNOWN = asked_for()
 REQUESTS = st.lists(
     st.builds(
         Request,
-        id=st.integers(0, 99).map("q{}".format),
-        user=st.sampled_from("uvw"),
+        id=st.integers(0, 199).map("q{}".format),
+        user=st.sampled_from(USERS),
         asked=st.sampled_from(KNOWN),
         priority=st.sampled_from([0, 0, 0, 1, BOOKED]),
         turn=st.integers(0, 9),
     ),
-    max_size=25,
+    max_size=40,
     unique_by=lambda request: request.id,
 )
 SHARES = st.builds(
     Shares,
-    st.dictionaries(st.sampled_from("uvw"), st.sampled_from([0.0, 0.5, 3.0])),
-    st.dictionaries(st.sampled_from("uvw"), st.sampled_from([0.5, 1.0, 2.0])),
+    st.dictionaries(st.sampled_from(USERS), st.sampled_from([0.0, 0.5, 3.0])),
+    st.dictionaries(st.sampled_from(USERS), st.sampled_from([0.5, 1.0, 2.0])),
 )
-HELD = st.dictionaries(st.sampled_from("uvw"), st.integers(0, 4))
+HELD = st.dictionaries(st.sampled_from(USERS), st.integers(0, 4))
 MASKS = st.integers(0, (1 << KINDS) - 1)
 
 
@@ -86,7 +87,7 @@ def sorted_by_definition(
 @pytest.fixture(params=[0, 2, 64])
 def steps(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """So many requests are passed one by one."""
-    monkeypatch.setattr(walk, "_STEPS", request.param)
+    monkeypatch.setattr(lineup, "_SCANNED", request.param)
     return int(request.param)
 
 

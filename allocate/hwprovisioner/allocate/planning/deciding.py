@@ -7,7 +7,7 @@ what it could have had (`keeping.py`), so that a stream of small requests never 
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 
 from hwprovisioner.allocate.planning.arrivals import Arrivals
 from hwprovisioner.allocate.planning.asked import any_shape
@@ -57,7 +57,8 @@ class Pass:
         self._open = Offered(board.classes, changed)
         self._arrivals = Arrivals(arrived)
         self._lending = Lending(board, now_ms)
-        self._turns = Turns(board.queue, board.classes, board.coming)
+        self._granted: set[str] = set()
+        """They stay in the queue until the end of the pass, as that must not change on the way."""
         self._blocked = 0
         self._looked: dict[int, int] = {}
         self._again = 0
@@ -65,6 +66,12 @@ class Pass:
         self._too_large = 0
         """So many requests for one host were looked for in vain."""
         self._grants: list[Grant] = []
+
+    @cached_property
+    def _turns(self) -> Turns:
+        # Made when somebody asks for the first time: mostly nobody does.
+        board = self._board
+        return Turns(board.queue, board.classes, board.coming, self._granted)
 
     def run(self) -> list[Grant]:
         """Go through the queue until nothing that has changed is of use to anybody."""
@@ -84,7 +91,7 @@ class Pass:
         released = set[str]()
         walk = Walk(self._board.queue, self._mask())
         for request in walk:
-            if request.id in self._turns.granted:
+            if request.id in self._granted:
                 continue  # in an earlier round
             was_asked_for = self._arrivals.take(request.id)
             if not request.asked.bit & self._blocked:
@@ -161,8 +168,7 @@ class Pass:
                 self._lending.lend_on(name)
             elif not board.inventory.is_open(name):
                 self._open.discard(name)
-        self._turns.take(request.id)
-        # It stays in the queue until the end of the pass, as that must not change on the way.
+        self._granted.add(request.id)
         self._grants.append(Grant(request.id, found))
 
     def _take_from_behind(self, wish: Wish, names: Iterable[str]) -> None:

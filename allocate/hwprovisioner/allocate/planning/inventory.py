@@ -83,11 +83,6 @@ class Shape:
             self.whole = room.share_for(HostDemand())
             self.taken = Standing(room.without(self.whole)) if self.whole else None
 
-    @property
-    def has_open(self) -> bool:
-        """Whether something of it can be granted."""
-        return bool(self.free or self.roomy)
-
 
 class Inventory:
     """The resources of a lab."""
@@ -160,12 +155,13 @@ class Inventory:
             return
         if before is None:
             self._introduce(name, standing.room.spec)
-        else:
+        elif self.is_open(name):
             self.shut(name)
         self._standings[name] = standing
-        if before is None or (before.closed, before.can_open) != (
-            standing.closed,
-            standing.can_open,
+        if (
+            before is None
+            or before.closed != standing.closed
+            or before.can_open != standing.can_open
         ):
             self._note_closed(name, before, standing)
         if ends_ms != self._ends.get(name, 0):
@@ -177,7 +173,10 @@ class Inventory:
         """Take a share of a resource, until `ends_ms` at the latest (0: nobody knows)."""
         before, shape = self._standings[name], self._shape_of[name]
         if shape.taken is not None and not before.closed and before.can_open:
-            self.put(name, shape.taken, ends_ms)
+            self.shut(name)
+            self._standings[name] = shape.taken
+            if ends_ms != self._ends.get(name, 0):
+                self._note_end(name, ends_ms)
             return
         is_unused = before.room.slots == before.room.spec.slots
         known = ends_ms if is_unused else self._ends.get(name, 0) and ends_ms
@@ -198,18 +197,20 @@ class Inventory:
 
     def shut(self, name: str) -> None:
         """Let nothing of a resource be granted for now."""
-        standing, shape = self._standings[name], self._shape_of[name]
+        shape = self._shape_of[name]
         if shape.spec.division is None:
             shape.free.pop(name, None)
         else:
-            shape.roomy.discard((standing.room.cpus, name))
-        if not shape.has_open:
+            shape.roomy.discard((self._standings[name].room.cpus, name))
+        if not (shape.free or shape.roomy):
             self.open &= ~(1 << shape.index)
 
     def is_open(self, name: str) -> bool:
         """Say whether something of a resource can be granted."""
-        standing, shape = self._standings[name], self._shape_of[name]
-        return name in shape.free or (standing.room.cpus, name) in shape.roomy
+        shape = self._shape_of[name]
+        if shape.spec.division is None:
+            return name in shape.free
+        return (self._standings[name].room.cpus, name) in shape.roomy
 
     def ends_ms(self, name: str) -> int:
         """Return when all that a resource is used for has ended at the latest, 0 if unknown."""

@@ -11,7 +11,7 @@ present holders said, too; where they did not, nobody may.
 
 import heapq
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 
 from hwprovisioner.allocate.planning.asked import HostClass, RequestClass, any_shape, shapes_of
@@ -64,13 +64,21 @@ class Turns:
         queue: Queue,
         classes: Classes,
         coming: Callable[[RequestClass, frozenset[str]], bool],
+        granted: Set[str],
     ) -> None:
-        """Look at a queue that does not change meanwhile; who is not `coming` has no turn."""
+        """Look at a queue that does not change meanwhile.
+
+        Args:
+            queue: it, of which those who were granted something leave only later.
+            classes: what they ask for.
+            coming: says whether something can be had one day; for what cannot, nobody's turn comes.
+            granted: the requests that were granted something; there may be more and more.
+        """
         self._queue = queue
         self._classes = classes
         self._coming = coming
-        self.granted: set[str] = set()
-        """They stay in the queue until the end of the pass."""
+        self._granted = granted
+        self._known = len(granted)
         self._barred: set[tuple[str, int]] = set()
         self._first: dict[int, Request | None] = {}
         self._every = (1 << len(classes.inventory.shapes)) - 1
@@ -79,12 +87,6 @@ class Turns:
         self._claiming: Walk | None = None
         self._claimants: Iterator[Request] = iter(())
 
-    def take(self, request_id: str) -> None:
-        """Note that a request was granted."""
-        self.granted.add(request_id)
-        if self._first or self._claiming:
-            self._reset()
-
     def bar(self, user: str, bit: int) -> None:
         """Note that a user may not have what a class asks for, and is in nobody's way."""
         self._barred.add((user, bit))
@@ -92,6 +94,8 @@ class Turns:
 
     def has_come(self, request: Request, missing: Iterable[str]) -> bool:
         """Say whether each host that a request lacks can be had of something it is first for."""
+        if len(self._granted) != self._known:
+            self._reset()
         asked = {request.asked.hosts[host] for host in missing}
         return all(self._is_first(request, options) for options in asked)
 
@@ -124,6 +128,7 @@ class Turns:
         return bool(self._claims.get(request.id, 0) & shapes)
 
     def _reset(self) -> None:
+        self._known = len(self._granted)
         self._first.clear()
         self._claims.clear()
         self._claiming, self._unclaimed = None, self._every
@@ -140,7 +145,7 @@ class Turns:
 
     def _counts(self, request: Request, walk: Walk) -> bool:
         """Say whether a request is in the way of those behind it."""
-        if request.id in self.granted:
+        if request.id in self._granted:
             return False
         if (request.user, request.asked.bit) in self._barred:
             walk.bar(request.user, request.asked.bit)

@@ -1,20 +1,24 @@
 """Those who wait, each with a queue of their own, in the order of their first requests."""
 
-from bisect import bisect_left
-from collections.abc import Iterable
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import compress, count, islice
+from operator import itemgetter
 
 from hwprovisioner.allocate.planning.inventory import bits
 
 BOOKED = 1_000_000
 """The priority of a booking whose time has come: before everything."""
+LEVELS = 3
+"""Of so many of a user's requests, from the first on, a row of the lineup knows the classes."""
+_SCANNED = 256
+"""So many requests of a user are gone through; a wanted one behind them is looked up by class."""
 
 Key = tuple[int, float, int, str]
 """Lower goes first: minus the priority, the share, the turn, the id."""
 Item = tuple[int, int, str, int]
 """A request in its user's queue: minus the priority, the turn, the id, the bit of its class."""
-NOWHERE: Key = (BOOKED, 0.0, 0, "")
-"""Behind all requests."""
 
 
 @dataclass(slots=True, eq=False)
@@ -28,28 +32,46 @@ class UserQueue:
     average: float = 0.0
     """Hosts held on average in the recent past."""
     items: list[Item] = field(default_factory=list)
+    bits: list[int] = field(default_factory=lambda: [0] * (LEVELS - 1))
+    """Of each of them, the bit of its class; then as many zeros as make a row."""
     by_class: dict[int, list[Item]] = field(default_factory=dict)
     """The same by the bit of their class."""
     classes: int = 0
     """The bits of their classes."""
-    first: Key | None = None
-    """Where the first of them stands in the lineup, None if there is none."""
-    second: Key = NOWHERE
-    """Where the one after that stands; behind all others if there is none."""
-    third: Key = NOWHERE
+    row: "Row | None" = None
+    """Theirs in the lineup, None if there is none."""
+
+    @property
+    def first(self) -> Key | None:
+        """Where the first of their requests stands in the lineup, None if there is none."""
+        return self.row and self.row[0]
 
     def first_from(self, start: int, mask: int) -> int | None:
         """Return the place of the first request of some classes from a place on."""
-        if start >= len(self.items):
-            return None
-        least: Item = self.items[start]
-        found = []
+        found = self.first_within(start, start + _SCANNED, mask)
+        if found is not None or start + _SCANNED >= len(self.items):
+            return found
+        least: Item = self.items[start + _SCANNED]
+        upcoming = []
         for place in bits(self.classes & mask):
             of_class = self.by_class[1 << place]
             nth = bisect_left(of_class, least)
             if nth < len(of_class):
-                found.append(of_class[nth])
-        return bisect_left(self.items, min(found)) if found else None
+                upcoming.append(of_class[nth])
+        return bisect_left(self.items, min(upcoming)) if upcoming else None
+
+    def first_within(self, start: int, end: int, mask: int) -> int | None:
+        """Return the place of the first of some requests in a row that is of some classes."""
+        wanted = map(mask.__and__, islice(self.bits, start, end))
+        return next(compress(count(start), wanted), None)
+
+
+Row = tuple[Key, UserQueue, int, int, int]
+"""A user in the lineup: where their first request stands, they, and the bits of the classes of the
+first, the second and the third, 0 if there is none."""
+
+key_of_row: Callable[[Row], Key] = itemgetter(0)
+bits_of_row: tuple[Callable[[Row], int], ...] = (itemgetter(2), itemgetter(3), itemgetter(4))
 
 
 class Lineup:
@@ -57,43 +79,30 @@ class Lineup:
 
     def __init__(self) -> None:
         """Begin with nobody."""
-        self.keys: list[Key] = []
-        """Where the first request of each stands."""
-        self.users: list[UserQueue] = []
-        """Whose it is."""
-        self.firsts: list[int] = []
-        """The bit of its class."""
+        self.rows: list[Row] = []
+        self.step = 1.0
+        """From one request of a user to the next, the share grows by so much at least."""
 
     def sort(self, moved: Iterable[UserQueue], users: Iterable[UserQueue]) -> None:
         """Line all up anew, some of whom have moved."""
         for user in moved:
-            _find_first(user)
-        ordered = sorted((user.first, user) for user in users if user.first is not None)
-        self.keys = [key for key, _ in ordered]
-        self.users = [user for _, user in ordered]
-        self.firsts = [user.items[0][3] for user in self.users]
+            user.row = _row(user)
+        self.rows = sorted((user.row for user in users if user.row), key=key_of_row)
 
     def move(self, user: UserQueue) -> None:
         """Have a user stand where they belong by now."""
-        before = user.first
-        _find_first(user)
-        if before == user.first:
-            return
-        if before is not None:
-            place = bisect_left(self.keys, before)
-            del self.keys[place], self.users[place], self.firsts[place]
-        if user.first is not None:
-            place = bisect_left(self.keys, user.first)
-            self.keys.insert(place, user.first)
-            self.users.insert(place, user)
-            self.firsts.insert(place, user.items[0][3])
+        if user.row is not None:
+            del self.rows[bisect_left(self.rows, user.row[0], key=key_of_row)]
+        user.row = _row(user)
+        if user.row is not None:
+            insort(self.rows, user.row, key=key_of_row)
 
 
-def _find_first(user: UserQueue) -> None:
-    items = user.items
-    user.first = key_of(user, 0, items[0]) if items else None
-    user.second = key_of(user, 1, items[1]) if len(items) > 1 else NOWHERE
-    user.third = key_of(user, 2, items[2]) if len(items) > 2 else NOWHERE
+def _row(user: UserQueue) -> Row | None:
+    if not user.items:
+        return None
+    first, second, third = user.bits[:LEVELS]
+    return key_of(user, 0, user.items[0]), user, first, second, third
 
 
 def key_of(user: UserQueue, before: int, item: Item) -> Key:

@@ -25,7 +25,10 @@ class Offered:
         """Take a resource out: it is given away, or kept."""
         if name in self._names:
             self._names.discard(name)
-            if not self._count(name, -1) or self._classes.is_named(name):
+            if not self._names:
+                self._of_shape.clear()
+                self.classes = 0
+            elif not self._count(name, -1) or self._classes.is_named(name):
                 self._add_up()
 
     def add(self, names: Iterable[str]) -> None:

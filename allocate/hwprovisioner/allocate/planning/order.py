@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from heapq import merge
 
 from hwprovisioner.allocate.planning.asked import RequestClass
-from hwprovisioner.allocate.planning.lineup import Item, Key, Lineup, UserQueue, key_of
+from hwprovisioner.allocate.planning.lineup import LEVELS, Item, Key, Lineup, UserQueue, key_of
 
 REFRESH_MS = 15_000
 """Averages of use are worked out anew after so long; what is held now counts at once."""
@@ -75,17 +75,20 @@ class Queue:
         if known is None:
             known = self._users[name] = UserQueue(name, self._weight(name))
             known.average = self._average(name, max(self._refreshed_ms, 0))
+            self._lineup.step = min(self._lineup.step, 1 / known.weight)
         return known
 
     def add(self, request: Request) -> None:
         """Queue a request."""
         user, item = self.user(request.user), request.item
         self.requests[request.id] = request
-        insort(user.items, item)
-        of_class = user.by_class.setdefault(item[3], [])
-        insort(of_class, item)
+        place = bisect_left(user.items, item)
+        user.items.insert(place, item)
+        user.bits.insert(place, item[3])
+        insort(user.by_class.setdefault(item[3], []), item)
         user.classes |= item[3]
-        self._moved.add(user)
+        if place < LEVELS:
+            self._moved.add(user)
 
     def remove(self, request_id: str) -> Request | None:
         """Take a request out, if it is there."""
@@ -93,13 +96,15 @@ class Queue:
         if request is None:
             return None
         user, item = self._users[request.user], request.item
-        del user.items[bisect_left(user.items, item)]
+        place = bisect_left(user.items, item)
+        del user.items[place], user.bits[place]
+        if place < LEVELS:
+            self._moved.add(user)
         of_class = user.by_class[item[3]]
         del of_class[bisect_left(of_class, item)]
         if not of_class:
             del user.by_class[item[3]]
             user.classes &= ~item[3]
-        self._moved.add(user)
         return request
 
     def hold(self, name: str, hosts: int) -> None:
@@ -118,6 +123,7 @@ class Queue:
             self._moved.add(user)
             if not user.items and not user.held:
                 del self._users[name]
+        self._lineup.step = min((1 / user.weight for user in self._users.values()), default=1.0)
         return True
 
     def key(self, request_id: str) -> Key | None:
@@ -137,12 +143,12 @@ class Queue:
 
     def users_in_order(self) -> Iterator[UserQueue]:
         """Return those who have something queued, by the first of their requests."""
-        return iter(self.lineup().users)
+        return (row[1] for row in self.lineup().rows)
 
     def lineup(self) -> Lineup:
         """Return the same with where the first of their requests stands."""
         if self._moved:
-            if len(self._moved) * _MANY > len(self._lineup.users):
+            if len(self._moved) * _MANY > len(self._lineup.rows):
                 self._lineup.sort(self._moved, self._users.values())
             else:
                 for user in self._moved:

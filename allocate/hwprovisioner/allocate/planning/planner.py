@@ -124,7 +124,7 @@ class Planner(Board):
 
     def _look_at_head(self) -> None:
         """Look at the first of all if it has become that: it may have what those behind it keep."""
-        [first, *_] = self.queue.lineup().keys
+        [(first, *_), *_] = self.queue.lineup().rows
         head = self.queue.requests[first[3]]
         if head.id != self._head:
             self._head = head.id
