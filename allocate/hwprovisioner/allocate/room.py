@@ -1,14 +1,14 @@
 """What is free of a resource, and what a host would get of it. Pure and immutable."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from hwprovisioner.allocate.cards import assign_cards
 from hwprovisioner.allocate.demand import HostDemand, Spec
 from hwprovisioner.allocate.notation import Bounds, amount
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(NamedTuple):
     """What a hold has of its resource."""
 
     cpus: int

@@ -1,7 +1,7 @@
 """What planning knows of a lab at one moment, and what can be asked of it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hwprovisioner.allocate.planning.asked import RequestClass
 from hwprovisioner.allocate.planning.classes import Classes
@@ -13,8 +13,7 @@ from hwprovisioner.allocate.planning.placement import Placed
 from hwprovisioner.allocate.planning.wish import Scope, Wish
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(NamedTuple):
     """What a request gets."""
 
     request: str

@@ -160,10 +160,8 @@ class Pass:
         if wish.behind:
             self._take_from_behind(wish, [placed.resource for placed in found.values()])
         board.on_grant(request, found)
-        ends_ms = request.ends_ms(self._now_ms)
-        for placed in found.values():
-            name = placed.resource
-            board.inventory.take(name, placed.share, board.finder.free_again(name, ends_ms))
+        for name, share in found.values():
+            board.inventory.take(name, share, board.finder.free_again(name, wish.ends_ms))
             if self._lending.is_lent(name):
                 self._lending.lend_on(name)
             elif not board.inventory.is_open(name):

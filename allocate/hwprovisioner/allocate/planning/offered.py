@@ -28,7 +28,7 @@ class Offered:
             if not self._names:
                 self._of_shape.clear()
                 self.classes = 0
-            elif not self._count(name, -1) or self._classes.is_named(name):
+            elif not self._fewer_alike(name) or self._classes.is_named(name):
                 self._add_up()
 
     def add(self, names: Iterable[str]) -> None:
@@ -37,7 +37,8 @@ class Offered:
         for name in names:
             if name not in self._names and is_open(name):
                 self._names.add(name)
-                self._count(name, 1)
+                index = self._classes.inventory.shape_of(name).index
+                self._of_shape[index] = self._of_shape.get(index, 0) + 1
         self.lacking = self._classes.lacking_despite(self._of_shape)
         self._add_up()
 
@@ -51,10 +52,10 @@ class Offered:
         self._is_strict = True
         self._add_up()
 
-    def _count(self, name: str, more: int) -> int:
-        """Count one more of a shape, or one fewer; returns how many there are."""
+    def _fewer_alike(self, name: str) -> int:
+        """Count one fewer of the shape of a resource; returns how many are left."""
         index = self._classes.inventory.shape_of(name).index
-        count = self._of_shape.pop(index, 0) + more
+        count = self._of_shape.pop(index) - 1
         if count:
             self._of_shape[index] = count
         return count

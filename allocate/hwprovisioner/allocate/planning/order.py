@@ -8,11 +8,11 @@ it needs. See `fair_share.py` for what a share is.
 
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from heapq import merge
 
 from hwprovisioner.allocate.planning.asked import RequestClass
 from hwprovisioner.allocate.planning.lineup import LEVELS, Item, Key, Lineup, UserQueue, key_of
+from hwprovisioner.state.record import record
 
 REFRESH_MS = 15_000
 """Averages of use are worked out anew after so long; what is held now counts at once."""
@@ -20,7 +20,7 @@ _MANY = 8
 """All users are sorted anew if more than one in so many has moved."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Request:
     """A queued request as planning sees it."""
 

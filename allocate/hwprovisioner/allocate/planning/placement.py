@@ -9,7 +9,7 @@ fewest candidates are placed first, and of the candidates the first is tried fir
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hwprovisioner.allocate.demand import HostDemand, Relation, RelationKind, Spec
 from hwprovisioner.allocate.room import Room, Share
@@ -21,8 +21,7 @@ Candidate = tuple[str, HostDemand]
 """A resource that would do for a host, and which of the host's options it would be."""
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(NamedTuple):
     """A host on a resource."""
 
     resource: str
