@@ -61,6 +61,18 @@ async def health_is(service: Running, health: Health.ValueType) -> bool:
     return (await resource(service.stub, "a")).health == health
 
 
+async def say_well(agent: Any, look: int) -> None:
+    change = stream.HealthChange(resource="a", health=HEALTH_HEALTHY, look=look)
+    await agent.say(health=change)
+
+
+async def taken_in(agent: Any) -> None:
+    """Return once the lab has taken in what a manager has said."""
+    nonsense = stream.HealthChange(resource="nowhere", health=HEALTH_HEALTHY)
+    await agent.say(health=nonsense)
+    await agent.hear("refused", lambda refused: refused.resource == "nowhere")
+
+
 async def in_maintenance(service: Running) -> bool:
     state = (await resource(service.stub, "a")).admin_state
     return state == resource_pb2.ADMIN_STATE_MAINTENANCE
@@ -151,8 +163,58 @@ async def test_what_is_quarantined_is_lent_again_once_its_manager_has_found_it_w
                 "eve puts it back into service, it was quarantined: burnt (by bob)"
             )
             await waiting.waits_for("suspect")
-            await agent.say(health=stream.HealthChange(resource="a", health=HEALTH_HEALTHY))
+            await say_well(agent, look.look)
             await waiting.until("ready")
+
+
+async def test_what_was_said_before_the_newest_look_lifts_nothing(service: Running) -> None:
+    async with one_machine(service) as agent:
+        await quarantine(service)
+        await enable(service)
+        before = await agent.hear("look_after")
+        await quarantine(service)
+        await enable(service)
+        newest = await agent.hear("look_after")
+        await say_well(agent, before.look)
+        await taken_in(agent)
+        assert await health_is(service, HEALTH_SUSPECT)
+        await say_well(agent, newest.look)
+        await eventually(lambda: health_is(service, HEALTH_HEALTHY))
+
+
+async def test_what_a_manager_gave_up_before_a_person_lifted_it_is_lifted_once(
+    service: Running,
+) -> None:
+    given_up = stream.HealthChange(resource="a", health=HEALTH_QUARANTINED, reason="not clean")
+    async with one_machine(service) as agent:
+        await agent.say(health=given_up)
+        await eventually(lambda: health_is(service, HEALTH_QUARANTINED))
+    await enable(service)
+    async with one_machine(service) as agent:
+        look = await agent.hear("look_after")
+        # It could not know, and tells again what it has found.
+        await agent.say(health=given_up)
+        await taken_in(agent)
+        assert await health_is(service, HEALTH_SUSPECT)
+        await say_well(agent, look.look)
+        await eventually(lambda: health_is(service, HEALTH_HEALTHY))
+
+
+async def test_a_manager_that_has_lost_its_journal_finds_out_anew_what_is_wrong(
+    service: Running,
+) -> None:
+    async with one_machine(service) as agent:
+        await quarantine(service)
+        await enable(service)
+        await say_well(agent, (await agent.hear("look_after")).look)
+        await eventually(lambda: health_is(service, HEALTH_HEALTHY))
+        given_up = stream.HealthChange(resource="a", health=HEALTH_QUARANTINED, reason="smoke")
+        await agent.say(health=given_up)
+        look = await agent.hear("look_after")
+        assert (look.reason, look.look) == ("smoke", 2)
+        given_up.look = look.look
+        await agent.say(health=given_up)
+        await eventually(lambda: health_is(service, HEALTH_QUARANTINED))
 
 
 async def test_a_manager_does_not_lift_a_quarantine(service: Running) -> None:
@@ -193,6 +255,7 @@ async def test_a_manager_that_comes_back_is_told_again_what_to_look_after(
         ({"resource": "a", "health": 99}, "BAD_REQUEST", "a"),
         ({"resource": "A B", "health": HEALTH_SUSPECT}, "BAD_REQUEST", "A B"),
         ({"resource": "a", "health": HEALTH_SUSPECT, "reason": "x" * 1025}, "BAD_REQUEST", "a"),
+        ({"resource": "a", "health": HEALTH_SUSPECT, "look": -1}, "BAD_REQUEST", "a"),
         ({"resource": "other", "health": HEALTH_SUSPECT}, "NO_SUCH_RESOURCE", "other"),
     ],
 )

@@ -201,7 +201,8 @@ async def test_a_machine_on_which_different_users_fail_is_looked_after_and_begin
             "b": ["+"] * 4,
             "c": ["-"] * 4,
         }
-        await agent.say(health=stream.HealthChange(resource="c", health=HEALTH_HEALTHY))
+        well = stream.HealthChange(resource="c", health=HEALTH_HEALTHY, look=look.look)
+        await agent.say(health=well)
         await eventually(lambda: health_is(service, "c", HEALTH_HEALTHY))
         assert "c" not in await Reader(link, Keys()).outcomes("abc")
 

@@ -4,10 +4,15 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from support.eventually import eventually
 from support.real_suite import Suite, running
 
-LIMIT_S = 40.0
+#: How long one step may take on a machine that is busy with other things.
+LIMIT_S = 120.0
+#: An outage puts deadlines off by a minute; an expiry of pytest would not say what was missed.
+pytestmark = pytest.mark.timeout(8 * LIMIT_S)
 
 
 def resource(suite: Suite, name: str = "alpha") -> dict[str, object]:
@@ -51,5 +56,5 @@ async def test_a_deadline_that_comes_while_allocate_is_away_ends_what_it_was_for
             result = suite.hwp("get", "allocation", str(detached["id"]), "-o", "json")
             return str(json.loads(result.stdout).get("endReason")) if result.stdout else ""
 
-        await eventually(lambda: reason() == "END_REASON_REVOKED", within=90.0)
+        await eventually(lambda: reason() == "END_REASON_REVOKED", within=LIMIT_S)
         await eventually(is_so(suite, adminState="ADMIN_STATE_MAINTENANCE"), within=LIMIT_S)

@@ -5,10 +5,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from support.eventually import eventually
 from support.real_suite import Suite, running
 
-LIMIT_S = 40.0
+#: How long one step may take on a machine that is busy with other things.
+LIMIT_S = 120.0
+pytestmark = pytest.mark.timeout(8 * LIMIT_S)
 
 _SCRIPT = """\
 #!{python}
@@ -62,6 +66,8 @@ async def test_what_cannot_be_cleaned_is_lent_again_once_it_is_clean(tmp_path: P
         await eventually(dirty, within=LIMIT_S)
         assert suite.hwp("run", "--resource", "alpha", "--wait", "1", "--", "true").returncode == 5
         (folder / "mended").touch()
+        # Once is enough, also while nobody is there to hear it.
+        suite.kill("resourcemanager")
         assert suite.hwp("undrain", "alpha").returncode == 0
         await eventually(is_so(suite, health="HEALTH_HEALTHY"), within=LIMIT_S)
         assert suite.hwp("run", "--resource", "alpha", "--", "true").returncode == 0

@@ -150,8 +150,10 @@ async def test_a_fault_in_readying_up_fails_that_hold_with_its_own_words(
         assert failed.reason.startswith("prepare: ")
         assert words in failed.reason
         await works(session, "g1", 1, "good")
+        session.heard.clear()
         await session.release("h1", 2, "bad")
         await session.hear("cleaned", hold_id="h1")
+        assert (await session.hear("volunteer")).spec.name == "bad"
         await works(session, "h2", 3, "bad")
 
 

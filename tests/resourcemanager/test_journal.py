@@ -38,7 +38,8 @@ def any_held(draw: st.DrawFn) -> Held:
     )
     connection = Connection("ssh", draw(words), 22, properties={draw(words): draw(words)})
     phase = draw(st.sampled_from(list(Phase)))
-    return Held(hold, phase, draw(st.sampled_from([None, connection])), draw(words))
+    reason, is_lost = draw(words), draw(st.booleans())
+    return Held(hold, phase, draw(st.sampled_from([None, connection])), reason, is_lost)
 
 
 @given(any_held())
@@ -177,6 +178,20 @@ def test_the_fences_of_offers_and_of_ends_are_told_apart(tmp_path: Path) -> None
     for _ in range(2):
         again = Journal.open(tmp_path / "journal")
         assert (again.fence("rack"), again.offered_fence("rack")) == (7, 4)
+        again.close()
+
+
+def test_the_newest_look_is_the_one_that_was_asked_for_last(tmp_path: Path) -> None:
+    journal = Journal.open(tmp_path / "journal")
+    assert journal.look("box") == 0
+    journal.looked("box", 7)
+    # A lab that has lost its records begins anew.
+    journal.looked("box", 3)
+    journal.put(Held(Hold("a", "box", 9)))
+    journal.close()
+    for _ in range(2):
+        again = Journal.open(tmp_path / "journal")
+        assert (again.look("box"), again.fence("box"), again.offered_fence("box")) == (3, 9, 9)
         again.close()
 
 

@@ -94,6 +94,7 @@ async def test_what_a_hold_has_and_what_is_ready_survive_a_kill(
     async with running(folder, lab) as session:
         await eventually(lambda: len(there(folder)) == 2)
         ready_before = there(folder)
+        await session.hear("volunteer")
         await offer(session, "rack.1", 1)
         given = (await session.hear("ready", hold_id="rack.1")).connection.address
         assert given in ready_before
@@ -102,6 +103,7 @@ async def test_what_a_hold_has_and_what_is_ready_survive_a_kill(
         assert held.state == resource_pb2.HOLD_STATE_READY
         again = await session.hear("ready", hold_id="rack.1")
         assert again.connection.address == given
+        await session.hear("volunteer")
         await offer(session, "rack.2", 2)
         other = (await session.hear("ready", hold_id="rack.2")).connection.address
         assert other != given
@@ -161,6 +163,7 @@ async def test_what_another_manager_made_in_the_same_place_is_destroyed_only_if_
     async with running(folder, lab, state="other") as session:
         await eventually(lambda: len(there(folder)) == 4)
         # What is nobody's goes before anything is lent.
+        await session.hear("volunteer")
         await offer(session, "rack.1", 1)
         await session.hear("ready", hold_id="rack.1")
         assert first < there(folder)

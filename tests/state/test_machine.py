@@ -207,7 +207,7 @@ class LabMachine(UpkeepMachine):
             known = self.model.resources.get(name)
             self.describe(known.manager if known else MANAGERS[index % 2], name, 1, True, 0)
             self.enable(name)
-            self.say_health(name, Health.HEALTHY, "", 0)
+            self.say_health(name, Health.HEALTHY, "", 0, 0)
 
     @has_allocations
     @rule(index=which, off_ms=st.sampled_from([-1, 0, 0, 1]), beat_first=flags)

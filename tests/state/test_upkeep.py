@@ -105,7 +105,7 @@ async def test_what_does_not_exist_is_neither_drained_nor_enabled_nor_judged(
     await lab.register()
     await refused(lab, lab.drain(), errors.NoSuchResource)
     await refused(lab, lab.enable(), errors.NoSuchResource)
-    saying = lab.upkeep.say_health(WHO, "r", Health.SUSPECT, "", now_ms=NOW)
+    saying = lab.upkeep.say_health(WHO, "r", Health.SUSPECT, "", 0, now_ms=NOW)
     await refused(lab, saying, errors.NoSuchResource)
 
 
@@ -273,6 +273,66 @@ async def test_a_manager_that_says_the_same_again_changes_nothing(lab: StateLab)
     await unchanged(lab, lab.judge("r", Health.SUSPECT, "smoke"))
 
 
+@pytest.mark.parametrize("look", [0, 1, 2, 3])
+async def test_only_the_answer_to_the_newest_look_says_that_all_is_well(
+    lab: StateLab, look: int
+) -> None:
+    await healthy(lab, Health.SUSPECT)
+    await lab.enable("r", "eve says that it is well", "eve")
+    await lab.enable("r", "eve says so again", "eve")
+    saying = lab.judge("r", Health.HEALTHY, look=look)
+    if look == 2:
+        await saying
+        assert lab.view.resources["r"].health is Health.HEALTHY
+    else:
+        await unchanged(lab, saying)
+
+
+@pytest.mark.parametrize("said", [Health.SUSPECT, Health.QUARANTINED])
+@pytest.mark.parametrize("before", Health)
+async def test_what_speaks_against_it_is_found_out_anew_if_it_is_older_than_the_newest_look(
+    lab: StateLab, before: Health, said: Health
+) -> None:
+    await healthy(lab, Health.SUSPECT)
+    await lab.enable("r", "eve says that it is well", "eve")
+    if before is not Health.SUSPECT:
+        await lab.judge("r", before, "burnt")
+    saying = lab.judge("r", said, "smoke", look=0)
+    if before is not Health.HEALTHY:
+        await unchanged(lab, saying)
+        return
+    await saying
+    resource = lab.view.resources["r"]
+    assert (resource.health, resource.health_reason) == (Health.SUSPECT, "smoke")
+    assert resource.looks == 2, "its manager is told to look after it"
+
+
+async def test_a_manager_that_knows_more_looks_than_the_lab_is_believed(lab: StateLab) -> None:
+    await healthy(lab)
+    await lab.judge("r", Health.QUARANTINED, "smoke", look=5)
+    assert lab.view.resources["r"].health is Health.QUARANTINED
+
+
+async def test_what_is_not_in_a_record_is_as_at_the_beginning_when_it_comes_back(
+    lab: StateLab,
+) -> None:
+    await healthy(lab, Health.QUARANTINED)
+    gone = ("operator", "operated_ms", "admin_reason", "looks")
+    await lab.link.call("HDEL", lab.keys.resource("r"), *gone)
+    await lab.managers.withdraw(WHO, "r", "gone", removed=True, now_ms=NOW)
+    resource = await lab.describe(WHO)
+    assert (resource.health, resource.health_reason) == (Health.QUARANTINED, "smoke")
+    assert (resource.operator, resource.operated_ms, resource.looks) == ("", 0, 0)
+
+
+async def test_the_count_of_looks_never_goes_back(lab: StateLab) -> None:
+    await healthy(lab, Health.SUSPECT)
+    await lab.enable("r", "", "eve")
+    await lab.judge("r", Health.HEALTHY)
+    await lab.managers.withdraw(WHO, "r", "gone", removed=True, now_ms=NOW)
+    assert (await lab.describe(WHO)).looks == 1
+
+
 @pytest.mark.parametrize("stale", ["epoch", "manager", "unknown"])
 async def test_only_its_managers_newest_registration_says_how_a_resource_is(
     lab: StateLab, stale: str
@@ -285,7 +345,7 @@ async def test_only_its_managers_newest_registration_says_how_a_resource_is(
     }[stale]
     await lab.register()
     await lab.register("other")
-    saying = lab.upkeep.say_health(who, "r", Health.SUSPECT, "smoke", now_ms=NOW)
+    saying = lab.upkeep.say_health(who, "r", Health.SUSPECT, "smoke", 0, now_ms=NOW)
     await refused(lab, saying, error)
 
 

@@ -81,7 +81,7 @@ class Workshop:
 
     folder: Path
     calls: list[str] = field(default_factory=list)
-    #: A call of an action waits until its gate is open; those without a gate do not.
+    #: A call waits at the gate of its action, or of its action and instance, until it is open.
     gates: dict[str, asyncio.Event] = field(default_factory=dict)
     #: What the next calls of an action say; each entry is used once, `None` does nothing.
     failures: dict[str, list[Exception | None]] = field(default_factory=dict)
@@ -103,8 +103,9 @@ class Workshop:
 
     async def act(self, action: str, name: str) -> None:
         self.calls.append(f"{action} {name}")
-        if action in self.gates:
-            await self.gates[action].wait()
+        for gate in (action, f"{action} {name}"):
+            if gate in self.gates:
+                await self.gates[gate].wait()
         if self.failures.get(action) and (failure := self.failures[action].pop(0)) is not None:
             raise failure
 

@@ -64,6 +64,7 @@ class UpkeepMachine(BookingMachine):
         health=st.sampled_from([Health.SUSPECT, Health.QUARANTINED, *[Health.HEALTHY] * 4]),
         why=st.sampled_from(["smoke", "noise"]),
         epoch_off=mostly_right,
+        look_off=mostly_right,
         from_old_view=flags,
     )
     def look_after(
@@ -73,6 +74,7 @@ class UpkeepMachine(BookingMachine):
         health: Health,
         why: str,
         epoch_off: int,
+        look_off: int,
         from_old_view: bool,
     ) -> None:
         match what:
@@ -81,13 +83,13 @@ class UpkeepMachine(BookingMachine):
             case "suspect":
                 self.suspect(name, from_old_view=from_old_view)
             case "say":
-                self.say_health(name, health, why, epoch_off)
+                self.say_health(name, health, why, epoch_off, look_off)
             case "try out":
                 self.drain(name, None)
                 self.lend(name, tolerates=True)
             case "enable":
                 self.enable(name)
-                self.say_health(name, Health.HEALTHY, "", epoch_off)
+                self.say_health(name, Health.HEALTHY, "", epoch_off, look_off)
             case _:
                 self.drain(name, IN_MS[what])
 
@@ -106,10 +108,13 @@ class UpkeepMachine(BookingMachine):
         enabling = self.lab.upkeep.enable(self.known(name), WHY, "eve", live, now_ms=self.now)
         self.expect(word, enabling)
 
-    def say_health(self, name: str, health: Health, why: str, epoch_off: int) -> None:
-        who = self.speaker(self.known(name).manager or "m", epoch_off)
-        word = self.model.say_health(who.manager_id, who.epoch, name, health, why)
-        saying = self.lab.upkeep.say_health(who, name, health, why, now_ms=self.now)
+    def say_health(
+        self, name: str, health: Health, why: str, epoch_off: int, look_off: int
+    ) -> None:
+        known = self.known(name)
+        who, look = self.speaker(known.manager or "m", epoch_off), known.looks + look_off
+        word = self.model.say_health(who.manager_id, who.epoch, name, health, why, look)
+        saying = self.lab.upkeep.say_health(who, name, health, why, look, now_ms=self.now)
         self.expect(word, saying)
 
     def quarantine(self, name: str) -> None:

@@ -60,7 +60,7 @@ class WholeLabModel(UpkeepModel):
             if gone := self.removed.get(name):
                 described.fence, described.admin = gone.fence, gone.admin
                 described.health, described.health_reason = gone.health, gone.health_reason
-                described.looks = int(gone.health == "SUSPECT")
+                described.looks = gone.looks + (gone.health == "SUSPECT")
             return "DESCRIBED"
         if known.manager != who:
             lost = self.managers[known.manager].presence == "LOST"

@@ -2,6 +2,7 @@
 
 from hwprovisioner.state.tables import Health
 from support.lab_model_bookings import BookingModel
+from support.lab_model_records import ModelResource
 
 WHY = "why"
 """What the lab and operators say."""
@@ -59,21 +60,37 @@ class UpkeepModel(BookingModel):
         else:
             self.deadlines.pop(f"revoke:{who}", None)
 
-    def say_health(self, who: str, epoch: int, name: str, health: Health, why: str) -> str:
+    def say_health(
+        self, who: str, epoch: int, name: str, health: Health, why: str, look: int
+    ) -> str:
         if outdated := self.outdated(who, epoch):
             return outdated
         known = self.resources.get(name)
         if known is None or known.manager != who:
             return "NO_SUCH_RESOURCE"
+        if health is Health.HEALTHY:
+            return self._clear(known, look)
+        if look < known.looks:
+            return self._find_again(known, why)
         if known.health == "QUARANTINED":
             return "SAME" if health is Health.QUARANTINED else "WRONG_STATE"
-        is_more = health is Health.SUSPECT and known.health_reason != why
-        if known.health == health and not is_more:
+        if known.health == health and known.health_reason == why:
             return "SAME"
-        known.health = health
-        known.health_reason = "" if health is Health.HEALTHY else why
-        if health is Health.HEALTHY:
-            known.outcomes = []
+        known.health, known.health_reason = health, why
+        return "JUDGED"
+
+    def _clear(self, known: ModelResource, look: int) -> str:
+        if known.health == "QUARANTINED":
+            return "WRONG_STATE"
+        if known.health == "HEALTHY" or look != known.looks:
+            return "SAME"
+        known.health, known.health_reason, known.outcomes = "HEALTHY", "", []
+        return "JUDGED"
+
+    def _find_again(self, known: ModelResource, why: str) -> str:
+        if known.health != "HEALTHY":
+            return "SAME"
+        known.health, known.health_reason, known.looks = "SUSPECT", why, known.looks + 1
         return "JUDGED"
 
     def quarantine(self, name: str) -> str:

@@ -199,7 +199,9 @@ def _check_fences_rise(dump: Dump, before: Dump) -> None:
 
 
 def _fences(dump: Dump) -> dict[str, int]:
-    fences = {name: int(json.loads(kept)[0]) for name, kept in dump.get("removed", {}).items()}
+    fences = {
+        name: int(json.loads(kept)["fence"]) for name, kept in dump.get("removed", {}).items()
+    }
     for key, value in dump.items():
         if key.startswith("resource:"):
             name = key.removeprefix("resource:")

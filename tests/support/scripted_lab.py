@@ -35,8 +35,10 @@ class Session:
         ref = stream.HoldRef(hold_id=hold_id, fence=fence)
         await self.say(release=stream.Release(hold=ref, resource=resource, reason="released"))
 
-    async def look_after(self, resource: str = "box", reason: str = "suspected") -> None:
-        await self.say(look_after=stream.LookAfter(resource=resource, reason=reason))
+    async def look_after(
+        self, resource: str = "box", reason: str = "suspected", look: int = 1
+    ) -> None:
+        await self.say(look_after=stream.LookAfter(resource=resource, reason=reason, look=look))
 
     async def refuse(self, reason: str, hold_id: str) -> None:
         await self.say(refused=stream.Refused(reason=reason, hold_id=hold_id, message="no"))

@@ -170,12 +170,21 @@ class StateLab:
         resource, live = self._held(name)
         return await self.upkeep.enable(resource, why, operator, live, now_ms=now_ms)
 
-    async def judge(self, name: str, health: Health, why: str = "", *, now_ms: int = NOW) -> None:
-        """Let its manager say how a resource is."""
+    async def judge(
+        self,
+        name: str,
+        health: Health,
+        why: str = "",
+        *,
+        look: int | None = None,
+        now_ms: int = NOW,
+    ) -> None:
+        """Let its manager say how a resource is; it knows of all looks unless `look` is given."""
         resource, _ = self._held(name)
         known = self.view.managers.get(resource.manager)
         who = Speaker(resource.manager, known.epoch if known else 1)
-        await self.upkeep.say_health(who, name, health, why, now_ms=now_ms)
+        newest = resource.looks if look is None else look
+        await self.upkeep.say_health(who, name, health, why, newest, now_ms=now_ms)
 
     def _held(self, name: str) -> tuple[Resource, list[str]]:
         resource = self.view.resources.get(name) or Resource(name=name)

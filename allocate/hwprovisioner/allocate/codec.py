@@ -52,7 +52,9 @@ def hold(record: Hold) -> resource_pb2.Hold:
 
 def look_after(record: Resource) -> manager_stream_pb2.LookAfter:
     """Return that a resource is to be looked after."""
-    return manager_stream_pb2.LookAfter(resource=record.name, reason=record.health_reason)
+    return manager_stream_pb2.LookAfter(
+        resource=record.name, reason=record.health_reason, look=record.looks
+    )
 
 
 def share(record: Hold) -> resource_pb2.Share:

@@ -166,9 +166,11 @@ class Inbox:
         if change.health not in _HEALTHS:
             known = ", ".join(f"{number} ({name})" for number, name in _HEALTHS.items())
             violations.add("health.health", f"is {change.health}, must be one of {known}")
+        if change.look < 0:
+            violations.add("health.look", f"is {change.look}, must be 0 or more")
         violations.check()
         health = _HEALTHS[change.health]
-        await self._upkeep.say_health(who, change.resource, health, reason)
+        await self._upkeep.say_health(who, change.resource, health, reason, change.look)
 
     async def _withdraw(self, who: Speaker, withdraw: Withdraw) -> None:
         violations = Violations()

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 
 from hwprovisioner.resourcemanager import codec
+from hwprovisioner.resourcemanager.findings import Findings
 from hwprovisioner.resourcemanager.fleet import Fleet
 from hwprovisioner.resourcemanager.holds import Held, Phase
 from hwprovisioner.resourcemanager.journal import Journal
@@ -15,42 +16,26 @@ from hwprovisioner.v1 import manager_stream_pb2 as stream
 
 _log = logging.getLogger(__name__)
 
+#: A resource is well once nothing of it is in one of these.
+_UNCLEAN = (Phase.FAILED, Phase.CLEANING, Phase.DIRTY)
+
 
 class Aftercare:
-    """Has holds cleaned, and tells the lab how the resources are that needed care."""
+    """Has holds cleaned, and what needed care looked after."""
 
     def __init__(
         self,
         journal: Journal,
         fleet: Fleet,
         worker: Worker,
+        findings: Findings,
         send: Callable[[stream.SubscribeRequest], bool],
     ) -> None:
         self._journal = journal
         self._fleet = fleet
         self._worker = worker
+        self._findings = findings
         self._send = send
-        #: What the lab has not been told yet, by resource.
-        self._untold: dict[str, stream.SubscribeRequest] = {}
-        for held in journal.holds.values():
-            if held.phase is Phase.DIRTY:
-                # It may have been told before this manager ended; there is no knowing.
-                words = f"hold {held.hold.id} is not clean: {held.reason}"
-                name = held.hold.resource
-                self._untold[name] = codec.quarantined(name, words)
-
-    def connected(self) -> None:
-        """Tell what could not be told before."""
-        untold, self._untold = self._untold, {}
-        for name, message in untold.items():
-            self.conclude(name, message)
-
-    def conclude(self, name: str, message: stream.SubscribeRequest) -> None:
-        """Tell the lab what has become of a resource, now or as soon as there is a stream."""
-        if self._send(message):
-            self._untold.pop(name, None)
-        else:
-            self._untold[name] = message
 
     def begin_again(self) -> None:
         """Go on cleaning what the journal says is to be cleaned, with the lab or without."""
@@ -64,7 +49,7 @@ class Aftercare:
         if held is None:
             # Not in the journal: it was lost, or never got here. What the driver does on tear-down
             # is right for both.
-            held = Held(Hold(hold_id, resource, fence), Phase.CLEANING)
+            held = Held.lost(Hold(hold_id, resource, fence))
         elif fence < held.hold.fence:
             _log.info("an old release of hold %s is ignored", hold_id)
             return
@@ -86,13 +71,18 @@ class Aftercare:
             self._worker.become(held)
             self._clean(held)
 
-    def look_after(self, name: str) -> None:
+    def look_after(self, name: str, look: int) -> None:
         """Clean anew what was given up, then have the resource checked, and say how it is."""
-        dirty = [held for held in self._journal.of(name) if held.phase is Phase.DIRTY]
+        if self._findings.answers(name, look):
+            self._findings.tell(name)
+            return
+        unclean = [held for held in self._journal.of(name) if held.phase in _UNCLEAN]
+        dirty = [held for held in unclean if held.phase is Phase.DIRTY]
         for held in dirty:
             self._worker.become(held.looked_after())
-        self._untold.pop(name, None)
-        self._fleet.look_after(name, {held.hold.id for held in dirty})
+        self._findings.begin_anew(name, look)
+        self._fleet.renew(name, {held.hold.id for held in dirty})
+        self._fleet.look_after(name, look, {held.hold.id for held in unclean})
         for held in dirty:
             self._clean(self._journal.holds[held.hold.id])
 

@@ -15,6 +15,7 @@ from hwprovisioner.resourcemanager.aftercare import Aftercare
 from hwprovisioner.resourcemanager.backoff import Backoffs
 from hwprovisioner.resourcemanager.channels import Channels
 from hwprovisioner.resourcemanager.driver import Driver
+from hwprovisioner.resourcemanager.findings import Findings
 from hwprovisioner.resourcemanager.fleet import Fleet
 from hwprovisioner.resourcemanager.holds import Phase
 from hwprovisioner.resourcemanager.journal import Journal
@@ -49,7 +50,8 @@ class Agent:
         self._link: Send | None = None
         self._has_begun = False
         self._registered: list[str] = []
-        members = Members(journal, tasks, load, self._show, self._conclude, backoffs, mark)
+        self._findings = Findings(journal, self._send)
+        members = Members(journal, tasks, load, self._show, self._findings, backoffs, mark)
         self._fleet = Fleet(journal, members, self._show)
         self._worker = Worker(
             journal,
@@ -60,7 +62,7 @@ class Agent:
             backoffs=backoffs,
         )
         self._offers = Offers(journal, self._fleet, self._worker, self._send)
-        self._aftercare = Aftercare(journal, self._fleet, self._worker, self._send)
+        self._aftercare = Aftercare(journal, self._fleet, self._worker, self._findings, self._send)
         self.channels = Channels(journal, self._fleet, tasks, self._send)
 
     # What the resources file says.
@@ -107,7 +109,6 @@ class Agent:
         for hold_id, held in self._journal.holds.items():
             if held.phase in (Phase.PREPARING, Phase.READY, Phase.FAILED):
                 self._worker.tell(hold_id)
-        self._aftercare.connected()
         if not self._has_begun:
             self._has_begun = True
             self._begin_again()
@@ -162,7 +163,7 @@ class Agent:
         if self._fleet.get(message.resource) is None:
             self._send_gone(message.resource)
         else:
-            self._aftercare.look_after(message.resource)
+            self._aftercare.look_after(message.resource, message.look)
 
     def _refused(self, refused: stream.Refused) -> None:
         about = refused.hold_id or refused.resource or "?"
@@ -187,14 +188,12 @@ class Agent:
                     self._worker.tell(hold_id)
 
     def _show(self, represented: Represented) -> None:
-        """Tell the lab whether a resource is to be had."""
+        """Tell the lab whether a resource is to be had, and if a person is needed."""
         if self._offers.is_closed and not represented.is_removed:
             self._send(codec.withdraw(represented.name, "its manager has been stopped"))
         else:
             self._send(represented.standing())
-
-    def _conclude(self, name: str, message: stream.SubscribeRequest) -> None:
-        self._aftercare.conclude(name, message)
+        self._findings.tell(represented.name)
 
     def _send_gone(self, name: str) -> None:
         self._send(codec.withdraw(name, "it is no longer in the resources file", removed=True))

@@ -7,12 +7,12 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterable
 
-from hwprovisioner.resourcemanager import calls, codec
+from hwprovisioner.resourcemanager import calls
 from hwprovisioner.resourcemanager.backoff import REPAIR, Backoff
 from hwprovisioner.resourcemanager.errors import DriverError
+from hwprovisioner.resourcemanager.findings import Findings
 from hwprovisioner.resourcemanager.represented import Represented
 from hwprovisioner.resourcemanager.slots import Slots
-from hwprovisioner.v1 import manager_stream_pb2 as stream
 
 _log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class Caretaker:
         represented: Represented,
         *,
         changed: Callable[[Represented], None],
-        conclude: Callable[[str, stream.SubscribeRequest], None],
+        findings: Findings,
         is_busy: Callable[[], bool],
         is_held: Callable[[], bool],
         checks: Slots,
@@ -33,16 +33,18 @@ class Caretaker:
     ) -> None:
         self._it = represented
         self._changed = changed
-        self._conclude = conclude
+        self._findings = findings
         self._is_busy = is_busy
         self._is_held = is_held
         self._checks = checks
         self._backoff = backoff
         self._look = asyncio.Event()
-        #: The lab waits to hear whether the resource is well.
-        self._is_asked = False
-        #: The holds that are cleaned anew; before they are, it is not well.
+        #: The look by which the lab waits to hear whether the resource is well.
+        self._asked: int | None = None
+        #: What is to be cleaned, holds and instances; before it is, the resource is not well.
         self._owed: set[str] = set()
+        #: How often it was doubted.
+        self._doubts = 0
         #: Repairs did not help, and are not tried again before it is asked for.
         self._is_given_up = False
         self._describe_at = 0.0
@@ -51,23 +53,30 @@ class Caretaker:
         """Check the resource now rather than at the next turn."""
         self._look.set()
 
-    def look_after(self, owed: Iterable[str]) -> None:
-        """Check the resource and say what came of it, once these holds are cleaned."""
-        self._is_asked = True
+    def look_after(self, look: int, owed: Iterable[str]) -> None:
+        """Check the resource and say what came of it, once these holds and instances are gone."""
+        self._asked = look
         self._is_given_up = False
         self._owed.update(owed)
         self.look_soon()
 
-    def cleaned(self, hold_id: str) -> None:
-        """Take note that a hold is cleaned."""
-        self._owed.discard(hold_id)
+    def cleaned(self, name: str) -> None:
+        """Take note that a hold is cleaned, or an instance gone."""
+        self._owed.discard(name)
+        if self._asked is not None and not self._owed:
+            self.look_soon()
+
+    def doubt(self, reason: str) -> None:
+        """Lend nothing of the resource until it has been checked."""
+        self._doubts += 1
+        self._set(self._it.trouble or reason)
+        self.look_soon()
 
     def give_up(self, reason: str) -> None:
         """Say that a person is needed."""
-        self._is_asked = False
+        self._asked = None
         self._owed.clear()
-        _log.error("resource %s is given up until a person says so: %s", self._it.name, reason)
-        self._conclude(self._it.name, codec.quarantined(self._it.name, reason))
+        self._findings.give_up(self._it.name, reason)
 
     async def run(self) -> None:
         """Look after the resource, now and then, for ever."""
@@ -80,20 +89,28 @@ class Caretaker:
             self._look.clear()
 
     async def _look_at_it(self) -> None:
-        was_asked = self._is_asked
-        trouble = await self._check()
+        asked, doubts = self._asked, self._doubts
+        trouble, failure = await self._check(), ""
         if trouble and self._may_repair():
-            await self._repair(trouble)
-        else:
+            trouble, failure = await self._repair(trouble)
+        if doubts == self._doubts:
             self._set(trouble)
-        # What was asked meanwhile is answered by another check.
-        if not (was_asked and self._is_asked):
+        # What was asked or doubted meanwhile takes another check.
+        if (asked, doubts) != (self._asked, self._doubts):
             return
-        if not self._it.trouble and not self._owed:
-            self._is_asked = False
-            self._conclude(self._it.name, codec.healthy(self._it.name, "checked, it is well"))
-        elif self._it.trouble and not self._is_held():
-            self.give_up(self._it.trouble)
+        if failure:
+            self._is_given_up = True
+            self.give_up(f"{trouble}; {failure}")
+        elif asked is not None:
+            self._answer(asked)
+
+    def _answer(self, look: int) -> None:
+        trouble = self._it.trouble
+        if not trouble and not self._owed:
+            self._asked = None
+            self._findings.well(self._it.name, look)
+        elif trouble and not self._is_held():
+            self.give_up(trouble)
 
     async def _check(self) -> str:
         """Return why the resource cannot be lent; empty if it can."""
@@ -129,8 +146,13 @@ class Caretaker:
         has_repair = tries > 0 and calls.traits(self._it.driver).has_repair
         return has_repair and not self._is_given_up and not self._is_held()
 
-    async def _repair(self, trouble: str) -> None:
-        """Repair the resource, which nothing holds and, from now on, nothing is lent of."""
+    async def _repair(self, trouble: str) -> tuple[str, str]:
+        """Repair the resource, which nothing holds and, from now on, nothing is lent of.
+
+        Returns:
+            What is still the trouble, and why there is no use in going on; both empty if it is
+            well.
+        """
         tries = self._it.resource.care.repair_tries
         failure = ""
         for at in range(1, tries + 1):
@@ -139,13 +161,10 @@ class Caretaker:
             trouble = await self._check()
             if not trouble:
                 _log.info("resource %s is repaired", self._it.name)
-                self._set("")
-                return
+                return "", ""
             if at < tries:
                 await asyncio.sleep(self._backoff.delay_s(at))
-        self._is_given_up = True
-        self._set(trouble)
-        self.give_up(f"{trouble}; {failure or f'{tries} repairs did not help'}")
+        return trouble, failure or f"{tries} repairs did not help"
 
     async def _try_repair(self, trouble: str) -> str:
         """Return why a repair failed; empty if it says that it did not."""

@@ -115,14 +115,17 @@ def volunteer(what: pb.ResourceSpec, warnings: Iterable[str] = ()) -> stream.Sub
     return stream.SubscribeRequest(volunteer=stream.Volunteer(spec=what, warnings=lines))
 
 
-def healthy(resource: str, reason: str) -> stream.SubscribeRequest:
-    """Say that a resource that was to be looked after is well."""
-    return _health(resource, pb.HEALTH_HEALTHY, reason)
+def healthy(resource: str, reason: str, look: int) -> stream.SubscribeRequest:
+    """Say that a resource that was to be looked after is well, by the number of that look."""
+    return _health(resource, pb.HEALTH_HEALTHY, reason, look)
 
 
-def quarantined(resource: str, reason: str) -> stream.SubscribeRequest:
-    """Say that a resource is given up until a person has looked after it."""
-    return _health(resource, pb.HEALTH_QUARANTINED, reason)
+def quarantined(resource: str, reason: str, look: int) -> stream.SubscribeRequest:
+    """Say that a resource is given up until a person has looked after it.
+
+    What is known of that goes as far as a look.
+    """
+    return _health(resource, pb.HEALTH_QUARANTINED, reason, look)
 
 
 def withdraw(resource: str, reason: str, *, removed: bool = False) -> stream.SubscribeRequest:
@@ -174,9 +177,11 @@ def pong() -> stream.SubscribeRequest:
     return stream.SubscribeRequest(pong=stream.Pong())
 
 
-def _health(resource: str, health: pb.Health.ValueType, reason: str) -> stream.SubscribeRequest:
+def _health(
+    resource: str, health: pb.Health.ValueType, reason: str, look: int
+) -> stream.SubscribeRequest:
     reason = said(reason)
-    message = stream.HealthChange(resource=resource, health=health, reason=reason)
+    message = stream.HealthChange(resource=resource, health=health, reason=reason, look=look)
     return stream.SubscribeRequest(health=message)
 
 

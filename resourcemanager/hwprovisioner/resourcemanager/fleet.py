@@ -68,18 +68,26 @@ class Fleet:
         elif represented.successor is not None:
             self._replace(represented.successor)
         else:
-            member.caretaker.look_soon()
+            self._check_after(member, hold_id)
 
-    def look_after(self, name: str, owed: Collection[str]) -> None:
-        """Have a resource checked and said how it is, once these holds of it are cleaned.
+    def renew(self, name: str, dirty: Collection[str]) -> None:
+        """Let what the file says by now count, if nothing holds a resource but what is dirty.
 
-        If nothing else holds it, what the file says by now counts: it may be what was mended.
+        It may be what was mended.
         """
         represented = self._members[name].represented
         live = {held.hold.id for held in self._journal.of(name) if held.is_live}
-        if represented.successor is not None and live <= set(owed):
+        if represented.successor is not None and live <= set(dirty):
             self._replace(represented.successor)
-        self._members[name].caretaker.look_after(owed)
+
+    def look_after(self, name: str, look: int, owed: Collection[str]) -> None:
+        """Have a resource checked and said how it is, once these holds of it are cleaned.
+
+        What could not be destroyed is destroyed before, too.
+        """
+        member = self._members[name]
+        left = member.pool.try_again() if member.pool is not None else set()
+        member.caretaker.look_after(look, left.union(owed))
 
     def give_up(self, name: str, hold_id: str, reason: str) -> None:
         """Say that a hold of a resource cannot be cleaned."""
@@ -92,6 +100,15 @@ class Fleet:
         for member in self._members.values():
             member.stop()
         self._factory.stop()
+
+    def _check_after(self, member: Member, hold_id: str) -> None:
+        """Check a resource that is clean again; before it is lent, if there is reason to."""
+        held = self._journal.holds.get(hold_id)
+        # What others have shares of is not kept from them for what failed with one.
+        if held is not None and held.reason and member.represented.is_exclusive:
+            member.caretaker.doubt(f"it is to be checked after hold {hold_id}: {held.reason}")
+        else:
+            member.caretaker.look_soon()
 
     def _leave(self, represented: Represented) -> bool:
         """Take a resource out of service, and return whether it stays until its holds end."""

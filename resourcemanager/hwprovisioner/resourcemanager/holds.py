@@ -75,6 +75,13 @@ class Held:
     connection: Connection | None = None
     #: Why it failed, or why cleaning it was given up, in the driver's words.
     reason: str = ""
+    #: The lab says that it was here, but the journal did not know it when it ended.
+    is_lost: bool = False
+
+    @classmethod
+    def lost(cls, hold: Hold) -> Held:
+        """Return a hold that is to be cleaned though nothing is known of it but its id."""
+        return cls(hold, Phase.CLEANING, reason="there is no record of it", is_lost=True)
 
     @property
     def is_live(self) -> bool:

@@ -56,6 +56,7 @@ class Journal:
         self._cleaned: dict[str, None] = {}
         self._fences: dict[str, int] = {}
         self._offered: dict[str, int] = {}
+        self._looks: dict[str, int] = {}
         self._pooled: dict[str, Pooled] = {}
         self._flushing = asyncio.Lock()
         self._written = 0
@@ -80,11 +81,8 @@ class Journal:
             journal._rewrite()
         except BlockingIOError:
             os.close(lock)
-            message = (
-                f"journal {path}: another resource manager is using it; "
-                "give each its own HWP_JOURNAL"
-            )
-            raise JournalError(message) from None
+            words = "another resource manager is using it; give each its own HWP_JOURNAL"
+            raise JournalError(f"journal {path}: {words}") from None
         except OSError as error:
             os.close(lock)
             raise JournalError(f"journal {path}: {error.strerror or error}") from error
@@ -114,6 +112,19 @@ class Journal:
     def offered_fence(self, resource: str) -> int:
         """Return the highest fence of the offers of a resource that were taken, 0 if none was."""
         return self._offered.get(resource, 0)
+
+    def look(self, resource: str) -> int:
+        """Return the number of the newest look that the lab has asked for, 0 if it never has."""
+        return self._looks.get(resource, 0)
+
+    def looked(self, resource: str, look: int) -> None:
+        """Note that the lab has asked for a look at a resource.
+
+        Raises:
+            OSError: It could not be written; after a crash an older one counts.
+        """
+        self._looks[resource] = look
+        self._append(self._seen(resource))
 
     def put(self, held: Held | Pooled) -> None:
         """Keep a hold, or an instance that is ready for one, as it is now.
@@ -200,13 +211,18 @@ class Journal:
                 self._keep(held)
             case Forget(hold_id):
                 self._drop(hold_id)
-            case Seen(resource, fence, offered):
+            case Seen(resource, fence, offered, look):
                 self._fences[resource] = max(fence, self.fence(resource))
                 self._offered[resource] = max(offered, self.offered_fence(resource))
+                self._looks[resource] = look
             case Pooled(_, instance):
                 self._pooled[instance.name] = record
             case Unpooled(name):
                 self._pooled.pop(name, None)
+
+    def _seen(self, resource: str) -> Seen:
+        offered, look = self.offered_fence(resource), self.look(resource)
+        return Seen(resource, self.fence(resource), offered, look)
 
     def _keep(self, held: Held) -> None:
         hold = held.hold
@@ -252,10 +268,7 @@ class Journal:
 
     def _rewrite(self) -> None:
         """Write what is needed to a new file and put it in the place of the old one."""
-        records: list[Record] = [
-            Seen(name, fence, self.offered_fence(name)) for name, fence in self._fences.items()
-        ]
-        records += [Put(held) for held in self._holds.values()]
+        records: list[Record] = [*map(self._seen, self._fences), *map(Put, self._holds.values())]
         records += self._pooled.values()
         data = b"".join(encode(record) for record in records)
         new = self._path.with_name(f"{self._path.name}.new")

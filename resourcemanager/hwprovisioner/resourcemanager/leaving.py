@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from hwprovisioner.resourcemanager import calls
@@ -20,24 +20,40 @@ _log = logging.getLogger(__name__)
 
 Task = asyncio.Task[None]
 
+#: How long the instances of a resource that is no longer represented may take to go.
+CLOSE_LIMIT_S = 60.0
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class _One:
     share: Share
     task: Task
+    #: Destroying it was given up.
+    is_left: bool = False
 
 
 class Leaving:
-    """What of one resource is on its way out. Each is tried until it is gone."""
+    """What of one resource is on its way out.
+
+    Each is tried as often, and for as long, as cleaning is; then a person is told what is left.
+    """
 
     def __init__(
-        self, maker: Maker, tasks: asyncio.TaskGroup, backoff: Backoff, gone: Callable[[], None]
+        self,
+        maker: Maker,
+        tasks: asyncio.TaskGroup,
+        backoff: Backoff,
+        *,
+        gone: Callable[[str], None],
+        given_up: Callable[[str], None],
     ) -> None:
         self._maker = maker
         self._tasks = tasks
         self._backoff = backoff
         self._gone = gone
+        self._given_up = given_up
         self._all: dict[str, _One] = {}
+        self._news = asyncio.Event()
 
     def __iter__(self) -> Iterator[str]:
         return iter(list(self._all))
@@ -52,38 +68,81 @@ class Leaving:
         if making is not None:
             making.cancel()  # at once, or it might find itself done
         if name not in self._all:
-            task = self._tasks.create_task(self._destroy(name, making), name=f"destroy {name}")
-            self._all[name] = _One(share, task)
+            self._begin(name, share, making)
+
+    def try_again(self) -> set[str]:
+        """Begin anew with what was given up, and return its names."""
+        left = {name: one.share for name, one in self._all.items() if one.is_left}
+        for name, share in left.items():
+            self._begin(name, share)
+        return set(left)
+
+    async def until_gone(self, names: Collection[str]) -> None:
+        """Return once there is nothing of these any more."""
+        while any(name in self._all for name in names):
+            self._news.clear()
+            await self._news.wait()
 
     async def next(self, within_s: float | None = None) -> bool:
-        """Return whether one is gone, as soon as one is; not, if there is none or time is over."""
-        tasks = [one.task for one in self._all.values()]
+        """Return whether one is gone or given up, as soon as one is.
+
+        Not, if none is being destroyed or time is over.
+        """
+        tasks = [one.task for one in self._all.values() if not one.is_left]
         if not tasks:
             return False
         done, _ = await asyncio.wait(tasks, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
         return bool(done)
+
+    async def close(self) -> None:
+        """Return once all are gone, or it takes too long: what is left then is in the log."""
+        now = asyncio.get_running_loop().time
+        deadline = now() + CLOSE_LIMIT_S
+        while await self.next(max(0.0, deadline - now())):
+            pass
+        for name in self._all:
+            words = "instance %s of %s is left: it cannot be destroyed"
+            _log.error(words, name, self._maker.resource.name)
+        self.stop()
 
     def stop(self) -> None:
         """Leave them as they are."""
         for one in self._all.values():
             one.task.cancel()
 
+    def _begin(self, name: str, share: Share, making: Task | None = None) -> None:
+        task = self._tasks.create_task(self._destroy(name, making), name=f"destroy {name}")
+        self._all[name] = _One(share, task)
+
     async def _destroy(self, name: str, making: Task | None) -> None:
         if making is not None:
             await asyncio.wait([making])
+        trouble = await self._try_to_destroy(name)
+        if trouble:
+            self._all[name].is_left = True
+            self._given_up(f"instance {name} is left: {trouble}; it may have to be removed by hand")
+            return
+        del self._all[name]
+        self._news.set()
+        self._gone(name)
+
+    async def _try_to_destroy(self, name: str) -> str:
+        """Return why an instance is still there, once that was tried enough; empty if it is not."""
+        loop, resource = asyncio.get_running_loop(), self._maker.resource
+        deadline = loop.time() + resource.care.clean_within_s
         tries = 0
         while True:
             try:
                 await calls.destroy(self._maker, name, lambda line: None)
-                break
+                return ""
             except DriverError as error:
                 tries += 1
                 delay_s = self._backoff.delay_s(tries)
-                words = "instance %s of %s is still there: %s; next try in %.1f s"
-                _log.warning(words, name, self._maker.resource.name, error, delay_s)
+                words = "instance %s of %s is still there: %s"
+                _log.warning(words, name, resource.name, error)
+                if tries >= resource.care.clean_tries or loop.time() + delay_s >= deadline:
+                    return f"{error}; tried {tries} times"
                 await asyncio.sleep(delay_s)
-        del self._all[name]
-        self._gone()
 
 
 async def existing(maker: Maker, backoff: Backoff) -> set[str]:

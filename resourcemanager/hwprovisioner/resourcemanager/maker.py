@@ -46,14 +46,15 @@ class Maker(Driver):
         """Destroy an instance and all that belongs to it, however far it came, or if it never was.
 
         Raises:
-            DriverError: It did not work; it is tried again.
+            DriverError: It did not work; it is tried again, within the limits of cleaning.
         """
 
     @abc.abstractmethod
     async def existing(self) -> Collection[str]:
         """Return the names of the instances of this resource that there are, whole or not.
 
-        Those of another mark are not among them: what nobody knows is destroyed.
+        Those of another mark are not among them: what nobody knows is destroyed, and until then
+        nothing is lent.
 
         Raises:
             DriverError: It cannot be found out.

@@ -11,6 +11,7 @@ from hwprovisioner.resourcemanager.backoff import Backoffs
 from hwprovisioner.resourcemanager.caretaker import Caretaker
 from hwprovisioner.resourcemanager.driver import Driver, Report
 from hwprovisioner.resourcemanager.errors import DriverError
+from hwprovisioner.resourcemanager.findings import Findings
 from hwprovisioner.resourcemanager.holds import Phase
 from hwprovisioner.resourcemanager.instances import Instances
 from hwprovisioner.resourcemanager.journal import Journal
@@ -20,7 +21,6 @@ from hwprovisioner.resourcemanager.pool import Pool
 from hwprovisioner.resourcemanager.represented import Represented
 from hwprovisioner.resourcemanager.room import Room
 from hwprovisioner.resourcemanager.slots import Slots
-from hwprovisioner.v1 import manager_stream_pb2 as stream
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Members:
         tasks: asyncio.TaskGroup,
         load: Callable[[str], type[Driver]],
         changed: Callable[[Represented], None],
-        conclude: Callable[[str, stream.SubscribeRequest], None],
+        findings: Findings,
         backoffs: Backoffs,
         mark: str,
     ) -> None:
@@ -65,7 +65,7 @@ class Members:
         self._tasks = tasks
         self._load = load
         self._changed = changed
-        self._conclude = conclude
+        self._findings = findings
         self._backoffs = backoffs
         self._checks = Slots(CHECKS_AT_ONCE)
         self._leaving: dict[str, Task] = {}
@@ -77,7 +77,7 @@ class Members:
         caretaker = Caretaker(
             represented,
             changed=self._on_changed,
-            conclude=self._conclude,
+            findings=self._findings,
             is_busy=lambda: self._is_busy(resource),
             is_held=lambda: self.is_held(resource.name),
             checks=self._checks,
@@ -86,11 +86,12 @@ class Members:
         running = [self._tasks.create_task(caretaker.run(), name=f"watch {resource.name}")]
         pool = None
         if isinstance(driver, Maker):
-            pool = self._pool(driver, represented)
+            pool = self._pool(driver, represented, caretaker)
             represented.instances = Instances(driver, self._journal, pool)
-            filling = pool.run(self._leaving.get(resource.name))
+            before = self._leaving.get(resource.name)
+            filling = pool.run(before)
             running.append(self._tasks.create_task(filling, name=f"pool {resource.name}"))
-            sweeping = pool.sweep(represented.is_ours)
+            sweeping = self._sweep(represented, pool, before)
             running.append(self._tasks.create_task(sweeping, name=f"sweep {resource.name}"))
         return Member(represented, caretaker, pool, tuple(running))
 
@@ -123,13 +124,20 @@ class Members:
         if represented.instances is not None:
             represented.instances.pool.wake()
 
-    def _pool(self, maker: Maker, represented: Represented) -> Pool:
+    async def _sweep(self, represented: Represented, pool: Pool, before: Task | None) -> None:
+        await represented.is_ours.wait()
+        await pool.sweep.run(before)
+        self._on_changed(represented)
+
+    def _pool(self, maker: Maker, represented: Represented, caretaker: Caretaker) -> Pool:
         return Pool(
             maker,
             self._journal,
             self._tasks,
             room=lambda: Room.of(represented.resource, represented.facts),
-            is_open=lambda: represented.can_be_lent,
+            is_open=lambda: represented.is_fit,
+            gone=caretaker.cleaned,
+            given_up=caretaker.give_up,
             backoff=self._backoffs.refill,
         )
 

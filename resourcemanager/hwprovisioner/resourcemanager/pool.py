@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -25,13 +24,13 @@ from hwprovisioner.resourcemanager.model import Instance, Share, WarmPool
 from hwprovisioner.resourcemanager.records import Pooled
 from hwprovisioner.resourcemanager.room import Room
 from hwprovisioner.resourcemanager.sample import made_by, sample, stands_in
+from hwprovisioner.resourcemanager.sweep import Sweep
+from hwprovisioner.resourcemanager.wanted import Wanted
 
 _log = logging.getLogger(__name__)
 
 #: A pool being filled must not slow down those who use the machine.
 MAKINGS_AT_ONCE = 2
-#: How long the instances of a resource that is no longer represented may take to go.
-CLOSE_LIMIT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +56,11 @@ class Pool:
         maker: Maker,
         journal: Journal,
         tasks: asyncio.TaskGroup,
+        *,
         room: Callable[[], Room],
         is_open: Callable[[], bool],
+        gone: Callable[[str], None],
+        given_up: Callable[[str], None],
         backoff: Backoff = REFILL,
     ) -> None:
         self._maker = maker
@@ -70,8 +72,10 @@ class Pool:
         self._made_by = made_by(maker.resource)
         self._making: dict[str, _Making] = {}
         self._ready: dict[str, _Ready] = {}
-        self._leaving = Leaving(maker, tasks, backoff, self.wake)
-        self._asked: deque[float] = deque(maxlen=10_000)
+        self._gone = gone
+        self._leaving = Leaving(maker, tasks, backoff, gone=self._note_gone, given_up=given_up)
+        self.sweep = Sweep(maker, self._leaving, self._known, backoff)
+        self._wanted = Wanted()
         self._tries = 0
         self._not_before = 0.0
         self._news = asyncio.Event()
@@ -100,16 +104,6 @@ class Pool:
                 await asyncio.gather(*(self._look_at(one) for one in list(self._ready.values())))
                 next_look = _now() + self._maker.resource.check_every_s
 
-    async def sweep(self, is_ours: asyncio.Event) -> None:
-        """Destroy what there is of the resource and belongs to nobody, once it is ours to do so."""
-        await is_ours.wait()
-        there = await existing(self._maker, self._backoff)
-        held = {one.hold.instance for one in self._journal.of(self._name) if one.is_live}
-        known = held.union(self._journal.pooled, self._making, self._ready, self._leaving)
-        for name in there - known:
-            _log.warning("instance %s of %s belongs to nobody: destroyed", name, self._name)
-            self._leave(name, Share())
-
     def wake(self) -> None:
         """Look again at what there is to do: something has changed."""
         self._news.set()
@@ -123,7 +117,7 @@ class Pool:
         pooled = sample(resource)
         if pooled is None or not stands_in(resource, pooled, asked):
             return None
-        self._asked.append(_now())
+        self._wanted.asked(_now())
         self._news.set()
         for name, one in self._ready.items():
             del self._ready[name]
@@ -139,11 +133,16 @@ class Pool:
         self._ready[instance.name] = _Ready(instance, _now())
 
     async def make_room(self) -> None:
-        """Return once what all holds have fits into the limits, at the cost of the pool."""
+        """Return once what all holds have fits into the limits, at the cost of the pool.
+
+        Raises:
+            DriverError: It does not, for what is left and cannot be destroyed.
+        """
         while not self._fits(self._shares(self._making, self._ready)) and self._give_up_one():
             pass
-        while not self._fits(self._all_shares()) and await self._leaving.next():
-            pass
+        while not self._fits(self._all_shares()):
+            if not await self._leaving.next():
+                raise DriverError("there is no room: what cannot be destroyed is in the way")
 
     async def give_way(self) -> None:
         """Destroy one instance for the sake of a hold, if there is one."""
@@ -154,12 +153,11 @@ class Pool:
         """Destroy all that is ready or being made: the resource is represented no longer."""
         while self._give_up_one():
             pass
-        deadline = _now() + CLOSE_LIMIT_S
-        while await self._leaving.next(max(0.0, deadline - _now())):
-            pass
-        for name in self._leaving:
-            _log.error("instance %s of %s is left: it cannot be destroyed", name, self._name)
-        self._leaving.stop()
+        await self._leaving.close()
+
+    def try_again(self) -> set[str]:
+        """Destroy what could not be destroyed before, and return its names."""
+        return self._leaving.try_again()
 
     def stop(self) -> None:
         """Leave all as it is; the next start goes on with it."""
@@ -170,6 +168,14 @@ class Pool:
     @property
     def _name(self) -> str:
         return self._maker.resource.name
+
+    def _known(self) -> set[str]:
+        held = {one.hold.instance for one in self._journal.of(self._name) if one.is_live}
+        return held.union(self._journal.pooled, self._making, self._ready, self._leaving)
+
+    def _note_gone(self, name: str) -> None:
+        self.wake()
+        self._gone(name)
 
     # What fits.
 
@@ -185,17 +191,11 @@ class Pool:
 
     # In.
 
-    def _wanted(self, pool: WarmPool) -> int:
-        """Return how many to have: as many as were asked for within an idle lifetime."""
-        while self._asked and self._asked[0] <= _now() - pool.idle_s:
-            self._asked.popleft()
-        return min(max(pool.min, len(self._asked)), pool.max)
-
     def _fill(self, pool: WarmPool) -> None:
         if _now() < self._not_before or not self._is_open():
             return
         while (
-            len(self._ready) + len(self._making) < self._wanted(pool)
+            len(self._ready) + len(self._making) < self._wanted.count(pool, _now())
             and len(self._making) < MAKINGS_AT_ONCE
             and self._fits([*self._all_shares(), pool.share])
         ):
@@ -234,7 +234,7 @@ class Pool:
 
     def _destroy_surplus(self, pool: WarmPool) -> None:
         # The oldest stand first.
-        surplus = len(self._ready) - self._wanted(pool)
+        surplus = len(self._ready) - self._wanted.count(pool, _now())
         for one in list(self._ready.values())[: max(0, surplus)]:
             if one.since <= _now() - pool.idle_s:
                 self._retire(one.instance, "nobody has asked for it")
@@ -274,7 +274,7 @@ class Pool:
     def _next_turn(self, pool: WarmPool, next_look: float) -> float:
         due = [next_look]
         due += [one.since + pool.idle_s for one in self._ready.values()]
-        due += [asked + pool.idle_s for asked in list(self._asked)[:1]]
+        due += self._wanted.fewer_at(pool)
         if self._not_before > _now():
             due.append(self._not_before)
         # What was due already could not be done, and is looked at when there is news.

@@ -33,11 +33,12 @@ class Forget:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The highest fences seen for a resource: of all, and of offers alone."""
+    """The highest fences seen for a resource: of all, and of offers alone; and its newest look."""
 
     resource: str
     fence: int
     offered: int
+    look: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +72,8 @@ def encode(record: Record) -> bytes:
             data: dict[str, object] = {"put": asdict(held)}
         case Forget(hold_id):
             data = {"forget": hold_id}
-        case Seen(resource, fence, offered):
-            data = {"seen": resource, "fence": fence, "offered": offered}
+        case Seen(resource, fence, offered, look):
+            data = {"seen": resource, "fence": fence, "offered": offered, "look": look}
         case Pooled():
             data = {"pooled": asdict(record)}
         case Unpooled(name):
@@ -105,7 +106,7 @@ def _record(data: dict[str, Any]) -> Record:
         return _pooled(data["pooled"])
     if "unpooled" in data:
         return Unpooled(data["unpooled"])
-    return Seen(data["seen"], data["fence"], data["offered"])
+    return Seen(data["seen"], data["fence"], data["offered"], data["look"])
 
 
 def _held(data: dict[str, Any]) -> Held:
@@ -115,6 +116,7 @@ def _held(data: dict[str, Any]) -> Held:
         phase=Phase(data["phase"]),
         connection=Connection(**connection) if connection is not None else None,
         reason=data["reason"],
+        is_lost=data["is_lost"],
     )
 
 

@@ -52,10 +52,15 @@ class Represented:
         return self.resource.division is None
 
     @property
-    def can_be_lent(self) -> bool:
+    def is_fit(self) -> bool:
         """It is healthy, and the file still has it as it is."""
         is_leaving = self.is_removed or (self.successor is not None and not self.is_exclusive)
         return self.trouble == "" and not is_leaving
+
+    @property
+    def can_be_lent(self) -> bool:
+        """It is fit, and nothing is left on it that belongs to nobody."""
+        return self.is_fit and not self._leftovers
 
     @property
     def excuse(self) -> str:
@@ -66,7 +71,13 @@ class Represented:
             return self.trouble
         if self.trouble is None:
             return "not checked yet"
+        if self._leftovers:
+            return self._leftovers
         return "its configuration changes once what holds it has ended"
+
+    @property
+    def _leftovers(self) -> str:
+        return self.instances.pool.sweep.leftovers if self.instances is not None else ""
 
     def detected(self, facts: Facts) -> bool:
         """Take over what the machine was found to be, and return whether that is news."""

@@ -11,6 +11,7 @@ from hwprovisioner.resourcemanager.backoff import Backoffs
 from hwprovisioner.resourcemanager.driver import Report
 from hwprovisioner.resourcemanager.errors import DriverError
 from hwprovisioner.resourcemanager.holds import Held, Phase
+from hwprovisioner.resourcemanager.instances import Instances
 from hwprovisioner.resourcemanager.journal import Journal
 from hwprovisioner.resourcemanager.progress import Progress
 from hwprovisioner.resourcemanager.readying import ready_up
@@ -116,6 +117,8 @@ class Worker:
             await asyncio.wait([before])
         progress = self._progress(hold_id)
         trouble = await self._try_to_clean(hold_id, represented, progress)
+        if not trouble and represented.instances is not None:
+            await self._until_found(hold_id, represented.instances, progress)
         hold = self._journal.holds[hold_id].hold
         if trouble:
             progress.report(f"not clean, and given up: {trouble}")
@@ -128,6 +131,13 @@ class Worker:
         self.become(self._journal.holds[hold_id].cleaned())
         self._on_cleaned(hold.resource, hold_id)
         self.tell(hold_id)
+
+    async def _until_found(self, hold_id: str, instances: Instances, progress: Progress) -> None:
+        """Return once nothing is left of a hold of which only the id was known."""
+        sweep = instances.pool.sweep
+        if self._journal.holds[hold_id].is_lost and not sweep.is_done.is_set():
+            progress.report("there is no record of what it had, so it is looked for")
+            await sweep.is_done.wait()
 
     async def _try_to_clean(
         self, hold_id: str, represented: Represented, progress: Progress

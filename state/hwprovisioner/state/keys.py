@@ -16,7 +16,7 @@ hold:H        hash    a hold (`model.Hold`), and its connection                 
 resource:N    hash    a resource (`model.Resource`), and its newest outcomes            to removal
 manager:M     hash    a resource manager (`model.Manager`)                              for ever
 index:KIND    set     the ids of all allocations, holds, resources or managers          by member
-removed       hash    of each removed resource: fence, health, admin state; JSON        for ever
+removed       hash    of each removed resource: fence, looks, health, admin; JSON       for ever
 scheduler     hash    who is elected: replica, epoch, until_ms                          for ever
 tended        string  when leases were last looked after, in ms since the epoch         for ever
 use           hash    ``HOUR:USER`` (hours since the epoch): host-ms held in it        to pruning

@@ -74,20 +74,30 @@ class Upkeep(Core):
         Raises:
             NoSuchResource: there is none of that name.
         """
-        said = ("operator", operator, "")
+        said = ("operator", operator, "", "")
         event = HealthEvent.QUARANTINE
         return await self._judge(resource.name, resource.manager, event, why, said, now_ms)
 
     async def say_health(
-        self, who: Speaker, name: str, health: Health, why: str, *, now_ms: int | None = None
+        self,
+        who: Speaker,
+        name: str,
+        health: Health,
+        why: str,
+        look: int,
+        *,
+        now_ms: int | None = None,
     ) -> None:
         """Note what a manager's checks and repairs have made of one of its resources.
+
+        If it was looked after again since, by the number of the newest `look` that the manager
+        knows, that it is well changes nothing, and that it is not has it looked after anew.
 
         Raises:
             NoSuchResource: it has none of that name.
             WrongState: it is quarantined, which only a person lifts.
         """
-        said = ("manager", who.manager_id, who.epoch)
+        said = ("manager", who.manager_id, who.epoch, look)
         await self._judge(name, who.manager_id, _EVENTS[health], why, said, now_ms)
 
     async def suspect(self, resource: Resource, why: str, *, now_ms: int | None = None) -> None:
@@ -97,7 +107,7 @@ class Upkeep(Core):
             NoSuchResource: there is none of that name.
             WrongState: it is quarantined.
         """
-        said = ("lab", "", resource.looks)
+        said = ("lab", "", "", resource.looks)
         event = HealthEvent.SUSPECT
         await self._judge(resource.name, resource.manager, event, why, said, now_ms)
 

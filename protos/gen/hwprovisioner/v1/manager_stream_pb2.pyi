@@ -529,22 +529,28 @@ class HealthChange(_message.Message):
     RESOURCE_FIELD_NUMBER: _builtins.int
     HEALTH_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    LOOK_FIELD_NUMBER: _builtins.int
     resource: _builtins.str
     """Which one."""
     health: _resource_pb2.Health.ValueType
     """SUSPECT takes it out of service until the manager says HEALTHY; QUARANTINED until a person does."""
     reason: _builtins.str
     """Why, for people to read; up to 1,024 characters."""
+    look: _builtins.int
+    """The newest look that it has been told of, 0 if none. Only who has taken in the newest of all says that it is HEALTHY; what
+    is found otherwise by who has not has it looked after anew. So what was said before may be said again at any time.
+    """
     def __init__(
         self,
         *,
         resource: _builtins.str = ...,
         health: _resource_pb2.Health.ValueType = ...,
         reason: _builtins.str = ...,
+        look: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["health", b"health", "reason", b"reason", "resource", b"resource"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["health", b"health", "look", b"look", "reason", b"reason", "resource", b"resource"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -710,19 +716,25 @@ class LookAfter(_message.Message):
 
     RESOURCE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    LOOK_FIELD_NUMBER: _builtins.int
     resource: _builtins.str
     """Which one."""
     reason: _builtins.str
     """Why, for people to read."""
+    look: _builtins.int
+    """Which look at the resource this is: the number that the answer carries. A manager that registers is told again of one
+    that is not answered.
+    """
     def __init__(
         self,
         *,
         resource: _builtins.str = ...,
         reason: _builtins.str = ...,
+        look: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "resource", b"resource"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["look", b"look", "reason", b"reason", "resource", b"resource"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

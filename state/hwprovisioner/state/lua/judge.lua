@@ -1,5 +1,7 @@
 -- A resource's health is judged: by its manager, which has looked after it; by the lab, from what has failed on it; or by an
 -- operator. What the lab suspects is looked after once more by its manager; what a manager finds well begins anew.
+-- Looks are counted, and a manager's word carries the number of the newest that it knows. So it may come late, or again: that all
+-- is well answers the newest look only, and what speaks against a resource is found out anew if it is older than that.
 --
 -- KEYS[1]  string  revision
 -- KEYS[2]  stream  log
@@ -12,10 +14,11 @@
 -- ARGV[4]  why, for people to read
 -- ARGV[5]  who says so: manager, lab or operator
 -- ARGV[6]  id of the manager, or name of the operator
--- ARGV[7]  epoch of the manager's registration; of the lab, how often it knew the resource to be looked after
+-- ARGV[7]  epoch of the manager's registration; "" for others
+-- ARGV[8]  the newest look that whoever says so knows of; "" for operators
 --
 -- Returns  {"JUDGED", revision, now, event, changes}
---          {"SAME"}  that was known before, or the resource was looked after since the lab judged
+--          {"SAME"}  that was known before, or is older than the newest look
 --          {"SUPERSEDED"} | {"FORGOTTEN"} | {"NO_SUCH_RESOURCE"} | {"WRONG_STATE", state}
 --
 --@include change
@@ -30,18 +33,27 @@ local resource = redis.call('HMGET', KEYS[4], 'manager', 'health', 'health_reaso
 if not resource[1] or (is_manager and resource[1] ~= ARGV[6]) then
   return {'NO_SUCH_RESOURCE'}
 end
-local before, state = resource[2], step('health', resource[2], ARGV[3])
+local before, event, looks = resource[2], ARGV[3], tonumber(resource[4])
+local is_older = is_manager and tonumber(ARGV[8]) < looks
+if is_older and event ~= 'clear' then
+  if before ~= 'HEALTHY' then
+    return {'SAME'}
+  end
+  event = 'suspect'
+end
+local state = step('health', before, event)
 if not state then
   return {'WRONG_STATE', before}
 end
 -- Managers say more of what they suspect as they go on; what is quarantined stays so for the first reason.
 local is_more = is_manager and state == 'SUSPECT' and resource[3] ~= ARGV[4]
-if (state == before and not is_more and ARGV[5] ~= 'operator') or (is_lab and resource[4] ~= ARGV[7]) then
+local is_late = (is_lab or event == 'clear') and tonumber(ARGV[8]) ~= looks
+if (state == before and not is_more and ARGV[5] ~= 'operator') or is_late then
   return {'SAME'}
 end
 local fields = {'health', state, 'health_reason', state == 'HEALTHY' and '' or ARGV[4]}
-if is_lab then
-  extend(fields, {'looks', resource[4] + 1})
+if is_lab or is_older then
+  extend(fields, {'looks', looks + 1})
 end
 if ARGV[5] == 'operator' then
   extend(fields, {'operator', ARGV[6], 'operated_ms', now})
@@ -50,4 +62,4 @@ if state == 'HEALTHY' then
   redis.call('HDEL', KEYS[4], 'outcomes')
 end
 put('resource', ARGV[2], KEYS[4], fields)
-return commit('JUDGED', ARGV[3])
+return commit('JUDGED', event)
