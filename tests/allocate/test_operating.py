@@ -347,6 +347,26 @@ async def test_a_set_of_what_is_out_of_service_is_granted_whole(redis_url: str) 
             assert {host.hold.resource for host in operator.allocation.hosts.values()} == {"a", "b"}
 
 
+async def test_a_set_is_made_of_what_is_out_of_service_and_of_what_is_not(redis_url: str) -> None:
+    async with (
+        allocate(redis_url, policy=EVE) as service,
+        manager(service.stub, "m", [machine("a"), machine("b")]),
+        asking(service.stub, new_request(wanting(h={"resource": "b"}))) as first,
+    ):
+        await first.until("ready")
+        await drain(service)
+        async with asking(service.stub, tolerant("a", "b")) as operator:
+            await operator.waits_for("1 in use")
+            await first.release()
+            await operator.until("ready")
+            assert {host.hold.resource for host in operator.allocation.hosts.values()} == {"a", "b"}
+            # What it has is not to be had by anybody else.
+            async with asking(service.stub) as waiting:
+                await waiting.waits_for("in use")
+                await operator.release()
+                await waiting.until("ready")
+
+
 async def test_what_operators_tolerate_still_counts_for_their_quota(redis_url: str) -> None:
     policy = replace(EVE, users={"eve": UserPolicy(quota=Quota(allocations=1))})
     async with (
