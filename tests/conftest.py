@@ -1,5 +1,6 @@
 """Fixtures that tests of several parts need."""
 
+import os
 from collections.abc import Iterator
 
 import hypothesis
@@ -10,6 +11,9 @@ from support import redis_server as servers
 # How long an example takes depends on what else the machine does: no test asserts times.
 hypothesis.settings.register_profile("no deadlines", deadline=None)
 hypothesis.settings.load_profile("no deadlines")
+
+# Hundreds of tests start programs: each would compile all of the product anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from hwprovisioner.client.cli import main
 from support.cli_lab import CliLabInThread, Hwp
 from support.fake_lab import FakeLab, LabInThread, fake_lab
 from support.fake_time import FakeTime
+from support.plugin_run import STRANGERS
 
 
 @pytest.fixture
@@ -67,3 +68,11 @@ def hwp(thread: CliLabInThread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         return result
 
     return invoke
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs of pytest inside this one know nothing of it."""
+    for name in ("ALLOCATE_API", "HEARTBEAT_API", "PYTEST_PLUGINS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(f"-p no:{name}" for name in STRANGERS))
