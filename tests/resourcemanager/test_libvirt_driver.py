@@ -1,8 +1,11 @@
 """Driver `libvirt` with a real libvirtd and real machines, which have no network there."""
 
 import asyncio
+import itertools
 import json
+import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,6 +15,7 @@ import pycdlib
 import pytest
 
 from hwprovisioner.resourcemanager import ConfigError, DriverError, Hold, Share, calls, parse_config
+from hwprovisioner.resourcemanager.driver import Channel, Reader
 from hwprovisioner.resourcemanager.loading import load_driver
 from hwprovisioner.resourcemanager.maker import Maker
 from hwprovisioner.resourcemanager.model import Instance, Power
@@ -19,6 +23,8 @@ from support import libvirtd, needs
 from support.conformance import LIMIT_S
 from support.eventually import eventually
 from support.guest_image import guest_image
+
+_libvirt_host = pytest.importorskip("hwprovisioner.resourcemanager.drivers._libvirt_host")
 
 pytestmark = pytest.mark.timeout(LIMIT_S)
 
@@ -135,6 +141,106 @@ async def test_what_is_missing_on_the_host_is_told(host: libvirtd.Libvirtd) -> N
                 await call
         await calls.clean(made, HOLD, NOBODY)
         assert not await made.existing()
+
+
+async def said(reader: Reader, text: bytes) -> bytes:
+    """Read until a text has come."""
+    seen = b""
+    while text not in seen:
+        data = await reader.read(4096)
+        assert data, seen
+        seen += data
+    return seen
+
+
+async def test_its_console_is_its_serial_port_and_one_at_a_time_has_it(
+    host: libvirtd.Libvirtd,
+) -> None:
+    made = driver(host)
+    assert made.has_console
+    await calls.prepare(made, HOLD, NOBODY)
+    try:
+        reader, writer = await calls.console(made, HOLD)
+        await said(reader, b"is up")
+        with pytest.raises(DriverError, match="Active console session exists"):
+            await calls.console(made, HOLD)
+        writer.write(b"echo $((6 * 7))-\n")
+        await writer.drain()
+        await said(reader, b"42-")
+        ended = asyncio.create_task(reader.read(1))
+        writer.close()
+        writer.close()
+        assert await ended == b""
+
+        async def again() -> bool:
+            try:
+                channels.append(await calls.console(made, HOLD))
+            except DriverError:
+                return False
+            return True
+
+        channels: list[Channel] = []
+        await eventually(again)
+        reader, writer = channels[0]
+        writer.write(b"echo $((7 * 8))-\n")
+        await said(reader, b"56-")
+        # The machine's end is the console's; who types then is not kept waiting.
+        await made.power(Power.OFF, HOLD, NOBODY)
+        while await reader.read(4096):
+            pass
+        assert await reader.read(1) == b""
+        writer.write(b"anybody?\n")
+        await writer.drain()
+        writer.close()
+        with pytest.raises(DriverError, match="does not run; `hwp power on` starts it"):
+            await calls.console(made, HOLD)
+    finally:
+        await calls.clean(made, HOLD, NOBODY)
+
+
+async def test_a_console_that_is_opened_when_nobody_waits_any_more_is_left_to_the_next(
+    host: libvirtd.Libvirtd,
+) -> None:
+    made = driver(host)
+    await calls.prepare(made, HOLD, NOBODY)
+    try:
+        for _ in range(5):
+            opening = asyncio.create_task(made.console(HOLD))
+            await asyncio.sleep(0)
+            opening.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await opening
+        _, writer = await calls.console(made, HOLD)
+        writer.close()
+    finally:
+        await calls.clean(made, HOLD, NOBODY)
+
+
+async def test_a_host_that_hangs_is_told_and_takes_nothing_from_the_others(
+    host: libvirtd.Libvirtd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_libvirt_host, "_hosts", {})
+    for name in ("_KEEPALIVE_S", "_KEEPALIVES", "_CONNECT_S"):
+        monkeypatch.setattr(_libvirt_host, name, 1)
+    made = driver(host)
+    await calls.check(made)
+    os.kill(host.pid, signal.SIGSTOP)
+    said = []
+    try:
+        # More than asyncio has threads.
+        hung = [asyncio.create_task(calls.check(made)) for _ in range(40)]
+        assert await asyncio.to_thread(lambda: "a thread") == "a thread"
+        for task in itertools.islice(asyncio.as_completed(hung), len(hung) - 1):
+            with pytest.raises(DriverError) as caught:
+                await task
+            said.append(str(caught.value))
+    finally:
+        os.kill(host.pid, signal.SIGCONT)
+    # One call had the connection that there was, and one is still at making another.
+    assert sum("closed due to keepalive timeout" in words for words in said) == 1
+    assert sum("does not answer; does `virsh -c" in words for words in said) == len(hung) - 2
+    await asyncio.gather(*hung, return_exceptions=True)
+    await calls.check(made)
 
 
 def test_waiting_for_a_console_is_refused_with_its_place() -> None:

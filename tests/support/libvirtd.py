@@ -18,6 +18,7 @@ class Libvirtd:
     uri: str
     #: Where its machines may read and write.
     folder: Path
+    pid: int
 
 
 @contextlib.contextmanager
@@ -49,7 +50,7 @@ def running() -> Iterator[Libvirtd]:
             host = libvirt.open(uri)
             pool = f"<target><path>{folder}/pool</path></target>"
             host.storagePoolCreateXML(f"<pool type='dir'><name>default</name>{pool}</pool>", 0)
-            yield Libvirtd(uri, folder)
+            yield Libvirtd(uri, folder, process.pid)
             host.close()
         finally:
             process.terminate()

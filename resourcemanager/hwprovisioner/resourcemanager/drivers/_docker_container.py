@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ from aiodocker.containers import DockerContainer as Container
 
 from hwprovisioner.resourcemanager.driver import Report
 from hwprovisioner.resourcemanager.drivers._docker_options import DockerOptions
+from hwprovisioner.resourcemanager.drivers._waiting import until
 from hwprovisioner.resourcemanager.errors import DriverError
 from hwprovisioner.resourcemanager.model import Instance, Resource
 
@@ -17,8 +17,6 @@ from hwprovisioner.resourcemanager.model import Instance, Resource
 RESOURCE_LABEL = "hwprovisioner.resource"
 INSTANCE_LABEL = "hwprovisioner.instance"
 MARK_LABEL = "hwprovisioner.mark"
-#: How often to look at one that is not well yet.
-_LOOK_S = 0.2
 
 #: What an engine says of a container that is asked for.
 Seen = Mapping[str, Any]
@@ -82,10 +80,18 @@ async def until_well(container: Container, report: Report) -> Seen:
     Raises:
         DriverError: It has ended, or its health check fails.
     """
-    while not is_well(seen := await container.show()):
+    seen: Seen = await container.show()
+
+    async def look() -> str:
+        nonlocal seen
+        seen = await container.show()
+        if is_well(seen):
+            return ""
         await _raise_trouble(container, seen["State"])
-        report("waiting for the container's health check")
-        await asyncio.sleep(_LOOK_S)
+        return "it is not well yet"
+
+    if not is_well(seen):
+        await until(look, "the container's health check", report)
     return seen
 
 

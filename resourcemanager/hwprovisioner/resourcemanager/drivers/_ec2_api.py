@@ -16,6 +16,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from hwprovisioner.resourcemanager.drivers._ec2_options import Ec2Options
+from hwprovisioner.resourcemanager.drivers._threads import in_thread, seen_through
 from hwprovisioner.resourcemanager.errors import DriverError, Later
 
 # It tells whole requests at DEBUG: their signatures, the session's token, the user data.
@@ -68,14 +69,7 @@ class Ec2Api:
             Later, DriverError: As in `read`.
         """
         method = await self._method(call)
-        task = asyncio.create_task(self._awaited(method, words), name=f"ec2 {call}")
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            await asyncio.wait([task])
-            if not task.cancelled():
-                task.exception()  # seen
-            raise
+        return await seen_through(self._awaited(method, words))
 
     async def pages(self, call: str, key: str, **words: object) -> list[Mapping[str, Any]]:
         """Call what answers in pages, and return what stands under a key of all of them.
@@ -109,7 +103,7 @@ class Ec2Api:
         self, call: Callable[..., Any], words: Mapping[str, object]
     ) -> Mapping[str, Any]:
         try:
-            answer: Mapping[str, Any] = await asyncio.to_thread(call, **words)
+            answer: Mapping[str, Any] = await in_thread(call, **words)
         except ClientError as error:
             fault = error.response.get("Error", {})
             code, said = fault.get("Code", ""), fault.get("Message", "")

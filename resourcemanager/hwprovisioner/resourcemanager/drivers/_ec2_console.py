@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 
 from hwprovisioner.resourcemanager.drivers._ec2_api import Ec2Api
+from hwprovisioner.resourcemanager.drivers._terminal import Terminal
 
 #: Between two looks: the API keeps the last 64 KiB, and is not to be asked often.
 _LOOK_S = 5.0
@@ -13,51 +14,41 @@ _LOOK_S = 5.0
 _TAIL = 1_024
 
 
-class Console:
-    """Reads what is said; both ends of the channel in one. What is typed is lost."""
+class Console(Terminal):
+    """Tells what is said. What is typed is lost."""
 
     def __init__(self, api: Ec2Api, instance_id: str) -> None:
+        """Read the console of an instance from its beginning, as far as that is kept."""
+        super().__init__()
         self._api = api
         self._id = instance_id
-        self._known = b""
-        self._unread = b""
-        self._asked = False
+        self._known: bytes | None = None
         self._closed = asyncio.Event()
 
-    async def read(self, n: int = -1) -> bytes:
-        """Return up to `n` bytes, none once it is closed."""
-        while not self._unread and not self._closed.is_set():
-            if self._asked:
+    async def next_chunk(self) -> bytes:
+        """Return what is new once there is something."""
+        new = b""
+        while not new and not self._closed.is_set():
+            if self._known is not None:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_LOOK_S):
                         await self._closed.wait()
-            self._asked = True
             if not self._closed.is_set():
-                self._take(await self._output())
-        size = len(self._unread) if n < 0 else n
-        data, self._unread = self._unread[:size], self._unread[size:]
-        return data
+                known, self._known = self._known or b"", await self._output()
+                new = new_part(known, self._known)
+        return new
 
-    def write(self, data: bytes) -> None:
+    async def type_chunk(self, data: bytes) -> bool:
         """Do nothing: the API has no way to type."""
+        return True
 
-    async def drain(self) -> None:
-        """Do nothing."""
-
-    def write_eof(self) -> None:
-        """Do nothing."""
-
-    def close(self) -> None:
+    async def release(self) -> None:
         """End it."""
         self._closed.set()
 
     async def _output(self) -> bytes:
         answer = await self._api.read("get_console_output", InstanceId=self._id)
         return str(answer.get("Output") or "").encode()
-
-    def _take(self, output: bytes) -> None:
-        self._unread += new_part(self._known, output)
-        self._known = output
 
 
 def new_part(known: bytes, output: bytes) -> bytes:

@@ -18,6 +18,7 @@ from hwprovisioner.resourcemanager.drivers._docker_console import Console
 from hwprovisioner.resourcemanager.drivers._docker_engine import address_or_usual, engine
 from hwprovisioner.resourcemanager.drivers._docker_options import DockerOptions
 from hwprovisioner.resourcemanager.drivers._names import name_there
+from hwprovisioner.resourcemanager.drivers._threads import seen_through
 from hwprovisioner.resourcemanager.errors import DriverError
 from hwprovisioner.resourcemanager.maker import Maker
 from hwprovisioner.resourcemanager.model import (
@@ -236,15 +237,5 @@ async def _need_image(docker: aiodocker.Docker, image: str) -> None:
 async def _create(
     docker: aiodocker.Docker, name: str, config: Mapping[str, Any]
 ) -> DockerContainer:
-    """Create a container. Whoever is cancelled meanwhile still sees it through.
-
-    The engine goes on for itself, and nobody would find what is not there yet.
-    """
-    creating = asyncio.ensure_future(docker.containers.create(config, name=name))
-    try:
-        return await asyncio.shield(creating)
-    except asyncio.CancelledError:
-        await asyncio.wait([creating])
-        if not creating.cancelled():
-            creating.exception()  # seen
-        raise
+    """Create a container. The engine goes on for itself, whoever is cancelled meanwhile."""
+    return await seen_through(docker.containers.create(config, name=name))

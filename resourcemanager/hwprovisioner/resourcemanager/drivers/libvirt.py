@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from hwprovisioner.resourcemanager.driver import Channel, Report
 from hwprovisioner.resourcemanager.drivers import _guest_ssh, _images, _seed
 from hwprovisioner.resourcemanager.drivers import _libvirt_domain as domains
+from hwprovisioner.resourcemanager.drivers._libvirt_console import Console
 from hwprovisioner.resourcemanager.drivers._libvirt_host import on_host
 from hwprovisioner.resourcemanager.drivers._libvirt_options import LibvirtOptions
 from hwprovisioner.resourcemanager.drivers._machine_size import NAME, share_of, size_problems
@@ -62,6 +63,11 @@ class LibvirtDriver(Maker):
     def has_power(self) -> bool:
         """Every machine has."""
         return True
+
+    @property
+    def has_console(self) -> bool:
+        """Every machine has a serial port, unless it is make-believe."""
+        return self._options.type != "test"
 
     async def describe(self) -> Facts:
         """Return what is in the image that is taken if nothing is asked."""
@@ -152,6 +158,16 @@ class LibvirtDriver(Maker):
 
         await on_host(self._options.uri, switch)
 
+    async def console(self, hold: Hold) -> Channel:
+        """Open the machine's serial port. One at a time has it."""
+        if not self.has_console:
+            return await super().console(hold)
+        resource, name = self.resource, hold.instance
+        console = await Console.attach(
+            self._options.uri, lambda host: _need_running(host, resource, name)
+        )
+        return console, console
+
     async def dial(self, hold: Hold, connection: Connection, port: int) -> Channel:
         """Connect to a port of the machine, at the address that it has now."""
         address = await self._address(hold.instance)
@@ -215,9 +231,7 @@ class LibvirtDriver(Maker):
         resource, network = self.resource, self._options.network
 
         def look(host: libvirt.virConnect) -> str:
-            domain = _need(host, resource, name)
-            if not domain.isActive():
-                raise DriverError(f"the virtual machine {name} does not run")
+            domain = _need_running(host, resource, name)
             return domains.address(domain) if network else ""
 
         return await on_host(self._options.uri, look)
@@ -227,6 +241,13 @@ def _need(host: libvirt.virConnect, resource: Resource, name: str) -> libvirt.vi
     domain = domains.find(host, resource, name)
     if domain is None:
         raise DriverError(f"the virtual machine {name} is gone")
+    return domain
+
+
+def _need_running(host: libvirt.virConnect, resource: Resource, name: str) -> libvirt.virDomain:
+    domain = _need(host, resource, name)
+    if not domain.isActive():
+        raise DriverError(f"the virtual machine {name} does not run; `hwp power on` starts it")
     return domain
 
 

@@ -1,0 +1,56 @@
+"""What can only block, in threads of its own.
+
+asyncio's own are few, and shared: what hangs in them would hold up the journal, and thereby all
+resources of the manager. Nobody waits for a thread at the manager's end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import threading
+from collections.abc import Awaitable, Callable
+from typing import ParamSpec, TypeVar
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+async def in_thread(call: Callable[P, T], *args: P.args, **words: P.kwargs) -> T:
+    """Call in a thread. If the caller is cancelled, the thread goes on, and nobody hears of it."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[T] = loop.create_future()
+
+    def settle(do: Callable[[], None]) -> None:
+        if not answer.done():
+            do()
+
+    def run() -> None:
+        try:
+            result = call(*args, **words)
+        except BaseException as error:  # the caller's to deal with
+            done = functools.partial(answer.set_exception, error)
+        else:
+            done = functools.partial(answer.set_result, result)
+        # The loop may have ended meanwhile.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(settle, done)
+
+    threading.Thread(target=run, name="hwp driver", daemon=True).start()
+    return await answer
+
+
+async def seen_through(work: Awaitable[T]) -> T:
+    """Return what comes of work that is not to be cut: whoever is cancelled still waits for it.
+
+    So nothing is made that nobody finds, because it was not there yet when it was looked for.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # seen
+        raise
