@@ -7,6 +7,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.plugin_run import STRANGERS
+
 SUITE = "hwprovisioner.resourcemanager.conformance"
 #: What one run may take; a test that calls this has to have as long.
 LIMIT_S = 300
@@ -44,7 +46,8 @@ def put_to_the_test(folder: Path, driver: str, resources: str = "", *words: str)
 
 def run_suite(folder: Path, *words: str) -> Verdict:
     """Run the suite in a folder, whose modules it can import."""
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-W", "error", "-rs"]
+    without = [f"-pno:{name}" for name in STRANGERS]
+    command = [sys.executable, "-m", "pytest", *without, "-W", "error", "-rs"]
     done = subprocess.run(
         [*command, "--pyargs", SUITE, *words],
         cwd=folder,

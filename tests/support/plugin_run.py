@@ -4,7 +4,7 @@ import pytest
 
 from support.fake_lab import LabInThread
 
-#: What else is installed here has no part in this, and some of it takes long to load.
+#: What else is installed here has no part in runs inside a test, and some takes long to load.
 STRANGERS = ("anyio", "asyncio", "cacheprovider", "hypothesispytest", "valkey")
 HEAD = "import pytest, time\n"
 PLAIN = "def test_it(hardware): pass\n"

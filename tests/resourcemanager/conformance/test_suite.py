@@ -147,7 +147,8 @@ class MakesLater(Good):
     async def make(self, instance, report):
         await super().make(instance, report)
         self.file(instance.name).unlink()
-        may_go_on = self.threads[instance.name] = threading.Event()
+        # One that was cancelled earlier may still wait for it.
+        may_go_on = self.threads.setdefault(instance.name, threading.Event())
 
         def work():
             may_go_on.wait()
