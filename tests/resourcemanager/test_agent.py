@@ -295,6 +295,19 @@ async def test_a_release_of_a_hold_that_nobody_knows_is_cleaned_all_the_same(
         await session.release("lost", 7)
         await session.hear("cleaned", hold_id="lost", fence=7)
         assert hardware.calls == ["tear_down lost", "clean lost"]
+        assert "it is to be checked" in (await session.hear("withdraw", resource="box")).reason
+
+
+async def test_a_release_of_a_hold_that_never_got_here_keeps_nobody_waiting(
+    lab: ScriptedLab, journal_file: Path
+) -> None:
+    async with manager(lab.target, journal_file, Hardware()):
+        session = await lab.session()
+        await session.release("unheard", 7, begun=False)
+        await session.hear("cleaned", hold_id="unheard", fence=7)
+        await session.offer("h1", 8)
+        await session.hear("ready", hold_id="h1")
+        assert "withdraw" not in session.events()
 
 
 async def test_what_the_lab_does_not_know_is_cleaned_and_forgotten(

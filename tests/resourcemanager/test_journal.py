@@ -16,6 +16,7 @@ from hwprovisioner.resourcemanager import (
     JournalError,
     OperatingSystem,
     Share,
+    ledger,
 )
 from hwprovisioner.resourcemanager import journal as journal_module
 from hwprovisioner.resourcemanager.holds import Held, Phase
@@ -195,6 +196,36 @@ def test_the_newest_look_is_the_one_that_was_asked_for_last(tmp_path: Path) -> N
         again.close()
 
 
+def test_that_its_mark_is_new_is_known_as_long_as_there_is_the_journal(tmp_path: Path) -> None:
+    journal = Journal.open(tmp_path / "journal")
+    assert not journal.has_new_mark
+    journal.note_new_mark()
+    journal.close()
+    for _ in range(2):
+        again = Journal.open(tmp_path / "journal")
+        assert again.has_new_mark
+        again.close()
+    (tmp_path / "journal").unlink()
+    lost = Journal.open(tmp_path / "journal")
+    assert not lost.has_new_mark
+    lost.close()
+
+
+def test_a_look_that_cannot_be_written_counts_until_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal.open(tmp_path / "journal")
+
+    def full(file: int, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match="No space"):
+        journal.looked("box", 7)
+    assert journal.look("box") == 7
+    journal.close()
+
+
 def test_a_resources_holds_are_found_without_the_others(tmp_path: Path) -> None:
     journal = Journal.open(tmp_path / "journal")
     for fence, (hold_id, resource) in enumerate([("a", "box"), ("b", "rack"), ("c", "box")], 1):
@@ -214,7 +245,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_a_journal_does_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_module, "_SLACK", 20)
-    monkeypatch.setattr(journal_module, "CLEANED_KEPT", 5)
+    monkeypatch.setattr(ledger, "CLEANED_KEPT", 5)
     path = tmp_path / "journal"
     journal = Journal.open(path)
     for fence in range(1, 500):

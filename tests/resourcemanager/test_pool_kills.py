@@ -117,21 +117,22 @@ async def test_no_kill_at_any_moment_hands_an_instance_over_twice(
     lab: ScriptedLab, folder: Path
 ) -> None:
     fence = 0
-    unclean: dict[str, int] = {}
+    #: Whether it was accepted, as far as the lab has heard.
+    unclean: dict[str, bool] = {}
     for moment in ("accept", "ready", "release", "cleaned", "at once") * 2:
         async with running(folder, lab) as session:
             # The lab ends what was under way, as it does when a lease is over.
             for hold_id in list(unclean):
                 fence += 1
-                await session.release(hold_id, fence, "rack")
+                await session.release(hold_id, fence, "rack", begun=unclean[hold_id])
                 await session.hear("cleaned", hold_id=hold_id)
                 del unclean[hold_id]
             fence += 1
             hold_id = f"rack.{fence}"
             await session.hear("volunteer")
             await offer(session, hold_id, fence)
-            unclean[hold_id] = fence
-            if moment != "at once":
+            unclean[hold_id] = moment != "at once"
+            if unclean[hold_id]:
                 await session.hear("accept", hold_id=hold_id)
             if moment in ("ready", "release", "cleaned"):
                 await session.hear("ready", hold_id=hold_id)
@@ -143,9 +144,9 @@ async def test_no_kill_at_any_moment_hands_an_instance_over_twice(
                 del unclean[hold_id]
         assert len(there(folder)) <= 4
     async with running(folder, lab) as session:
-        for hold_id in unclean:
+        for hold_id, begun in unclean.items():
             fence += 1
-            await session.release(hold_id, fence, "rack")
+            await session.release(hold_id, fence, "rack", begun=begun)
             await session.hear("cleaned", hold_id=hold_id)
         await eventually(lambda: len(there(folder)) == 2)
         assert all(".pool-" in name for name in there(folder))
@@ -169,3 +170,39 @@ async def test_what_another_manager_made_in_the_same_place_is_destroyed_only_if_
         assert first < there(folder)
     async with running(folder, lab, state="third", HWP_MARK=mark.read_text().strip()):
         await eventually(lambda: first.isdisjoint(there(folder)))
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_who_has_lost_its_mark_as_well_does_not_say_that_what_it_cannot_find_is_clean(
+    lab: ScriptedLab, folder: Path, begun: bool
+) -> None:
+    async with running(folder, lab) as session:
+        await session.hear("volunteer")
+        await offer(session, "rack.1", 1)
+        await session.hear("ready", hold_id="rack.1")
+    # Killed before it hears of the hold's end, it still knows that it cannot find it.
+    async with running(folder, lab, state="other"):
+        pass
+    async with running(folder, lab, state="other") as session:
+        await session.release("rack.1", 2, "rack", begun=begun)
+        if begun:
+            health = await session.hear("health", resource="rack")
+            assert health.health == resource_pb2.HEALTH_QUARANTINED
+            assert "hold rack.1 is not clean: there is no record of what it had" in health.reason
+            assert "cleaned" not in session.events()
+            # A person has removed it.
+            await session.look_after("rack")
+        await session.hear("cleaned", hold_id="rack.1", fence=2)
+
+
+async def test_who_has_lost_its_journal_but_is_given_its_mark_finds_what_a_hold_had(
+    lab: ScriptedLab, folder: Path
+) -> None:
+    async with running(folder, lab, HWP_MARK="5f3a") as session:
+        await session.hear("volunteer")
+        await offer(session, "rack.1", 1)
+        given = (await session.hear("ready", hold_id="rack.1")).connection.address
+    async with running(folder, lab, state="other", HWP_MARK="5f3a") as session:
+        await session.release("rack.1", 2, "rack")
+        await session.hear("cleaned", hold_id="rack.1", fence=2)
+        assert given not in there(folder)

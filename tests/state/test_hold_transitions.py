@@ -9,7 +9,7 @@ from hwprovisioner.state import errors
 from hwprovisioner.state.managers import Speaker
 from hwprovisioner.state.model import Hold
 from hwprovisioner.state.tables import HOLD, HoldEvent, HoldState
-from support.state_lab import NOW, StateLab
+from support.state_lab import NOW, TOKEN, StateLab
 
 MESSAGES = (HoldEvent.ACCEPT, HoldEvent.READY, HoldEvent.DECLINE, HoldEvent.FAIL, HoldEvent.CLEANED)
 WORDS = {
@@ -221,6 +221,16 @@ async def test_the_lab_takes_no_offer_back_that_was_renewed(lab: StateLab) -> No
     await lab.holds.fail(None, hold, hold.fence - 1, [hold.id], "no answer", now_ms=late)
     assert lab.reply == ["STALE_FENCE", str(hold.fence)]
     assert await lab.dump() == before
+
+
+@pytest.mark.parametrize("state", [HoldState.OFFERED, HoldState.PREPARING, HoldState.READY])
+async def test_of_a_hold_that_ends_it_is_known_whether_its_manager_had_accepted_it(
+    lab: StateLab, state: HoldState
+) -> None:
+    _, hold = await hold_in(lab, state)
+    await lab.allocations.release("a", [hold.id], token=TOKEN, now_ms=LATER)
+    ended = lab.view.holds[hold.id]
+    assert (ended.state, ended.begun) == (HoldState.CLEANING, state is not HoldState.OFFERED)
 
 
 @pytest.mark.parametrize("message", ["decline", "fail"])

@@ -31,9 +31,12 @@ class Session:
         ref = stream.HoldRef(hold_id=hold_id, fence=fence)
         await self.say(offer=stream.Offer(hold=ref, resource=resource, **more))
 
-    async def release(self, hold_id: str, fence: int, resource: str = "box") -> None:
+    async def release(
+        self, hold_id: str, fence: int, resource: str = "box", *, begun: bool = True
+    ) -> None:
         ref = stream.HoldRef(hold_id=hold_id, fence=fence)
-        await self.say(release=stream.Release(hold=ref, resource=resource, reason="released"))
+        release = stream.Release(hold=ref, resource=resource, reason="released", begun=begun)
+        await self.say(release=release)
 
     async def look_after(
         self, resource: str = "box", reason: str = "suspected", look: int = 1

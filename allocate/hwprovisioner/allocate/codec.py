@@ -174,7 +174,7 @@ class Codec:
         if allocation and allocation.end_reason:
             reason = f"{allocation.end_reason}: {allocation.end_detail}"
         return manager_stream_pb2.Release(
-            hold=hold_ref(record), resource=record.resource, reason=reason
+            hold=hold_ref(record), resource=record.resource, reason=reason, begun=record.begun
         )
 
     def _option(self, record: Hold, allocation: Allocation) -> int:

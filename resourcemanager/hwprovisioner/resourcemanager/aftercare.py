@@ -43,19 +43,25 @@ class Aftercare:
             if held.phase is Phase.CLEANING:
                 self._clean(held)
 
-    def release(self, hold_id: str, fence: int, resource: str, reason: str) -> None:
-        """End a hold: whatever was done for it is stopped, and it is cleaned."""
-        held = self._journal.holds.get(hold_id)
+    def release(self, hold: Hold, reason: str, *, has_begun: bool) -> None:
+        """End a hold: whatever was done for it is stopped, and it is cleaned.
+
+        Args:
+            hold: What the lab says of it: its id, its resource, the fence of its end.
+            reason: Why it has ended.
+            has_begun: It had been accepted.
+        """
+        held = self._journal.holds.get(hold.id)
         if held is None:
             # Not in the journal: it was lost, or never got here. What the driver does on tear-down
             # is right for both.
-            held = Held.lost(Hold(hold_id, resource, fence))
-        elif fence < held.hold.fence:
-            _log.info("an old release of hold %s is ignored", hold_id)
+            held = Held.lost(hold) if has_begun else Held(hold, Phase.CLEANING)
+        elif hold.fence < held.hold.fence:
+            _log.info("an old release of hold %s is ignored", hold.id)
             return
         else:
-            held = held.released(fence)
-        _log.info("hold %s on %s has ended: %s", hold_id, held.hold.resource, reason)
+            held = held.released(hold.fence)
+        _log.info("hold %s on %s has ended: %s", hold.id, held.hold.resource, reason)
         self._worker.become(held)
         self._clean(held)
 

@@ -21,7 +21,7 @@ from hwprovisioner.resourcemanager.holds import Phase
 from hwprovisioner.resourcemanager.journal import Journal
 from hwprovisioner.resourcemanager.loading import load_driver
 from hwprovisioner.resourcemanager.member import Members
-from hwprovisioner.resourcemanager.model import Resource
+from hwprovisioner.resourcemanager.model import Hold, Resource
 from hwprovisioner.resourcemanager.offers import Offers
 from hwprovisioner.resourcemanager.represented import Represented
 from hwprovisioner.resourcemanager.worker import Send, Worker
@@ -43,6 +43,7 @@ class Agent:
         load: Callable[[str], type[Driver]] = load_driver,
         backoffs: Backoffs = Backoffs(),  # noqa: B008  # it is frozen
         mark: str = "",
+        is_mark_new: bool = False,
     ) -> None:
         self.manager_id = manager_id
         self._version = version
@@ -60,6 +61,7 @@ class Agent:
             on_cleaned=self._fleet.settle,
             on_given_up=self._fleet.give_up,
             backoffs=backoffs,
+            is_mark_new=is_mark_new,
         )
         self._offers = Offers(journal, self._fleet, self._worker, self._send)
         self._aftercare = Aftercare(journal, self._fleet, self._worker, self._findings, self._send)
@@ -156,7 +158,8 @@ class Agent:
     def _release(self, release: stream.Release) -> None:
         hold = release.hold
         self.channels.end(hold.hold_id)
-        self._aftercare.release(hold.hold_id, hold.fence, release.resource, release.reason)
+        known = Hold(hold.hold_id, release.resource, hold.fence)
+        self._aftercare.release(known, release.reason, has_begun=release.begun)
 
     def _look_after(self, message: stream.LookAfter) -> None:
         _log.info("resource %s is to be looked after: %s", message.resource, message.reason)

@@ -75,7 +75,7 @@ class Held:
     connection: Connection | None = None
     #: Why it failed, or why cleaning it was given up, in the driver's words.
     reason: str = ""
-    #: The lab says that it was here, but the journal did not know it when it ended.
+    #: It was accepted, but the journal did not know it when it ended.
     is_lost: bool = False
 
     @classmethod
@@ -121,8 +121,9 @@ class Held:
         return replace(self, phase=self.after(Event.GIVEN_UP), reason=reason)
 
     def looked_after(self) -> Held:
-        """Return it as to be cleaned anew."""
-        return replace(self, phase=self.after(Event.LOOKED_AFTER), reason="")
+        """Return it as to be cleaned anew; a person has seen to what only a person could find."""
+        phase = self.after(Event.LOOKED_AFTER)
+        return replace(self, phase=phase, reason="", is_lost=False)
 
     def given(self, instance: str) -> Held:
         """Return it with an instance of the warm pool; with none if the name is empty."""

@@ -58,7 +58,15 @@ class Unpooled:
     name: str
 
 
-Record = Put | Forget | Seen | Pooled | Unpooled
+@dataclass(frozen=True, slots=True)
+class NewMark:
+    """The manager's mark was made after the journal, so it knows all that bears it.
+
+    Nothing that was made before, should the lab still know of it, can be found by it.
+    """
+
+
+Record = Put | Forget | Seen | Pooled | Unpooled | NewMark
 
 
 class Unreadable(Exception):
@@ -78,6 +86,8 @@ def encode(record: Record) -> bytes:
             data = {"pooled": asdict(record)}
         case Unpooled(name):
             data = {"unpooled": name}
+        case NewMark():
+            data = {"new_mark": True}
     text = json.dumps(data, separators=(",", ":")).encode()
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
@@ -106,6 +116,8 @@ def _record(data: dict[str, Any]) -> Record:
         return _pooled(data["pooled"])
     if "unpooled" in data:
         return Unpooled(data["unpooled"])
+    if "new_mark" in data:
+        return NewMark()
     return Seen(data["seen"], data["fence"], data["offered"], data["look"])
 
 

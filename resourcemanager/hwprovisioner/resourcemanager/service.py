@@ -11,7 +11,7 @@ from hwprovisioner.resourcemanager.config import read_config
 from hwprovisioner.resourcemanager.errors import RefusedByLab
 from hwprovisioner.resourcemanager.journal import Journal
 from hwprovisioner.resourcemanager.link import Link
-from hwprovisioner.resourcemanager.mark import kept_mark
+from hwprovisioner.resourcemanager.mark import kept_mark, mark_file
 from hwprovisioner.resourcemanager.reload import Reloader
 from hwprovisioner.resourcemanager.settings import Settings
 from hwprovisioner.serving import Readiness, bind, build_server, serve
@@ -42,6 +42,8 @@ async def run_manager(settings: Settings, stopping: asyncio.Event) -> None:
     port = bind(server, settings.serving.bind, settings.port, setting="HWP_MANAGER_PORT")
     journal_file = settings.journal_for(manager_id)
     journal = Journal.open(journal_file)
+    if not settings.mark and not mark_file(journal_file).exists():
+        journal.note_new_mark()
     mark = settings.mark or kept_mark(journal_file)
     _log.info(
         "resource manager %s: %d resources, lab at %s, health on port %d, %d holds in the journal;"
@@ -57,7 +59,8 @@ async def run_manager(settings: Settings, stopping: asyncio.Event) -> None:
     try:
         async with asyncio.TaskGroup() as tasks:
             version = metadata.version("hardware-provisioner")
-            agent = Agent(manager_id, version, journal, tasks, mark=mark)
+            is_new = journal.has_new_mark and not settings.mark
+            agent = Agent(manager_id, version, journal, tasks, mark=mark, is_mark_new=is_new)
             agent.represent(config.resources)
             reloader = Reloader(
                 settings.config_file, config, lambda new: agent.represent(new.resources)

@@ -11,7 +11,6 @@ from hwprovisioner.resourcemanager.backoff import Backoffs
 from hwprovisioner.resourcemanager.driver import Report
 from hwprovisioner.resourcemanager.errors import DriverError
 from hwprovisioner.resourcemanager.holds import Held, Phase
-from hwprovisioner.resourcemanager.instances import Instances
 from hwprovisioner.resourcemanager.journal import Journal
 from hwprovisioner.resourcemanager.progress import Progress
 from hwprovisioner.resourcemanager.readying import ready_up
@@ -35,6 +34,7 @@ class Worker:
         on_cleaned: Callable[[str, str], None],
         on_given_up: Callable[[str, str, str], None],
         backoffs: Backoffs,
+        is_mark_new: bool,
     ) -> None:
         """Make a worker.
 
@@ -45,6 +45,7 @@ class Worker:
             on_cleaned: Is told of a resource and a hold of it that was cleaned.
             on_given_up: Is told of one that cannot be cleaned, and why.
             backoffs: How long to wait between attempts.
+            is_mark_new: What was made for holds that the journal does not know bears another mark.
         """
         self._journal = journal
         self._tasks = tasks
@@ -52,6 +53,7 @@ class Worker:
         self._on_cleaned = on_cleaned
         self._on_given_up = on_given_up
         self._backoffs = backoffs
+        self._is_mark_new = is_mark_new
         self._running: dict[str, asyncio.Task[None]] = {}
         self._cleaning: set[str] = set()
 
@@ -117,8 +119,7 @@ class Worker:
             await asyncio.wait([before])
         progress = self._progress(hold_id)
         trouble = await self._try_to_clean(hold_id, represented, progress)
-        if not trouble and represented.instances is not None:
-            await self._until_found(hold_id, represented.instances, progress)
+        trouble = trouble or await self._find(hold_id, represented, progress)
         hold = self._journal.holds[hold_id].hold
         if trouble:
             progress.report(f"not clean, and given up: {trouble}")
@@ -132,12 +133,24 @@ class Worker:
         self._on_cleaned(hold.resource, hold_id)
         self.tell(hold_id)
 
-    async def _until_found(self, hold_id: str, instances: Instances, progress: Progress) -> None:
-        """Return once nothing is left of a hold of which only the id was known."""
-        sweep = instances.pool.sweep
-        if self._journal.holds[hold_id].is_lost and not sweep.is_done.is_set():
+    async def _find(self, hold_id: str, represented: Represented, progress: Progress) -> str:
+        """Return once nothing is left of what a hold had of which only the id is known.
+
+        Or why that cannot be found out; empty if it is clean.
+        """
+        if represented.instances is None or not self._journal.holds[hold_id].is_lost:
+            return ""
+        if self._is_mark_new:
+            return (
+                "there is no record of what it had, and this manager's mark is newer: remove by"
+                " hand what bears another one, if no other manager has that, then say"
+                f" `hwp undrain {represented.name}`"
+            )
+        sweep = represented.instances.pool.sweep
+        if not sweep.is_done.is_set():
             progress.report("there is no record of what it had, so it is looked for")
             await sweep.is_done.wait()
+        return ""
 
     async def _try_to_clean(
         self, hold_id: str, represented: Represented, progress: Progress

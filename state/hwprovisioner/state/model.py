@@ -109,6 +109,8 @@ class Hold(Record):
     progress: str = ""
     failed: bool = False
     """It ended because its host could not be readied up, or broke."""
+    begun: bool = False
+    """Its manager had accepted it when it ended."""
 
 
 @record

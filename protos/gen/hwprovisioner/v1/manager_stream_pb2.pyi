@@ -685,10 +685,13 @@ class Release(_message.Message):
     HOLD_FIELD_NUMBER: _builtins.int
     RESOURCE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    BEGUN_FIELD_NUMBER: _builtins.int
     resource: _builtins.str
     """The resource that it had."""
     reason: _builtins.str
     """Why, for people to read."""
+    begun: _builtins.bool
+    """Its manager had accepted it, so there may be something to clean even if the manager knows nothing of it by now."""
     @_builtins.property
     def hold(self) -> Global___HoldRef:
         """Which one, with the fence that `cleaned` must carry."""
@@ -699,10 +702,11 @@ class Release(_message.Message):
         hold: Global___HoldRef | None = ...,
         resource: _builtins.str = ...,
         reason: _builtins.str = ...,
+        begun: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["hold", b"hold"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hold", b"hold", "reason", b"reason", "resource", b"resource"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["begun", b"begun", "hold", b"hold", "reason", b"reason", "resource", b"resource"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

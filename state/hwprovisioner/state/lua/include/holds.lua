@@ -18,7 +18,10 @@ local function end_hold(hold_key, resource_key, event)
   end
   local fence = raised_fence(resource_key)
   put('resource', hold[3], resource_key, {'fence', fence})
-  put('hold', hold[1], hold_key, {'state', state, 'fence', fence, 'progress', '', 'failed', event == 'fail' and 1 or 0})
+  put('hold', hold[1], hold_key, {
+    'state', state, 'fence', fence, 'progress', '', 'failed', event == 'fail' and 1 or 0,
+    'begun', hold[2] ~= 'OFFERED' and 1 or 0,
+  })
   redis.call('HDEL', hold_key, 'connection')
   redis.call('ZREM', DEADLINES, 'offer:' .. hold[1])
 end
