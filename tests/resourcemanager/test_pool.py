@@ -437,7 +437,14 @@ async def test_what_there_is_must_be_known_before_anything_is_lent(
         session = await lab.session()
         withdraw = await session.hear("withdraw", resource="rack")
         assert withdraw.reason == "what is left of earlier holds is not known yet"
+        shop.failures["existing"] = [DriverError("the engine is still starting")]
+        (shop.folder / "rack" / "rack.99").mkdir(parents=True)
+        shop.gate("destroy")
         shop.gate("existing").set()
+        for words in ("not known: existing: the engine is still starting", "destroyed: rack.99"):
+            assert words in (await session.hear("withdraw", resource="rack")).reason
+        assert "volunteer" not in session.events()
+        shop.gate("destroy").set()
         await session.hear("volunteer")
 
 

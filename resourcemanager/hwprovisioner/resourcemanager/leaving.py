@@ -145,8 +145,13 @@ class Leaving:
                 await asyncio.sleep(delay_s)
 
 
-async def existing(maker: Maker, backoff: Backoff) -> set[str]:
-    """Return the names of all instances of a resource, as soon as they can be found out."""
+async def existing(
+    maker: Maker, backoff: Backoff, told: Callable[[str], None] = lambda why: None
+) -> set[str]:
+    """Return the names of all instances of a resource, as soon as they can be found out.
+
+    Until then it is told why they cannot. That is no try that does something, so it has no limit.
+    """
     tries = 0
     while True:
         try:
@@ -156,4 +161,5 @@ async def existing(maker: Maker, backoff: Backoff) -> set[str]:
             delay_s = backoff.delay_s(tries)
             words = "what there is of %s is not known: %s; next try in %.1f s"
             _log.warning(words, maker.resource.name, error, delay_s)
+            told(str(error))
             await asyncio.sleep(delay_s)

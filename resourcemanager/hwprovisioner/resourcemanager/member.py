@@ -126,8 +126,7 @@ class Members:
 
     async def _sweep(self, represented: Represented, pool: Pool, before: Task | None) -> None:
         await represented.is_ours.wait()
-        await pool.sweep.run(before)
-        self._on_changed(represented)
+        await pool.sweep.run(before, lambda: self._on_changed(represented))
 
     def _pool(self, maker: Maker, represented: Represented, caretaker: Caretaker) -> Pool:
         return Pool(

@@ -28,32 +28,35 @@ class Sweep:
         self._leaving = leaving
         self._known = known
         self._backoff = backoff
-        self._strays: set[str] = set()
+        #: What may still be left, for people to read; empty once nothing is.
+        self.leftovers = "what is left of earlier holds is not known yet"
         #: Set once nothing is left.
         self.is_done = asyncio.Event()
 
-    @property
-    def leftovers(self) -> str:
-        """What may still be left, for people to read; empty once nothing is."""
-        if self.is_done.is_set():
-            return ""
-        if not self._strays:
-            return "what is left of earlier holds is not known yet"
-        return f"what belongs to nobody is destroyed: {', '.join(sorted(self._strays))}"
-
-    async def run(self, after: Task | None) -> None:
+    async def run(self, after: Task | None, changed: Callable[[], None]) -> None:
         """Return once nothing is left.
 
         Args:
             after: What is to end before: the pool of the resource as it was described until now.
+            changed: Is called when `leftovers` changes.
         """
+
+        def say(words: str) -> None:
+            is_news, self.leftovers = words != self.leftovers, words
+            if is_news:
+                changed()
+
         if after is not None:
             await asyncio.wait([after])
-        there = await existing(self._maker, self._backoff)
-        self._strays = there.difference(self._known())
+        words = "what is left of earlier holds is not known: {}"
+        there = await existing(self._maker, self._backoff, lambda why: say(words.format(why)))
+        strays = there.difference(self._known())
         name = self._maker.resource.name
-        for stray in self._strays:
+        for stray in strays:
             _log.warning("instance %s of %s belongs to nobody: destroyed", stray, name)
             self._leaving.add(stray, Share())
-        await self._leaving.until_gone(self._strays)
+        if strays:
+            say(f"what belongs to nobody is destroyed: {', '.join(sorted(strays))}")
+            await self._leaving.until_gone(strays)
         self.is_done.set()
+        say("")
