@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from hwprovisioner.state import errors
 from hwprovisioner.state.allocations import BookingStale, Deposed, GrantRefused
 from hwprovisioner.state.care import Paused, Tended
-from hwprovisioner.state.keys import Due, Keys
+from hwprovisioner.state.keys import Due
 from hwprovisioner.state.link import Link
 from hwprovisioner.state.managers import Speaker
 from hwprovisioner.state.model import Hold
@@ -42,11 +42,10 @@ class ManagedMachine(RuleBasedStateMachine):
 
     runner: asyncio.Runner
     link: Link
-    numbers = count()
 
     def __init__(self) -> None:
         super().__init__()
-        self.lab = StateLab(self.link, Keys(f"lab{next(self.numbers)}"), LIMITS)
+        self.lab = StateLab(self.link, limits=LIMITS)
         self.model = WholeLabModel(LIMITS)
         self.model.now = NOW
         self.elected = ""
@@ -57,7 +56,8 @@ class ManagedMachine(RuleBasedStateMachine):
         self.random = random.Random(0)
 
     def run(self, doing: Coroutine[Any, Any, Any]) -> Any:
-        return self.runner.run(doing)
+        # Not the runner's own `run`, which sets up signals each time.
+        return self.runner.get_loop().run_until_complete(doing)
 
     def expect(self, word: str, doing: Coroutine[Any, Any, Any]) -> Any:
         """Run a script that must answer as the model does."""
