@@ -1,12 +1,9 @@
-"""What operators say of resources, what managers say of their health, and what becomes of it."""
+"""What operators say of resources, and what becomes of it."""
 
-import contextlib
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
 import grpc
-import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from hwprovisioner.allocate.policy import Policy, Quota, UserPolicy
@@ -19,14 +16,12 @@ from hwprovisioner.v1 import manager_stream_pb2 as stream
 from hwprovisioner.v1 import resource_pb2
 from hwprovisioner.v1.allocation_pb2 import ALLOCATION_STATE_READY, Requestor
 from hwprovisioner.v1.resource_pb2 import (
-    HEALTH_HEALTHY,
     HEALTH_QUARANTINED,
-    HEALTH_SUSPECT,
-    Health,
 )
 from support.asking import LIMIT_S, asking, new_request, resource, wanting
 from support.eventually import eventually
 from support.fake_manager import machine, manager
+from support.operating import enable, one_machine, quarantine
 from support.refusals import refusal
 from support.services import Running, allocate
 
@@ -47,41 +42,9 @@ async def drain(service: Running, **more: Any) -> resource_pb2.Resource:
     return (await service.stub.DrainResource(request, timeout=LIMIT_S)).resource  # type: ignore[no-any-return]
 
 
-async def enable(service: Running) -> resource_pb2.Resource:
-    request = pb.EnableResourceRequest(name="a", operator="eve")
-    return (await service.stub.EnableResource(request, timeout=LIMIT_S)).resource  # type: ignore[no-any-return]
-
-
-async def quarantine(service: Running) -> resource_pb2.Resource:
-    request = pb.QuarantineResourceRequest(name="a", reason="burnt", operator="bob")
-    return (await service.stub.QuarantineResource(request, timeout=LIMIT_S)).resource  # type: ignore[no-any-return]
-
-
-async def health_is(service: Running, health: Health.ValueType) -> bool:
-    return (await resource(service.stub, "a")).health == health
-
-
-async def say_well(agent: Any, look: int) -> None:
-    change = stream.HealthChange(resource="a", health=HEALTH_HEALTHY, look=look)
-    await agent.say(health=change)
-
-
-async def taken_in(agent: Any) -> None:
-    """Return once the lab has taken in what a manager has said."""
-    nonsense = stream.HealthChange(resource="nowhere", health=HEALTH_HEALTHY)
-    await agent.say(health=nonsense)
-    await agent.hear("refused", lambda refused: refused.resource == "nowhere")
-
-
 async def in_maintenance(service: Running) -> bool:
     state = (await resource(service.stub, "a")).admin_state
     return state == resource_pb2.ADMIN_STATE_MAINTENANCE
-
-
-@contextlib.asynccontextmanager
-async def one_machine(service: Running) -> AsyncIterator[Any]:
-    async with manager(service.stub, "m", [machine("a")]) as agent:
-        yield agent
 
 
 async def test_at_the_deadline_what_holds_it_is_revoked_and_maintenance_begins(
@@ -147,126 +110,6 @@ async def test_who_when_and_why_are_kept(service: Running, redis_url: str) -> No
         after = await lab_time(redis_url, 0)
         assert before.ToMilliseconds() <= shown.operated_time.ToMilliseconds()
         assert shown.operated_time.ToMilliseconds() <= after.ToMilliseconds()
-
-
-async def test_what_is_quarantined_is_lent_again_once_its_manager_has_found_it_well(
-    service: Running,
-) -> None:
-    async with one_machine(service) as agent:
-        await quarantine(service)
-        async with asking(service.stub) as waiting:
-            await waiting.waits_for("quarantined: burnt (by bob)")
-            assert (await enable(service)).health == HEALTH_SUSPECT
-            look = await agent.hear("look_after")
-            assert look.resource == "a"
-            assert look.reason == (
-                "eve puts it back into service, it was quarantined: burnt (by bob)"
-            )
-            await waiting.waits_for("suspect")
-            await say_well(agent, look.look)
-            await waiting.until("ready")
-
-
-async def test_what_was_said_before_the_newest_look_lifts_nothing(service: Running) -> None:
-    async with one_machine(service) as agent:
-        await quarantine(service)
-        await enable(service)
-        before = await agent.hear("look_after")
-        await quarantine(service)
-        await enable(service)
-        newest = await agent.hear("look_after")
-        await say_well(agent, before.look)
-        await taken_in(agent)
-        assert await health_is(service, HEALTH_SUSPECT)
-        await say_well(agent, newest.look)
-        await eventually(lambda: health_is(service, HEALTH_HEALTHY))
-
-
-async def test_what_a_manager_gave_up_before_a_person_lifted_it_is_lifted_once(
-    service: Running,
-) -> None:
-    given_up = stream.HealthChange(resource="a", health=HEALTH_QUARANTINED, reason="not clean")
-    async with one_machine(service) as agent:
-        await agent.say(health=given_up)
-        await eventually(lambda: health_is(service, HEALTH_QUARANTINED))
-    await enable(service)
-    async with one_machine(service) as agent:
-        look = await agent.hear("look_after")
-        # It could not know, and tells again what it has found.
-        await agent.say(health=given_up)
-        await taken_in(agent)
-        assert await health_is(service, HEALTH_SUSPECT)
-        await say_well(agent, look.look)
-        await eventually(lambda: health_is(service, HEALTH_HEALTHY))
-
-
-async def test_a_manager_that_has_lost_its_journal_finds_out_anew_what_is_wrong(
-    service: Running,
-) -> None:
-    async with one_machine(service) as agent:
-        await quarantine(service)
-        await enable(service)
-        await say_well(agent, (await agent.hear("look_after")).look)
-        await eventually(lambda: health_is(service, HEALTH_HEALTHY))
-        given_up = stream.HealthChange(resource="a", health=HEALTH_QUARANTINED, reason="smoke")
-        await agent.say(health=given_up)
-        look = await agent.hear("look_after")
-        assert (look.reason, look.look) == ("smoke", 2)
-        given_up.look = look.look
-        await agent.say(health=given_up)
-        await eventually(lambda: health_is(service, HEALTH_QUARANTINED))
-
-
-async def test_a_manager_does_not_lift_a_quarantine(service: Running) -> None:
-    async with one_machine(service) as agent:
-        await quarantine(service)
-        await agent.say(health=stream.HealthChange(resource="a", health=HEALTH_HEALTHY))
-        refused = await agent.hear("refused")
-        assert (refused.reason, refused.resource) == ("WRONG_STATE", "a")
-        assert await health_is(service, HEALTH_QUARANTINED)
-
-
-async def test_a_manager_that_comes_back_finds_what_is_quarantined_so(service: Running) -> None:
-    async with one_machine(service):
-        await quarantine(service)
-    async with one_machine(service) as agent, asking(service.stub) as waiting:
-        await waiting.waits_for("quarantined")
-        await enable(service)
-        assert (await agent.hear("look_after")).resource == "a"
-
-
-async def test_a_manager_that_comes_back_is_told_again_what_to_look_after(
-    service: Running,
-) -> None:
-    async with one_machine(service) as agent:
-        suspect = stream.HealthChange(resource="a", health=HEALTH_SUSPECT, reason="hot")
-        await agent.say(health=suspect)
-        await eventually(lambda: health_is(service, HEALTH_SUSPECT))
-        assert not [each for each in agent.heard if each.HasField("look_after")]
-    async with one_machine(service) as agent:
-        look = await agent.hear("look_after")
-        assert (look.resource, look.reason) == ("a", "hot")
-
-
-@pytest.mark.parametrize(
-    ("change", "reason", "named"),
-    [
-        ({"resource": "a"}, "BAD_REQUEST", "a"),
-        ({"resource": "a", "health": 99}, "BAD_REQUEST", "a"),
-        ({"resource": "A B", "health": HEALTH_SUSPECT}, "BAD_REQUEST", "A B"),
-        ({"resource": "a", "health": HEALTH_SUSPECT, "reason": "x" * 1025}, "BAD_REQUEST", "a"),
-        ({"resource": "a", "health": HEALTH_SUSPECT, "look": -1}, "BAD_REQUEST", "a"),
-        ({"resource": "other", "health": HEALTH_SUSPECT}, "NO_SUCH_RESOURCE", "other"),
-    ],
-)
-async def test_what_makes_no_sense_of_a_resources_health_is_refused(
-    service: Running, change: dict[str, Any], reason: str, named: str
-) -> None:
-    async with one_machine(service) as agent:
-        await agent.say(health=stream.HealthChange(**change))
-        refused = await agent.hear("refused")
-        assert (refused.reason, refused.resource) == (reason, named)
-        assert await health_is(service, HEALTH_HEALTHY)
 
 
 async def test_what_contradicts_the_file_is_shown_until_it_is_put_right(service: Running) -> None:
