@@ -12,7 +12,7 @@ local KEPT = {
 local function remove(name, key, index, removed_key)
   local kept = {}
   for _, field in ipairs(KEPT) do
-    kept[field[1]] = redis.call('HGET', key, field[1]) or nil
+    kept[field[1]] = redis.call('HGET', key, field[1])
   end
   kept.admin = step('admin', kept.admin, 'drained') or kept.admin
   redis.call('HSET', removed_key, name, cjson.encode(kept))
