@@ -225,6 +225,20 @@ async def test_a_pool_that_cannot_be_filled_is_tried_again_and_leaves_nothing(
         await eventually(lambda: len(shop.there()) == 1)
 
 
+async def test_a_pool_that_still_cannot_be_filled_is_told_until_it_is(
+    lab: ScriptedLab, journal_file: Path, shop: Workshop
+) -> None:
+    shop.failures["fill"] = [DriverError("no image")] * 4
+    shop.gate("fill")
+    async with running(lab, journal_file, shop, shop.rack(warm(1))) as (run, session):
+        assert "volunteer" not in session.events()
+        shop.gate("fill").set()
+        told = await session.hear("volunteer")
+        assert list(told.warnings) == ["the pool cannot be filled: make: no image"]
+        assert not (await session.hear("volunteer")).warnings
+        await eventually(lambda: len(run.journal.pooled) == 1)
+
+
 async def test_as_many_are_kept_as_were_asked_for_lately(
     lab: ScriptedLab, journal_file: Path, shop: Workshop
 ) -> None:

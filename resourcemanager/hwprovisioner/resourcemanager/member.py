@@ -137,6 +137,7 @@ class Members:
             is_open=lambda: represented.is_fit,
             gone=caretaker.cleaned,
             given_up=caretaker.give_up,
+            changed=lambda: self._on_changed(represented),
             backoff=self._backoffs.refill,
         )
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 from hwprovisioner.resourcemanager import calls
 from hwprovisioner.resourcemanager.backoff import REFILL, Backoff
-from hwprovisioner.resourcemanager.errors import DriverError, Later
+from hwprovisioner.resourcemanager.errors import DriverError
+from hwprovisioner.resourcemanager.filling import Filling
 from hwprovisioner.resourcemanager.journal import Journal
 from hwprovisioner.resourcemanager.leaving import Leaving, Task, existing
 from hwprovisioner.resourcemanager.maker import Maker
@@ -61,6 +62,7 @@ class Pool:
         is_open: Callable[[], bool],
         gone: Callable[[str], None],
         given_up: Callable[[str], None],
+        changed: Callable[[], None],
         backoff: Backoff = REFILL,
     ) -> None:
         self._maker = maker
@@ -76,8 +78,7 @@ class Pool:
         self._leaving = Leaving(maker, tasks, backoff, gone=self._note_gone, given_up=given_up)
         self.sweep = Sweep(maker, self._leaving, self._known, backoff)
         self._wanted = Wanted()
-        self._tries = 0
-        self._not_before = 0.0
+        self.filling = Filling(maker.resource.name, backoff, changed)
         self._news = asyncio.Event()
 
     async def run(self, after: Task | None = None) -> None:
@@ -192,7 +193,7 @@ class Pool:
     # In.
 
     def _fill(self, pool: WarmPool) -> None:
-        if _now() < self._not_before or not self._is_open():
+        if not (self.filling.is_due(_now()) and self._is_open()):
             return
         while (
             len(self._ready) + len(self._making) < self._wanted.count(pool, _now())
@@ -214,21 +215,13 @@ class Pool:
             await self._journal.flush()
         except (DriverError, OSError) as error:
             del self._making[instance.name]
-            self._put_off(error)
+            self.filling.failed(error, _now())
             self._leave(instance.name, instance.share)
         else:
             del self._making[instance.name]
             self._ready[instance.name] = _Ready(instance, _now())
-            self._tries = 0
+            self.filling.worked()
         self._news.set()
-
-    def _put_off(self, error: DriverError | OSError) -> None:
-        self._tries += 1
-        delay_s = self._backoff.delay_s(self._tries)
-        self._not_before = _now() + delay_s
-        level = logging.INFO if isinstance(error, Later) else logging.WARNING
-        words = "the pool of %s cannot be filled: %s; next try in %.1f s"
-        _log.log(level, words, self._name, error, delay_s)
 
     # Out.
 
@@ -275,8 +268,7 @@ class Pool:
         due = [next_look]
         due += [one.since + pool.idle_s for one in self._ready.values()]
         due += self._wanted.fewer_at(pool)
-        if self._not_before > _now():
-            due.append(self._not_before)
+        due += self.filling.next_at(_now())
         # What was due already could not be done, and is looked at when there is news.
         return min(at for at in due if at > _now() or at == next_look)
 

@@ -75,6 +75,10 @@ class Represented:
             return self._leftovers
         return "its configuration changes once what holds it has ended"
 
+    def _all_warnings(self) -> list[str]:
+        trouble = self.instances.pool.filling.trouble if self.instances is not None else ""
+        return [trouble, *self._warnings] if trouble else self._warnings
+
     @property
     def _leftovers(self) -> str:
         return self.instances.pool.sweep.leftovers if self.instances is not None else ""
@@ -100,5 +104,5 @@ class Represented:
     def standing(self) -> stream.SubscribeRequest:
         """Say whether it is to be had."""
         if self.can_be_lent:
-            return codec.volunteer(self.spec(), self._warnings)
+            return codec.volunteer(self.spec(), self._all_warnings())
         return codec.withdraw(self.name, self.excuse, removed=self.is_removed)
