@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import contextlib
 import json
 import logging
 from collections.abc import AsyncIterator, Iterator
@@ -21,7 +20,7 @@ from hwprovisioner.resourcemanager.drivers.ec2 import Ec2Driver
 from hwprovisioner.resourcemanager.errors import ConfigError, Later
 from hwprovisioner.resourcemanager.loading import load_driver
 from hwprovisioner.resourcemanager.model import Instance, OperatingSystem, Power, Share
-from support import ec2_server, sshd
+from support import ec2_server
 from support.asking import HOLDER_KEY
 
 GIB = 1024**3
@@ -280,70 +279,44 @@ async def test_a_quota_that_is_used_up_is_later_and_nothing_else_is(
     assert type(caught.value) is kind
 
 
-def test_a_pool_needs_the_managers_own_key() -> None:
-    text = """
+@pytest.mark.parametrize("ready", ["ssh", "running"])
+def test_a_pool_needs_the_managers_own_key(ready: str) -> None:
+    text = f"""
 resources:
   dynamic:
     cloud:
       driver: ec2
-      limits: {cpu: 4, mem: 4GiB, instances: 2}
-      pool: {min: 1}
+      limits: {{cpu: 4, mem: 4GiB, instances: 2}}
+      pool: {{min: 1}}
       options:
         region: eu-central-1
-        images: {a: {ami: ami-12345678}}
-        types: {t3.micro: {cpus: 2, memory: 1GiB}}
+        ready: {ready}
+        images: {{a: {{ami: ami-12345678}}}}
+        types: {{t3.micro: {{cpus: 2, memory: 1GiB}}}}
 """
-    with pytest.raises(ConfigError, match="is needed with a warm pool"):
+    with pytest.raises(ConfigError, match=r"yml:9:.*login_key_file: is needed with a warm pool"):
         parse_config(text, "resources.yml", load_driver)
 
 
-@asynccontextmanager
-async def guest(folder: Path) -> AsyncIterator[tuple[sshd.Sshd, int]]:
-    """A real sshd that all addresses of instances lead to, with the port there."""
-    with sshd.running(folder, f"SetEnv HOME={folder}") as machine:
-
-        async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            theirs, ours = await asyncio.open_connection("127.0.0.1", machine.port)
-            try:
-                await asyncio.gather(copy(reader, ours), copy(theirs, writer))
-            finally:
-                ours.close()
-                writer.close()
-
-        async with await asyncio.start_server(pass_on, "0.0.0.0", 0) as listening:
-            yield machine, listening.sockets[0].getsockname()[1]
-
-
-def text_of(file: Path) -> str:
-    return file.read_text()
-
-
-async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-        writer.write_eof()
-
-
+@pytest.mark.parametrize("ready", ["ssh", "running"])
 async def test_what_was_made_for_nobody_lets_in_whoever_gets_it(
-    server: ec2_server.Ec2Server, tmp_path: Path
+    server: ec2_server.Ec2Server, tmp_path: Path, ready: str
 ) -> None:
-    async with guest(tmp_path) as (machine, port):
+    with ec2_server.guest(tmp_path) as (machine, port):
         images = {"any": {"ami": server.ami, "user": machine.user}}
         driver = driver_for(
             server,
-            ready="ssh",
+            ready=ready,
             port=port,
             subnet=server.subnet,
             images=images,
             login_key_file=str(machine.key_file),
         )
-        hold = new_hold(pooled="cloud.pool-1")
+        hold = new_hold(pooled=f"cloud.pool-{ready}")
         instance = Instance.of(hold)
         lines: list[str] = []
         await calls.make(driver, instance, lines.append)
-        assert "waiting for SSH" in lines
+        assert ("waiting for SSH" in lines) is (ready == "ssh")
         (one,) = found(server, hold)
         assert "hwprovisioner:hold" not in {tag["Key"] for tag in one["Tags"]}
         connection = await calls.hand_over(driver, instance, hold, silent, 60)
@@ -354,6 +327,41 @@ async def test_what_was_made_for_nobody_lets_in_whoever_gets_it(
         tags = {tag["Key"]: tag["Value"] for tag in one["Tags"]}
         assert (tags["hwprovisioner:hold"], tags["hwprovisioner:instance"]) == (
             hold.id,
-            "cloud.pool-1",
+            f"cloud.pool-{ready}",
         )
+        other = replace(new_hold(ssh_public_key=""), pooled=hold.pooled)
+        await calls.hand_over(driver, instance, other, lines.append, 60)
+        assert lines[-1] == "the holder sent no public key: there is no way in"
         await calls.clean(driver, hold, silent)
+
+
+def text_of(file: Path) -> str:
+    return file.read_text()
+
+
+async def test_nobody_is_handed_an_instance_that_they_cannot_get_in_to(
+    server: ec2_server.Ec2Server,
+) -> None:
+    hold, driver = new_hold(pooled="cloud.pool-2"), driver_for(server, subnet=server.subnet)
+    await calls.make(driver, Instance.of(hold), silent)
+    with pytest.raises(DriverError, match="without `login_key_file`"):
+        await calls.hand_over(driver, Instance.of(hold), hold, silent, 60)
+    await calls.clean(driver, hold, silent)
+
+
+async def test_an_api_that_hangs_takes_nothing_from_the_others(
+    server: ec2_server.Ec2Server,
+) -> None:
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(hang, "127.0.0.1", 0) as listening:
+        url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        driver = driver_for(replace(server, url=url))
+        # More than asyncio has threads.
+        hung = [asyncio.create_task(driver.check()) for _ in range(40)]
+        assert await asyncio.to_thread(lambda: "a thread") == "a thread"
+        for task in hung:
+            task.cancel()
+        await asyncio.wait(hung)

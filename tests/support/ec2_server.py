@@ -12,6 +12,8 @@ from typing import Any
 
 import boto3
 
+from support import sshd
+
 REGION = "eu-central-1"
 #: The server takes any; they are found in the environment, as they are in a lab.
 CREDENTIALS = {
@@ -57,6 +59,15 @@ def running(folder: Path) -> Iterator[Ec2Server]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+@contextlib.contextmanager
+def guest(folder: Path) -> Iterator[tuple[sshd.Sshd, int]]:
+    """A real sshd at the addresses of all instances, and its port there."""
+    port = _free_port()
+    settings = (f"SetEnv HOME={folder}", f"ListenAddress 0.0.0.0:{port}")
+    with sshd.running(folder, *settings) as machine:
+        yield machine, port
 
 
 def _wait(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:

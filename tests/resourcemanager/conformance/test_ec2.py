@@ -11,12 +11,16 @@ pytestmark = pytest.mark.timeout(LIMIT_S)
 
 
 def test_it_keeps_what_every_driver_promises(tmp_path: Path) -> None:
-    with ec2_server.running(tmp_path) as server:
+    guest = tmp_path / "guest"
+    guest.mkdir()
+    with ec2_server.running(tmp_path) as server, ec2_server.guest(guest) as (machine, port):
         options = f"""
         region: {ec2_server.REGION}
-        images: {{ubuntu: {{ami: {server.ami}, os: {{family: linux, distro: ubuntu}}}}}}
+        images: {{any: {{ami: {server.ami}, os: {{family: linux}}, user: {machine.user}}}}}
         types: {{t3.micro: {{cpus: 2, memory: 1GiB}}, m5.large: {{cpus: 2, memory: 8GiB}}}}
         subnet: {server.subnet}
+        port: {port}
+        login_key_file: {machine.key_file}
         ready: running"""
         file = f"""
 resources:

@@ -16,6 +16,7 @@ from hwprovisioner.serving.problems import suggest
 RESOURCE_TAG = "hwprovisioner:resource"
 INSTANCE_TAG = "hwprovisioner:instance"
 MARK_TAG = "hwprovisioner:mark"
+HOLD_TAG = "hwprovisioner:hold"
 _GIB = 1024**3
 
 #: An instance as the API describes it.
@@ -89,7 +90,7 @@ def mark_of(resource: Resource) -> dict[str, str]:
 def tags_of_hold(hold: Hold) -> dict[str, str]:
     """Return what tells for whom an instance is."""
     return {
-        "hwprovisioner:hold": hold.id,
+        HOLD_TAG: hold.id,
         "hwprovisioner:allocation": hold.allocation_id,
         "hwprovisioner:fence": str(hold.fence),
     }

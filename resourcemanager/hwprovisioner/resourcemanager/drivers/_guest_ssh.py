@@ -29,8 +29,9 @@ class Door:
     address: str
     port: int
     user: str
-    #: In OpenSSH's form, as the two below.
+    #: In OpenSSH's form; empty is nobody's: then it is only seen whether somebody answers.
     private_key: str
+    #: The machine's, in the same form; empty is not known, so any is taken.
     host_key: str
 
 
@@ -40,7 +41,7 @@ def new_key() -> tuple[str, str]:
     return key.export_private_key().decode(), key.export_public_key().decode().strip()
 
 
-async def speaks_ssh(address: str, port: int) -> bool:
+async def _speaks_ssh(address: str, port: int) -> bool:
     """Say whether there is SSH at an address by now."""
     with contextlib.suppress(OSError):
         async with asyncio.timeout(_BANNER_S):
@@ -53,15 +54,18 @@ async def speaks_ssh(address: str, port: int) -> bool:
 
 
 async def try_door(door: Door, public_key: str = "") -> str:
-    """Log in, let somebody else's key in, too, if one is given, and log out.
+    """Log in as its maker, let somebody else's key in, too, if one is given, and log out.
 
     Return "" if that worked, else why not; it may work later.
 
     Raises:
         DriverError: The machine let us in, but not the key.
     """
-    if not await speaks_ssh(door.address, door.port):
+    if not await _speaks_ssh(door.address, door.port):
         return "no answer"
+    if not door.private_key:
+        return ""
+    trusted = [asyncssh.import_public_key(door.host_key)] if door.host_key else None
     try:
         async with (
             asyncio.timeout(_LOGIN_S),
@@ -71,7 +75,7 @@ async def try_door(door: Door, public_key: str = "") -> str:
                 username=door.user,
                 client_keys=[asyncssh.import_private_key(door.private_key)],
                 agent_path=None,
-                known_hosts=([asyncssh.import_public_key(door.host_key)], [], []),
+                known_hosts=None if trusted is None else (trusted, [], []),
                 config=None,
             ) as connection,
         ):

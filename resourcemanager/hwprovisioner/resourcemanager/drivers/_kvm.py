@@ -12,7 +12,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from hwprovisioner.resourcemanager.drivers._programs import started
+from hwprovisioner.resourcemanager.drivers._qemu_program import started
 from hwprovisioner.resourcemanager.errors import DriverError
 
 _LIMIT_S = 10.0

@@ -13,8 +13,8 @@ import libvirt
 
 from hwprovisioner.resourcemanager.drivers._libvirt_host import is_missing
 from hwprovisioner.resourcemanager.drivers._libvirt_options import LibvirtOptions
+from hwprovisioner.resourcemanager.drivers._machine_options import ImageSection
 from hwprovisioner.resourcemanager.drivers._names import name_there
-from hwprovisioner.resourcemanager.drivers._qemu_options import ImageSection
 from hwprovisioner.resourcemanager.errors import DriverError
 from hwprovisioner.resourcemanager.model import Resource, Share
 

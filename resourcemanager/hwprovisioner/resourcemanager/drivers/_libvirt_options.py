@@ -6,19 +6,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from hwprovisioner.resourcemanager.drivers._qemu_options import ImageSection
-from hwprovisioner.resourcemanager.schema import Section, Size, Text, Word
+from hwprovisioner.resourcemanager.drivers._machine_options import ImageSection, MachineOptions
+from hwprovisioner.resourcemanager.schema import Text
 
 
-class LibvirtOptions(Section):
-    """What stands under `options`."""
+class LibvirtOptions(MachineOptions):
+    """What stands under `options`.
+
+    Files of images are those of libvirt's host; a `base` has to be a volume of one of its pools.
+    """
 
     #: Where libvirt is; `test:///default` is a make-believe host.
     uri: Annotated[Text, Field(min_length=1)] = "qemu:///system"
-    #: By name. Files are those of libvirt's host; a `base` has to be a volume of one of its pools.
-    images: Annotated[dict[Word, ImageSection], Field(min_length=1, max_length=64)]
-    #: The largest disk that can be asked for.
-    disk_limit: Size | None = None
     #: Where disks and seeds are made.
     pool: Text = "default"
     #: Which of libvirt's networks machines are in; empty is none.

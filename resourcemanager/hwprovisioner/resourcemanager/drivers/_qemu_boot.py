@@ -9,30 +9,22 @@ from collections.abc import AsyncIterator
 from hwprovisioner.resourcemanager.driver import Report
 from hwprovisioner.resourcemanager.drivers import (
     _guest_ssh,
+    _machine_keys,
     _qemu_command,
     _qemu_net,
     _qemu_power,
-    _seed,
 )
 from hwprovisioner.resourcemanager.drivers._console_watch import ConsoleWatch
-from hwprovisioner.resourcemanager.drivers._qemu_options import ImageSection
+from hwprovisioner.resourcemanager.drivers._machine_options import ImageSection
 from hwprovisioner.resourcemanager.drivers._qemu_process import CONSOLE, Machine
 from hwprovisioner.resourcemanager.drivers._waiting import until
 from hwprovisioner.resourcemanager.errors import DriverError
 
-#: In a machine's folder: what its maker logs in with, and how the machine proves who it is.
-_KEY, _HOST_KEY = "key", "host_key.pub"
-
 
 def write_seed(machine: Machine, image: ImageSection) -> None:
     """Write into the machine's folder what it is to know of itself, and the keys to it."""
-    private_key, public_key = _guest_ssh.new_key()
-    host_private, host_public = _guest_ssh.new_key()
-    name = machine.folder.name
-    guest = _seed.Guest(name, image.user, (public_key,), host_private, host_public)
-    (machine.folder / _KEY).write_text(private_key)
-    (machine.folder / _HOST_KEY).write_text(host_public)
-    (machine.folder / _qemu_command.SEED).write_bytes(_seed.seed(guest))
+    seed = _machine_keys.new_seed(machine.folder, image.user)
+    (machine.folder / _qemu_command.SEED).write_bytes(seed)
 
 
 async def boot(machine: Machine, image: ImageSection, address: str, report: Report) -> None:
@@ -84,12 +76,7 @@ async def let_in(
 
 async def _door(machine: Machine, image: ImageSection, address: str) -> _guest_ssh.Door:
     port = await _qemu_net.forwarded(machine, _qemu_command.SSH_PORT)
-    try:
-        private_key = (machine.folder / _KEY).read_text()
-        host_key = (machine.folder / _HOST_KEY).read_text().strip()
-    except OSError as error:
-        raise DriverError(f"{machine.folder.name} lacks its keys: {error.strerror}") from error
-    return _guest_ssh.Door(address, port, image.user, private_key, host_key)
+    return _machine_keys.door(machine.folder, address, port, image.user)
 
 
 async def _need_on(machine: Machine, last: str = "") -> None:

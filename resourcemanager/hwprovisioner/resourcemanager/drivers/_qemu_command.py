@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from hwprovisioner.resourcemanager.drivers._qemu_options import ImageSection, QemuOptions
+from hwprovisioner.resourcemanager.drivers._machine_options import ImageSection
+from hwprovisioner.resourcemanager.drivers._qemu_options import QemuOptions
 from hwprovisioner.resourcemanager.drivers._qemu_process import CONSOLE, MONITOR, PID
 from hwprovisioner.resourcemanager.model import Share
 

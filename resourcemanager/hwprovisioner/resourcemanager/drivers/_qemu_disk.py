@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 
-from hwprovisioner.resourcemanager.drivers._programs import output
+from hwprovisioner.resourcemanager.drivers import _script
+from hwprovisioner.resourcemanager.drivers._threads import in_thread
 
-_IMG = "qemu-img"
 _QCOW2 = b"QFI\xfb"
 
 
@@ -20,18 +19,20 @@ async def make_disk(disk: Path, base: Path | None, least_bytes: int) -> bool:
     """
     if base is None:
         if least_bytes:
-            await output((_IMG, "create", "-q", "-f", "qcow2", str(disk), str(least_bytes)))
+            await _img("create", "-q", "-f", "qcow2", str(disk), str(least_bytes))
         return bool(least_bytes)
-    form = await asyncio.to_thread(_format, base)
+    form = await in_thread(_format, base)
     size = []
     if least_bytes:
         # Shared: other machines have it open.
-        about = await output((_IMG, "info", "-U", "-f", form, "--output=json", str(base)))
+        about = await _img("info", "-U", "-f", form, "--output=json", str(base))
         size = [str(max(least_bytes, int(json.loads(about)["virtual-size"])))]
-    await output(
-        (_IMG, "create", "-q", "-f", "qcow2", "-F", form, "-b", str(base), str(disk), *size)
-    )
+    await _img("create", "-q", "-f", "qcow2", "-F", form, "-b", str(base), str(disk), *size)
     return True
+
+
+async def _img(*words: str) -> bytes:
+    return await _script.run(("qemu-img", *words), b"", lambda line: None)
 
 
 def _format(base: Path) -> str:

@@ -18,7 +18,8 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 from hwprovisioner.resourcemanager.drivers import _qmp
-from hwprovisioner.resourcemanager.drivers._programs import started
+from hwprovisioner.resourcemanager.drivers._qemu_program import started
+from hwprovisioner.resourcemanager.drivers._threads import in_thread, seen_through
 from hwprovisioner.resourcemanager.errors import DriverError, Later
 
 #: What QEMU is told to make, in the folder.
@@ -87,7 +88,7 @@ class Machine:
         with contextlib.suppress(FileNotFoundError), self._locked() as lock:
             if lock is None:
                 raise DriverError(f"a virtual machine was started in {self.folder} meanwhile")
-            await asyncio.to_thread(shutil.rmtree, self.folder)
+            await seen_through(in_thread(shutil.rmtree, self.folder))
 
     @contextlib.asynccontextmanager
     async def monitor(self) -> AsyncIterator[_qmp.Qmp]:

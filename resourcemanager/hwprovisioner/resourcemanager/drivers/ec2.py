@@ -12,9 +12,10 @@ from hwprovisioner.resourcemanager.driver import Channel, Report
 from hwprovisioner.resourcemanager.drivers import _ec2_instance as instances
 from hwprovisioner.resourcemanager.drivers._ec2_api import Ec2Api
 from hwprovisioner.resourcemanager.drivers._ec2_console import Console
-from hwprovisioner.resourcemanager.drivers._ec2_door import door_of, let_in, public_key_of
+from hwprovisioner.resourcemanager.drivers._ec2_door import door_of, public_key_of
 from hwprovisioner.resourcemanager.drivers._ec2_instance import Seen
 from hwprovisioner.resourcemanager.drivers._ec2_options import Ec2Options
+from hwprovisioner.resourcemanager.drivers._guest_ssh import Door, try_door
 from hwprovisioner.resourcemanager.drivers._waiting import until
 from hwprovisioner.resourcemanager.errors import DriverError
 from hwprovisioner.resourcemanager.maker import Maker
@@ -49,10 +50,10 @@ class Ec2Driver(Maker):
         """Yield what is wrong with its warm pool."""
         options = resource.options
         assert isinstance(options, Ec2Options)
-        if resource.pool is not None and options.ready == "ssh" and not options.login_key_file:
+        if resource.pool is not None and not options.login_key_file:
             message = (
-                "is needed with a warm pool: who gets an instance that waits is let in with the"
-                " manager's own key"
+                "is needed with a warm pool: the private key with which the manager logs in to an"
+                " instance that was made for nobody, to let its holder in"
             )
             yield ("options", "login_key_file"), message
 
@@ -81,6 +82,8 @@ class Ec2Driver(Maker):
     async def check(self) -> None:
         """See whether the API lets us in, and knows the images, the subnet and the groups."""
         options = self._options
+        if options.login_key_file:
+            public_key_of(options.login_key_file)
         wanted = {image.ami for image in options.images.values()}
         answer = await self._api.read("describe_images", ImageIds=sorted(wanted))
         if missing := wanted - {image["ImageId"] for image in answer["Images"]}:
@@ -106,15 +109,13 @@ class Ec2Driver(Maker):
         options = self._options
         image = options.images[instances.image_of(options, instance)]
         door = door_of(seen, options, image.user)
-        if options.ready == "ssh" and options.login_key_file:
-            await let_in(door, hold.ssh_public_key)
-        elif options.ready == "ssh" and instances.tag(seen, "hwprovisioner:hold") != hold.id:
-            raise DriverError("nobody can be let in without `login_key_file` in the options")
+        if instances.tag(seen, instances.HOLD_TAG) != hold.id:
+            await self._let_in(door, hold, report)
         words = instances.as_tags(instances.tags_of_hold(hold))
         await self._api.change("create_tags", Resources=[seen["InstanceId"]], Tags=words)
         return Connection(
             protocol="ssh",
-            address=door.host,
+            address=door.address,
             port=door.port,
             user=door.user,
             properties={"instance_id": seen["InstanceId"]},
@@ -171,8 +172,18 @@ class Ec2Driver(Maker):
             await self._api.change("start_instances", InstanceIds=[seen["InstanceId"]])
         await self._until("running", instance.name, report)
         if self._options.ready == "ssh":
-            door = door_of(await self._need(instance.name), self._options, "")
-            await until(door.trouble, "SSH", report)
+            image = self._options.images[instances.image_of(self._options, instance)]
+            door = door_of(await self._need(instance.name), self._options, image.user)
+            await until(functools.partial(try_door, door), "SSH", report)
+
+    async def _let_in(self, door: Door, hold: Hold, report: Report) -> None:
+        """Let a holder in to an instance that was made for nobody."""
+        if not door.private_key:
+            raise DriverError("nobody can be let in later without `login_key_file` in the options")
+        if not hold.ssh_public_key:
+            report("the holder sent no public key: there is no way in")
+            return
+        await until(functools.partial(try_door, door, hold.ssh_public_key), "SSH", report)
 
     async def _run(self, instance: Instance, hold: Hold | None, report: Report) -> None:
         options, resource = self._options, self.resource

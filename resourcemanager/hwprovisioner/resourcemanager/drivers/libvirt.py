@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import ClassVar
@@ -13,65 +12,39 @@ import libvirt
 from pydantic import BaseModel
 
 from hwprovisioner.resourcemanager.driver import Channel, Report
-from hwprovisioner.resourcemanager.drivers import _guest_ssh, _images, _seed
+from hwprovisioner.resourcemanager.drivers import _guest_ssh, _machine_keys
 from hwprovisioner.resourcemanager.drivers import _libvirt_domain as domains
 from hwprovisioner.resourcemanager.drivers._libvirt_console import Console
 from hwprovisioner.resourcemanager.drivers._libvirt_host import on_host
 from hwprovisioner.resourcemanager.drivers._libvirt_options import LibvirtOptions
-from hwprovisioner.resourcemanager.drivers._machine_size import NAME, share_of, size_problems
+from hwprovisioner.resourcemanager.drivers._machine_maker import MachineMaker
+from hwprovisioner.resourcemanager.drivers._machine_options import ImageSection
+from hwprovisioner.resourcemanager.drivers._machine_size import NAME, share_of
 from hwprovisioner.resourcemanager.drivers._names import name_there
-from hwprovisioner.resourcemanager.drivers._qemu_options import ImageSection
+from hwprovisioner.resourcemanager.drivers._threads import in_thread, seen_through
 from hwprovisioner.resourcemanager.drivers._waiting import until
 from hwprovisioner.resourcemanager.errors import DriverError
-from hwprovisioner.resourcemanager.maker import Maker
 from hwprovisioner.resourcemanager.model import (
     Connection,
-    Facts,
     Hold,
     Instance,
-    Kind,
-    Makes,
-    OperatingSystem,
     Power,
     Resource,
 )
 from hwprovisioner.resourcemanager.settings import state_folder
-from hwprovisioner.serving.problems import Path
 
 _SSH_PORT = 22
-#: In a machine's folder: what its maker logs in with, and how the machine proves who it is.
-_KEY, _HOST_KEY = "key", "host_key.pub"
 
 
-class LibvirtDriver(Maker):
+class LibvirtDriver(MachineMaker):
     """Makes a virtual machine for each hold, with a volume on top of an image's."""
 
     Options: ClassVar[type[BaseModel]] = LibvirtOptions
-    default_kind: ClassVar[Kind | None] = Kind.VIRTUAL_MACHINE
-
-    @classmethod
-    def verify(cls, resource: Resource) -> Iterable[tuple[Path, str]]:
-        """Yield what is not said of the size of machines."""
-        return size_problems(resource)
-
-    @property
-    def makes(self) -> Makes:
-        """The images of the options, and what is in them."""
-        return _images.makes(self._systems, self._options.disk_limit or 0)
-
-    @property
-    def has_power(self) -> bool:
-        """Every machine has."""
-        return True
 
     @property
     def has_console(self) -> bool:
         """Every machine has a serial port, unless it is make-believe."""
         return self._options.type != "test"
-
-    async def describe(self) -> Facts:
-        """Return what is in the image that is taken if nothing is asked."""
-        return Facts(os=next(iter(self._options.images.values())).system)
 
     async def check(self) -> None:
         """See whether the host answers, and has the pool, the network and the images."""
@@ -90,13 +63,13 @@ class LibvirtDriver(Maker):
     async def make(self, instance: Instance, report: Report) -> None:
         """Define a machine, start it, and wait until it is up."""
         options, resource, name = self._options, self.resource, instance.name
-        image = self._image(instance)
+        image = self.image_of(instance)
         if await on_host(options.uri, lambda host: _is_up(host, resource, name)):
             return
         await self.destroy(name, lambda line: None)
         try:
             report("making the virtual machine")
-            seed = await asyncio.to_thread(self._seed, name, image)
+            seed = await seen_through(in_thread(self._seed, name, image))
             share = share_of(self.resource, instance)
             wanted = domains.Wanted(resource, name, share, image, instance.disk_bytes, seed)
             await on_host(options.uri, lambda host: domains.define(host, options, wanted))
@@ -110,7 +83,7 @@ class LibvirtDriver(Maker):
 
     async def hand_over(self, instance: Instance, hold: Hold, report: Report) -> Connection:
         """Put the holder's public key into the machine."""
-        image, uri, name = self._image(instance), self._options.uri, instance.name
+        image, uri, name = self.image_of(instance), self._options.uri, instance.name
         if image.ready.by != "ssh":
             where, domain = await self._address(name), name_there(self.resource, name)
             return Connection("libvirt", where, properties={"uri": uri, "domain": domain})
@@ -126,7 +99,7 @@ class LibvirtDriver(Maker):
         options, resource, folder = self._options, self.resource, self._folder_of(name)
         if await on_host(options.uri, lambda host: domains.destroy(host, options, resource, name)):
             report("destroyed the virtual machine")
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        await seen_through(in_thread(shutil.rmtree, folder, ignore_errors=True))
 
     async def existing(self) -> Collection[str]:
         """Return the names of the domains that say they are of this resource."""
@@ -186,31 +159,19 @@ class LibvirtDriver(Maker):
             raise DriverError(f"{name!r} cannot be the name of a virtual machine")
         return state_folder() / "libvirt" / self.resource.mark / self.resource.name / name
 
-    @property
-    def _systems(self) -> dict[str, OperatingSystem]:
-        return {name: image.system for name, image in self._options.images.items()}
-
-    def _image(self, instance: Instance) -> ImageSection:
-        return self._options.images[_images.choose(instance, self._systems)]
-
     def _seed(self, name: str, image: ImageSection) -> bytes:
         """Make keys, and a seed with them; without SSH there is none."""
         if image.ready.by != "ssh":
             return b""
-        private_key, public_key = _guest_ssh.new_key()
-        host_private, host_public = _guest_ssh.new_key()
         folder = self._folder_of(name)
         folder.mkdir(parents=True, mode=0o700)
-        (folder / _KEY).write_text(private_key)
-        (folder / _HOST_KEY).write_text(host_public)
-        guest = _seed.Guest(name, image.user, (public_key,), host_private, host_public)
-        return _seed.seed(guest)
+        return _machine_keys.new_seed(folder, image.user)
 
     async def _let_in(
         self, name: str, image: ImageSection, public_key: str, report: Report
     ) -> _guest_ssh.Door:
         """Wait until the machine lets us in, and let a holder's key in, too, if there is one."""
-        door = _guest_ssh.Door("", _SSH_PORT, image.user, *self._keys(name))
+        door = _machine_keys.door(self._folder_of(name), "", _SSH_PORT, image.user)
 
         async def look() -> str:
             nonlocal door
@@ -219,13 +180,6 @@ class LibvirtDriver(Maker):
 
         await until(look, "SSH", report)
         return door
-
-    def _keys(self, name: str) -> tuple[str, str]:
-        folder = self._folder_of(name)
-        try:
-            return (folder / _KEY).read_text(), (folder / _HOST_KEY).read_text().strip()
-        except OSError as error:
-            raise DriverError(f"the keys to {name} are not here: {error.strerror}") from error
 
     async def _address(self, name: str) -> str:
         resource, network = self.resource, self._options.network

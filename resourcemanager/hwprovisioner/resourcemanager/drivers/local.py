@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import ClassVar
 
 from hwprovisioner.resourcemanager.driver import Driver, Report
 from hwprovisioner.resourcemanager.drivers import _detect
+from hwprovisioner.resourcemanager.drivers._threads import in_thread
 from hwprovisioner.resourcemanager.model import Connection, Facts, Hold, Kind
 
 
@@ -20,9 +20,9 @@ class LocalDriver(Driver):
         gpus = await _detect.gpus()
         return Facts(
             cpus=_detect.cpus(),
-            memory_bytes=await asyncio.to_thread(_detect.memory_bytes),
+            memory_bytes=await in_thread(_detect.memory_bytes),
             gpus=gpus,
-            os=await asyncio.to_thread(_detect.operating_system),
+            os=await in_thread(_detect.operating_system),
         )
 
     async def prepare(self, hold: Hold, report: Report) -> Connection:

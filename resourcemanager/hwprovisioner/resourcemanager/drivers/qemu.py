@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import shutil
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from pathlib import Path as FilePath
 from typing import ClassVar
 
@@ -14,63 +13,38 @@ from pydantic import BaseModel
 
 from hwprovisioner.resourcemanager.driver import Channel, Report
 from hwprovisioner.resourcemanager.drivers import (
-    _images,
     _kvm,
     _qemu_boot,
     _qemu_command,
     _qemu_net,
     _qemu_power,
 )
-from hwprovisioner.resourcemanager.drivers._machine_size import NAME, share_of, size_problems
+from hwprovisioner.resourcemanager.drivers._machine_maker import MachineMaker
+from hwprovisioner.resourcemanager.drivers._machine_options import ImageSection
+from hwprovisioner.resourcemanager.drivers._machine_size import NAME, share_of
 from hwprovisioner.resourcemanager.drivers._qemu_disk import make_disk
-from hwprovisioner.resourcemanager.drivers._qemu_options import ImageSection, QemuOptions
+from hwprovisioner.resourcemanager.drivers._qemu_options import QemuOptions
 from hwprovisioner.resourcemanager.drivers._qemu_process import CONSOLE, Machine
+from hwprovisioner.resourcemanager.drivers._threads import in_thread
 from hwprovisioner.resourcemanager.errors import DriverError
-from hwprovisioner.resourcemanager.maker import Maker
 from hwprovisioner.resourcemanager.model import (
     Connection,
-    Facts,
     Hold,
     Instance,
-    Kind,
-    Makes,
-    OperatingSystem,
     Power,
-    Resource,
 )
 from hwprovisioner.resourcemanager.settings import state_folder
-from hwprovisioner.serving.problems import Path
 
 
-class QemuDriver(Maker):
+class QemuDriver(MachineMaker):
     """Makes a virtual machine for each hold, with a disk on top of an image's."""
 
     Options: ClassVar[type[BaseModel]] = QemuOptions
-    default_kind: ClassVar[Kind | None] = Kind.VIRTUAL_MACHINE
-
-    @classmethod
-    def verify(cls, resource: Resource) -> Iterable[tuple[Path, str]]:
-        """Yield what is not said of the size of machines."""
-        return size_problems(resource)
-
-    @property
-    def makes(self) -> Makes:
-        """The images of the options, and what is in them."""
-        return _images.makes(self._systems, self._options.disk_limit or 0)
-
-    @property
-    def has_power(self) -> bool:
-        """Every machine has."""
-        return True
 
     @property
     def has_console(self) -> bool:
         """Every machine has a serial port."""
         return True
-
-    async def describe(self) -> Facts:
-        """Return what is in the image that is taken if nothing is asked."""
-        return Facts(os=next(iter(self._options.images.values())).system)
 
     async def check(self) -> None:
         """See whether there are QEMU, the images, and KVM if it is needed; make the folder."""
@@ -78,8 +52,8 @@ class QemuDriver(Maker):
             if shutil.which(program) is None:
                 advice = "install QEMU (Debian: qemu-system-x86, qemu-utils)"
                 raise DriverError(f"there is no program {program}: {advice}")
-        for name, image in self._options.images.items():
-            await asyncio.to_thread(_need_files, name, image)
+        for name, image in self.images.items():
+            await in_thread(_need_files, name, image)
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
@@ -91,8 +65,8 @@ class QemuDriver(Maker):
         machine = self._machine(instance.name)
         if machine.is_up:
             return
-        image = self._image(instance)
-        await asyncio.to_thread(_need_files, instance.image or "that is first", image)
+        image = self.image_of(instance)
+        await in_thread(_need_files, instance.image or "that is first", image)
         await machine.destroy()
         try:
             await self._make(machine, image, instance, report)
@@ -103,7 +77,7 @@ class QemuDriver(Maker):
 
     async def hand_over(self, instance: Instance, hold: Hold, report: Report) -> Connection:
         """Put the holder's public key into the machine."""
-        machine, image = self._machine(instance.name), self._image(instance)
+        machine, image = self._machine(instance.name), self.image_of(instance)
         address = self._options.listen
         if image.ready.by != "ssh":
             port = await _qemu_net.forwarded(machine, _qemu_command.SSH_PORT)
@@ -123,7 +97,7 @@ class QemuDriver(Maker):
     async def existing(self) -> Collection[str]:
         """Return the names of the folders: there is nothing of a machine elsewhere."""
         try:
-            return await asyncio.to_thread(os.listdir, self._folder)
+            return await in_thread(os.listdir, self._folder)
         except FileNotFoundError:
             return ()
         except OSError as error:
@@ -170,13 +144,6 @@ class QemuDriver(Maker):
         if not NAME.fullmatch(name):
             raise DriverError(f"{name!r} cannot be the name of a virtual machine")
         return Machine(self._folder / name)
-
-    @property
-    def _systems(self) -> dict[str, OperatingSystem]:
-        return {name: image.system for name, image in self._options.images.items()}
-
-    def _image(self, instance: Instance) -> ImageSection:
-        return self._options.images[_images.choose(instance, self._systems)]
 
     async def _accel(self) -> str:
         wanted = self._options.accel

@@ -1,4 +1,4 @@
-"""Programs that a driver runs to their end, and that do not outlive the call that runs them."""
+"""QEMU as a program that does not outlive the call that runs it, unless it detaches itself."""
 
 from __future__ import annotations
 
@@ -8,20 +8,6 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from hwprovisioner.resourcemanager.errors import DriverError
-
-
-async def output(command: Sequence[str]) -> bytes:
-    """Run a program and return what it prints.
-
-    Raises:
-        DriverError: It cannot be started, or ends with a status other than 0.
-    """
-    async with started(command) as process:
-        out, said = await process.communicate()
-    if process.returncode != 0:
-        words = said.decode(errors="replace").strip().splitlines()
-        raise DriverError(words[-1] if words else f"{command[0]}: status {process.returncode}")
-    return out
 
 
 @contextlib.asynccontextmanager
