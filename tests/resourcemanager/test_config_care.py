@@ -59,11 +59,15 @@ def test_a_pool_has_what_a_share_has_whose_demand_does_not_say() -> None:
     [
         ("{min: 3, max: 2}", "instances: 4", "10:13: {}: has a `min` of 3, more than its `max`"),
         ("{min: 0}", "instances: 4", "10:13: {}: with `min: 0` needs a `max`"),
-        ("{min: -1}", "instances: 4", "10:19: {}.min: should be greater than or equal to 0"),
-        ("{max: 0}", "instances: 4", "10:19: {}.max: should be greater than or equal to 1"),
+        ("{min: -1}", "instances: 4", "10:19: {}.min: should be 0 or more"),
+        ("{max: 0}", "instances: 4", "10:19: {}.max: should be 1 or more"),
         ("{size: 3}", "instances: 4", "10:14: {}.size: unknown key"),
         ("{idle: soon}", "instances: 4", "10:20: {}.idle: 'soon' is no span of time"),
-        ("{max: 5}", "instances: 4", "10:7: {}: `max` of 5 is more than limits.instances: 4"),
+        (
+            "{max: 5}",
+            "instances: 4",
+            "10:7: {}: keeps up to 5 ready, more than limits.instances: 4",
+        ),
         (
             "{min: 2, cpu: 3}",
             "instances: 4, cpu: 5",
@@ -98,7 +102,7 @@ def test_care_is_read_and_has_defaults() -> None:
     assert read(rack("", more=f"care: {care}")).care == Care(3, 300.0, 0, 3600.0)
     assert read(rack("")).care == Care()
     [problem] = problems(rack("", more="care: {clean_tries: 0}"))
-    assert "care.clean_tries: should be greater than or equal to 1, is '0'" in problem
+    assert "care.clean_tries: should be 1 or more, is '0'" in problem
 
 
 def test_it_is_known_where_what_is_declared_stands() -> None:

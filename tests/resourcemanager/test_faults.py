@@ -160,8 +160,8 @@ async def test_a_fault_in_readying_up_fails_that_hold_with_its_own_words(
 @pytest.mark.parametrize(
     ("connection", "words"),
     [
-        (Connection("ssh", port="22"), "wrong port: Input should be a valid integer"),  # type: ignore[arg-type]  # nonsense
-        (Connection("ssh", port=65_536), "wrong port: Input should be less than or equal to 65535"),
+        (Connection("ssh", port="22"), "wrong port: should be a whole number"),  # type: ignore[arg-type]  # nonsense
+        (Connection("ssh", port=65_536), "wrong port: should be 65535 or less"),
         (Connection("ssh", None), "wrong address: "),  # type: ignore[arg-type]  # nonsense
         (Connection("ssh", "a\ud800"), "wrong address: "),
         (Connection("ssh", properties={"password": b"s3cr3t"}), "wrong properties.password: "),  # type: ignore[dict-item]  # nonsense

@@ -188,7 +188,7 @@ async def test_a_program_is_killed_with_its_children_at_its_limit(
         ("{reboot: false}", "has `reboot: false`; leave it out"),
         ("{reboot: true, timeout: soon}", "no span of time"),
         ("{rebot: true}", "unknown key; did you mean 'reboot'?"),
-        ("{manager: []}", "at least 1 item"),
+        ("{manager: []}", "is empty: name a program"),
     ],
 )
 def test_a_step_that_is_none_is_found_in_its_line(step: str, problem: str) -> None:

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, Field, Strict, ValidationError
 from hwprovisioner.resourcemanager.driver import Channel
 from hwprovisioner.resourcemanager.errors import DriverError
 from hwprovisioner.resourcemanager.model import Connection, Facts, Makes
+from hwprovisioner.resourcemanager.verify import in_words
 
 T = TypeVar("T", bound=Connection | Facts | Makes)
 
@@ -99,7 +100,7 @@ def looked_at(answer: T) -> T:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(str(step) for step in first["loc"] if step != "[key]")
-        raise DriverError(f"{returned} with a wrong {field}: {first['msg']}") from None
+        raise DriverError(f"{returned} with a wrong {field}: {in_words(first, model)}") from None
     except Exception as error:  # whatever is in it cannot even be copied
         raise DriverError(f"{returned} that cannot be read: {type(error).__name__}") from None
     return answer

@@ -168,8 +168,8 @@ def _pool_faults(resource: Resource, driver: type[Driver]) -> Iterator[tuple[Pat
     if not issubclass(driver, Maker):
         yield ("pool",), f"driver {resource.driver} makes nothing that could be kept ready"
     if pool.max > division.instances:
-        words = f"of {pool.max} is more than limits.instances: {division.instances}"
-        yield ("pool",), f"`max` {words}"
+        words = f"limits.instances: {division.instances}"
+        yield ("pool",), f"keeps up to {pool.max} ready, more than {words}"
     has = resource.declared
     for key, each, whole in (
         ("cpu", pool.share.cpus, has.cpus),

@@ -15,8 +15,9 @@ from hwprovisioner.serving.problems import Path, Problem, quote, show_path, sugg
 
 Model = TypeVar("Model", bound=BaseModel)
 
-#: What pydantic's error types mean to a person; `{}` is what stands there.
+#: What pydantic's error types mean to a person; `{}` is what stands there, the rest pydantic's own.
 _SHOULD = {
+    "missing": "is needed",
     "int_parsing": "should be a whole number, is {}",
     "int_type": "should be a whole number, is {}",
     "int_from_float": "should be a whole number, is {}",
@@ -26,10 +27,17 @@ _SHOULD = {
     "bool_parsing": "should be true or false, is {}",
     "bool_type": "should be true or false, is {}",
     "string_type": "should be a word, is {}",
+    "string_too_short": "should not be empty",
+    "string_too_long": "should have at most {max_length} characters",
+    "greater_than": "should be more than {gt:g}, is {}",
+    "greater_than_equal": "should be {ge} or more, is {}",
+    "less_than": "should be less than {lt:g}, is {}",
+    "less_than_equal": "should be {le} or less, is {}",
+    "too_short": "should have {min_length} or more entries, has {actual_length}",
+    "too_long": "should have {max_length} entries or fewer, has {actual_length}",
     "list_type": "should be a list, is {}",
     "dict_type": "should be a mapping, is {}",
     "model_type": "should be a mapping, is {}",
-    "model_attributes_type": "should be a mapping, is {}",
 }
 
 #: Keys that belong to the other section, and where they belong.
@@ -74,22 +82,46 @@ def _problem(
     detail: ErrorDetails,
     elsewhere: Sequence[str],
 ) -> Problem:
-    # pydantic marks what is wrong with a key itself by a part of its own.
-    below = tuple(part for part in detail["loc"] if part != "[key]")
+    below = _place(detail)
     whole = (*path, *below)
-    if detail["type"] == "extra_forbidden":
-        return located.problem(whole, _unknown_key(model, below, elsewhere), at_key=True)
+    message = in_words(detail, model, elsewhere)
     if detail["type"] == "missing":
         place = located.key_position(whole[:-1])
-        return Problem(place.line, place.column, show_path(whole), "is needed")
-    if detail["type"] in _SHOULD:
-        return located.problem(whole, _SHOULD[detail["type"]].format(quote(detail["input"])))
-    cause = (detail.get("ctx") or {}).get("error")
+        return Problem(place.line, place.column, show_path(whole), message)
+    return located.problem(whole, message, at_key=detail["type"] == "extra_forbidden")
+
+
+def in_words(detail: ErrorDetails, model: type[BaseModel], elsewhere: Sequence[str] = ()) -> str:
+    """Return what is wrong with data of a model, for a person; see `verify`.
+
+    What stands there is quoted, unless the detail was made without it.
+    """
+    kind, ctx, value = detail["type"], detail.get("ctx") or {}, detail.get("input")
+    quoted = quote(value) if "input" in detail else "something else"
+    if kind == "extra_forbidden":
+        return _unknown_key(model, _place(detail), elsewhere)
+    if kind in _SHOULD:
+        words = _SHOULD[kind].format(quoted, **ctx)
+        return words + _advice(kind, value, model, _place(detail))
+    cause = ctx.get("error")
     if isinstance(cause, ValueError):
-        return located.problem(whole, str(cause))
-    message = detail["msg"][:1].lower() + detail["msg"][1:]
-    shown = "" if isinstance(detail["input"], dict | list) else f", is {quote(detail['input'])}"
-    return located.problem(whole, message.replace("input ", "") + shown)
+        return str(cause)
+    message = (detail["msg"][:1].lower() + detail["msg"][1:]).replace("input ", "")
+    return message if isinstance(value, dict | list) else f"{message}, is {quoted}"
+
+
+def _place(detail: ErrorDetails) -> Path:
+    # pydantic marks what is wrong with a key itself by a part of its own.
+    return tuple(part for part in detail["loc"] if part != "[key]")
+
+
+def _advice(kind: str, value: object, model: type[BaseModel], below: Path) -> str:
+    """Return how what stands there could be written, to be put after a message."""
+    if kind == "list_type" and isinstance(value, str):
+        return f"; a list of one is [{value}]"
+    if kind == "model_type" and (known := sorted(_fields(model, below))):
+        return f"; its keys are {', '.join(known)}"
+    return ""
 
 
 def _unknown_key(model: type[BaseModel], below: Path, elsewhere: Sequence[str]) -> str:

@@ -54,4 +54,5 @@ def refusal(address: str, error: aiodocker.DockerError) -> DriverError:
 def _absence(address: str, error: Exception) -> str:
     why = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     words = why.strerror if isinstance(why, OSError) and why.strerror else str(why)
-    return f"no Docker engine answers at {address}: {words or type(why).__name__}"
+    advice = "does `docker --host ADDRESS info` answer there? `engine` in the options names another"
+    return f"no Docker engine answers at {address}: {words or type(why).__name__}; {advice}"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, Field
 
+from hwprovisioner.resourcemanager.drivers._command import Command
 from hwprovisioner.resourcemanager.schema import MOST_GPUS, Section, Text
 
 #: As the lab takes them.
 _MOST_IMAGES = 256
 _SCHEMES = ("unix://", "tcp://", "http://", "https://")
+
+
+Name = Annotated[Text, Field(min_length=1)]
 
 
 def _address(value: str) -> str:
@@ -20,28 +23,20 @@ def _address(value: str) -> str:
     return value
 
 
-def _words(value: object) -> object:
-    return shlex.split(value) if isinstance(value, str) else value
-
-
 class DockerOptions(Section):
     """What stands under `options`."""
 
     #: The first is taken where the demand names none.
-    images: Annotated[list[Text], Field(min_length=1, max_length=_MOST_IMAGES)]
+    images: Annotated[
+        list[Annotated[Text, Field(min_length=1)]], Field(min_length=1, max_length=_MOST_IMAGES)
+    ]
     #: Where the engine listens; empty is `DOCKER_HOST`, or the usual socket.
     engine: Annotated[Text, AfterValidator(_address)] = ""
     #: Where holders reach the engine, if elsewhere.
     engine_for_holders: Text = ""
     #: What runs in the container, as a list or as one line without a shell; else what the image
     #: says.
-    command: Annotated[
-        list[str] | None,
-        BeforeValidator(_words),
-        WithJsonSchema(
-            {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
-        ),
-    ] = None
+    command: Command | None = None
     #: A network that there is.
     network: Text = "bridge"
     environment: dict[str, Text] = Field(default_factory=dict)

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from hwprovisioner.resourcemanager.driver import Report
 from hwprovisioner.resourcemanager.drivers import _script
+from hwprovisioner.resourcemanager.drivers._command import Command
 from hwprovisioner.resourcemanager.drivers._leash import Leash
-from hwprovisioner.resourcemanager.drivers.exec import Command
 from hwprovisioner.resourcemanager.errors import DriverError
 from hwprovisioner.resourcemanager.model import Power
 from hwprovisioner.resourcemanager.schema import Section

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
+from hwprovisioner.resourcemanager.drivers._command import Command as Program
 from hwprovisioner.resourcemanager.drivers._relay import PowerSection
 from hwprovisioner.resourcemanager.drivers._ssh_commands import Command
 from hwprovisioner.resourcemanager.drivers._ssh_steps import Step
-from hwprovisioner.resourcemanager.drivers.exec import Command as Program
 from hwprovisioner.resourcemanager.schema import Section, Size, Text
 
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
@@ -25,6 +25,12 @@ def _user(name: str) -> str:
 def _absolute(path: str) -> str:
     if not path.startswith("/"):
         raise ValueError(f"{path!r} should be a whole path, such as /var")
+    return path
+
+
+def _plain(path: str) -> str:
+    if "\n" in path or ".." in path.split("/"):
+        raise ValueError(f"{path!r} should be a path in one line, without `..`")
     return path
 
 
@@ -52,14 +58,10 @@ class SshOptions(Section):
     #: Whom holders log in as, with ephemeral access; else the user of `access`.
     lent_user: Annotated[Text, AfterValidator(_user)] = ""
     #: Where the keys of that user stand, seen from its home.
-    authorized_keys: Annotated[Text, Field(min_length=1)] = ".ssh/authorized_keys"
+    authorized_keys: Annotated[Text, Field(min_length=1), AfterValidator(_plain)] = (
+        ".ssh/authorized_keys"
+    )
     #: Programs on the manager.
     power: PowerSection | None = None
     #: A program on the manager whose input and output are the serial console.
     console: Program | None = None
-
-    @model_validator(mode="after")
-    def _keys_file(self) -> SshOptions:
-        if "\n" in self.authorized_keys or "/../" in f"/{self.authorized_keys}/":
-            raise ValueError("`authorized_keys` should be a plain path")
-        return self

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from hwprovisioner.resourcemanager.drivers.exec import Command as Program
+from hwprovisioner.resourcemanager.drivers._command import Command as Program
 from hwprovisioner.resourcemanager.schema import Section, Span
 
 #: What `reboot: true` runs; it is not for every user to do.

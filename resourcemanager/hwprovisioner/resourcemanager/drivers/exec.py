@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shlex
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, WithJsonSchema
+from pydantic import BaseModel, Field, ValidationError
 
 from hwprovisioner.resourcemanager.driver import Channel, Driver, Report
 from hwprovisioner.resourcemanager.drivers import _script
+from hwprovisioner.resourcemanager.drivers._command import Command
 from hwprovisioner.resourcemanager.errors import DriverError
 from hwprovisioner.resourcemanager.model import (
     Connection,
@@ -27,18 +27,8 @@ from hwprovisioner.resourcemanager.model import (
 )
 from hwprovisioner.resourcemanager.schema import MOST_GPUS, Section, Span, Text
 from hwprovisioner.resourcemanager.units import MOST_BYTES
-
-
-def _command(value: object) -> object:
-    return shlex.split(value) if isinstance(value, str) else value
-
-
-Command = Annotated[
-    list[str],
-    BeforeValidator(_command),
-    Field(min_length=1),
-    WithJsonSchema({"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
-]
+from hwprovisioner.resourcemanager.verify import in_words
+from hwprovisioner.serving.problems import show_path
 
 
 class ExecOptions(Section):
@@ -249,7 +239,8 @@ def _parse(name: str, out: bytes) -> _Answer:
         return _Answer.model_validate(data)
     except ValidationError as error:
         faults = "; ".join(
-            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
-            for fault in error.errors(include_url=False)
+            f"{show_path(fault['loc'])}: {in_words(fault, _Answer)}"
+            # What it answered may be secret.
+            for fault in error.errors(include_url=False, include_input=False)
         )
         raise DriverError(f"{name} answered with what cannot be used: {faults[:500]}") from None
