@@ -15,7 +15,7 @@ from support.eventually import eventually
 from support.real_suite import Suite, running
 
 GRPCURL = str(Path(sys.executable).with_name("grpcurl"))
-TTL_S = 10
+TTL_S = 5
 LATENESS_MS = 250
 _ALLOCATE = "hwprovisioner.v1.AllocateService"
 _HEARTBEAT = "hwprovisioner.v1.HeartbeatService/Heartbeat"

@@ -15,7 +15,7 @@ from hwprovisioner.v1.allocation_pb2 import Allocation, EndReason
 from hwprovisioner.v1.demand_pb2 import Demands, HostDemand
 from hwprovisioner.v1.resource_pb2 import Resource
 
-LIMIT_S = 10.0
+LIMIT_S = 40.0
 """No wait for what the service does is longer."""
 HOLDER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE/1zQUdefuN9eu+d/xGtubpxOiMKnBh43c3iW1kbu+7"
 """A public key that a holder may send."""

@@ -8,7 +8,7 @@ from typing import Any
 INTERVAL_S = 0.01
 
 
-async def eventually(check: Callable[[], Awaitable[Any] | Any], *, within: float = 10.0) -> Any:
+async def eventually(check: Callable[[], Awaitable[Any] | Any], *, within: float = 40.0) -> Any:
     """Call `check` until it returns something true, and return that.
 
     A check that raises AssertionError is not true yet; its error is shown if it never is.

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-START_LIMIT_S = 10.0
+START_LIMIT_S = 40.0
 
 
 def find_binary() -> str:

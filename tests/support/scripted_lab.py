@@ -10,7 +10,7 @@ import grpc.aio
 
 from hwprovisioner.v1 import manager_stream_pb2 as stream
 
-LIMIT_S = 15.0
+LIMIT_S = 40.0
 
 
 class Session:
