@@ -16,6 +16,16 @@ hypothesis.settings.load_profile("no deadlines")
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what may take longest, or one worker waits for the other in the end."""
+    items.sort(key=_limit_s, reverse=True)
+
+
+def _limit_s(item: pytest.Item) -> float:
+    mark = item.get_closest_marker("timeout")
+    return float(mark.args[0]) if mark else 0.0
+
+
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[servers.RedisServer]:
     """One Redis for the whole session; a test that kills its server starts one of its own."""

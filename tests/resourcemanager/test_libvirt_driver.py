@@ -26,7 +26,7 @@ from support.guest_image import guest_image
 
 _libvirt_host = pytest.importorskip("hwprovisioner.resourcemanager.drivers._libvirt_host")
 
-pytestmark = pytest.mark.timeout(LIMIT_S)
+pytestmark = [pytest.mark.timeout(LIMIT_S), pytest.mark.xdist_group("libvirt")]
 
 MIB = 1024**2
 HOLD = Hold("rack.7", "rack", 7, Share(2, 200 * MIB))

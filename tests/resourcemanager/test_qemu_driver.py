@@ -31,7 +31,7 @@ from support.conformance import LIMIT_S
 from support.eventually import eventually
 from support.guest_image import APPEND, UP, guest_image
 
-pytestmark = pytest.mark.timeout(LIMIT_S)
+pytestmark = [pytest.mark.timeout(LIMIT_S), pytest.mark.xdist_group("qemu")]
 
 MIB = 1024**2
 NOBODY: Callable[[str], None] = lambda line: None  # noqa: E731
