@@ -93,12 +93,14 @@ async def is_clean(lab: Lab) -> bool:
 
 
 async def test_a_deadline_that_is_none_is_wrong_usage(lab: Lab) -> None:
-    said = await lab.hwp("drain", "a", "--reason", "x", "--deadline", "soon", code=ExitCode.USAGE)
-    assert "deadline" in said
+    for text in ("yesterday", "-2h", "2026-05-01", "0", "25:00"):
+        words = ("--reason", "x", f"--deadline={text}")
+        said = await lab.hwp("drain", "a", *words, code=ExitCode.USAGE)
+        assert f"deadline: '{text}' is no moment; write a time such as 14:00" in said
     said = await lab.hwp(
         "drain", "a", "--reason", "x", "--deadline", "2020-01-01T00:00", code=ExitCode.USAGE
     )
-    assert "is over" in said
+    assert "deadline: is a time that is over: name one to come" in said
 
 
 async def test_a_quarantine_is_lifted_once_the_manager_says_so(lab: Lab) -> None:

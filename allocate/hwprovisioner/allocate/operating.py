@@ -80,7 +80,10 @@ class OperatorDesk:
         deadline_ms = violations.instant_ms("deadline", request.deadline)
         violations.check()
         if deadline_ms <= await self._reader.now_ms():
-            what = "is over: say a time to come, or at_once to end now what holds the resource"
+            what = (
+                "is a time that is over: name one to come, or have what holds it ended now"
+                " (at_once; `hwp maintenance`)"
+            )
             raise bad_request([("deadline", what)])
         return deadline_ms
 

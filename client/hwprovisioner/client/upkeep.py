@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from hwprovisioner.client import request as requests
 from hwprovisioner.client.durations import Span, to_timedelta
+from hwprovisioner.client.errors import BadDemand
 from hwprovisioner.client.lookup import Lookup
 from hwprovisioner.client.moments import Moment, local_now, to_datetime
 from hwprovisioner.v1 import allocate_service_pb2 as pb
@@ -105,12 +106,17 @@ def _who(operator: str) -> str:
 
 def _timestamp(deadline: Moment | Span, now: datetime) -> Timestamp:
     found = Timestamp()
-    if isinstance(deadline, datetime) or (isinstance(deadline, str) and _is_moment(deadline)):
-        found.FromDatetime(to_datetime(deadline, "deadline", now))
-    else:
-        found.FromDatetime(now + to_timedelta(deadline, "deadline"))
+    found.FromDatetime(_moment(deadline, now))
     return found
 
 
-def _is_moment(text: str) -> bool:
-    return ":" in text or text.strip().startswith("+")
+def _moment(deadline: Moment | Span, now: datetime) -> datetime:
+    if isinstance(deadline, datetime):
+        return to_datetime(deadline, "deadline", now)
+    try:
+        return now + to_timedelta(deadline, "deadline")
+    except BadDemand:
+        if not isinstance(deadline, str):
+            raise
+        # What is wrong with it tells of spans, too.
+        return to_datetime(deadline, "deadline", now)
