@@ -41,6 +41,10 @@ tests: lint test-complexity test-security test-lint-docker test-lint-shellcheck 
 test-unit: $(SETUP) ## The tests alone: ARGS='-k name' goes to pytest, WORKERS=0 runs them in one process
 	$(PYTEST) $(ARGS)
 
+.PHONY: chaos
+chaos: $(SETUP) ## Kill, stop and cut off everything under load, and check every promise: CHAOS_SECONDS, CHAOS_SEED
+	@PYTHONPATH=tests $(BIN)/python -m chaos
+
 .PHONY: shell
 # The raw text of CMD, or make would take each $$ in it for a variable of its own.
 ifdef CMD

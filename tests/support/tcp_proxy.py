@@ -1,4 +1,4 @@
-"""A TCP proxy that cuts, delays and drops what a server answers."""
+"""A TCP proxy that cuts, delays and drops what goes to a server and comes from it."""
 
 import asyncio
 import contextlib
@@ -13,6 +13,9 @@ class TcpProxy:
         port: where it listens.
         connections: how many have been made so far.
         dropping: replies are thrown away while this is true; requests reach the server.
+        deaf: neither requests nor replies get through while this is true, and nobody is told: as
+            when a cable is pulled.
+        delay_s: how much longer each request and each reply takes.
     """
 
     def __init__(self, target_port: int) -> None:
@@ -23,6 +26,8 @@ class TcpProxy:
         self.port = 0
         self.connections = 0
         self.dropping = False
+        self.deaf = False
+        self.delay_s = 0.0
         self.dropped = asyncio.Event()
 
     def hold_replies(self) -> None:
@@ -59,19 +64,26 @@ class TcpProxy:
 
     async def _requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
+            await self._slow()
+            if not self.deaf:
+                writer.write(data)
+                await writer.drain()
         raise EOFError
 
     async def _replies(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
             await self._flowing.wait()
-            if self.dropping:
+            await self._slow()
+            if self.dropping or self.deaf:
                 self.dropped.set()
                 continue
             writer.write(data)
             await writer.drain()
         raise EOFError
+
+    async def _slow(self) -> None:
+        if self.delay_s:
+            await asyncio.sleep(self.delay_s)
 
 
 @contextlib.asynccontextmanager

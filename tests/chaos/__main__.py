@@ -1,0 +1,46 @@
+"""``make chaos``: real processes under seeded faults, and a checker of what they did.
+
+CHAOS_SECONDS (60 by default) and CHAOS_SEED (by default any, which is printed) say what to run,
+CHAOS_FAULTS, words between commas, which kinds of faults; CHAOS_KEEP names a folder in which logs
+and histories are kept.
+"""
+
+import asyncio
+import logging
+import os
+import secrets
+import sys
+import tempfile
+from pathlib import Path
+
+from chaos.faults import FAULTS
+from chaos.figures import figures
+from chaos.run import run
+
+#: One that breaks everything breaks it again and again.
+SHOWN = 10
+
+
+def main() -> int:
+    """Return 0 if every promise was kept."""
+    logging.disable(logging.WARNING)  # of Redis being away, which is meant to be
+    seconds = float(os.environ.get("CHAOS_SECONDS") or 60)
+    seed = int(os.environ.get("CHAOS_SEED") or secrets.randbelow(10**6))
+    kinds = [kind for kind in os.environ.get("CHAOS_FAULTS", "").split(",") if kind]
+    print(f"chaos of {seconds:g} s with seed {seed}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="hwp-chaos-") as made:
+        folder = Path(os.environ.get("CHAOS_KEEP") or made)
+        folder.mkdir(parents=True, exist_ok=True)
+        result = asyncio.run(run(folder, seed, seconds, kinds=kinds or FAULTS))
+    print(*figures(result.lines, result.broken, result.lateness), sep="\n")
+    if not result.broken:
+        print("every promise was kept")
+        return 0
+    print(f"\n{len(result.broken)} promises were broken; again: make chaos CHAOS_SEED={seed}")
+    for broken in result.broken[:SHOWN]:
+        print(f"\n{broken}")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,144 @@
+"""Leases: none ends too early, none too late.
+
+While Redis was away, or every Allocate was, nobody could end anything: then leases may have been
+given their full length again (`restore.lua`), so what is due ends a lease after that at the latest.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from chaos.broken import Broken
+from chaos.calls import Call
+from chaos.check_calls import ROUNDING_MS
+from chaos.history import Line
+from chaos.story import AllocationStory, Story
+
+LATEST_MS = 250.0
+#: Whoever was cut off has found back after so long: a second of back-off, then it loads its view.
+GRACE_MS = 2500.0
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A time in which nobody could look after leases, in ms since the epoch."""
+
+    begin: float
+    end: float
+
+
+@dataclass(slots=True)
+class Lateness:
+    """How late leases ended, in ms, where nothing stood in the way; at most, as beats take time."""
+
+    plain: list[float] = field(default_factory=list)
+    outage: int = 0
+    """How many ended in or after an outage, each within a lease of its end."""
+    unsure: int = 0
+    """How many had heartbeats of which nobody knows whether they were taken."""
+    early: int = 0
+
+
+def check_leases(
+    lines: Sequence[Line], calls: Sequence[Call], story: Story, lateness: Lateness
+) -> Iterator[Broken]:
+    """Yield what ended too early or too late, and add to `lateness`."""
+    beats = defaultdict(list)
+    for call in calls:
+        if call.name == "beat" and not call.get("misuse"):
+            beats[call.allocation].append(call)
+    spans, stalls = outages(lines), [line for line in lines if line.kind == "stall"]
+    for known in story.allocations.values():
+        if known.reason == "EXPIRED":
+            before = [b for b in beats[known.id] if b.asked.wall_ms < known.end_ms]
+            yield from _too_early(known, before, lateness)
+            yield from _too_late(known, before, spans, stalls, lateness)
+
+
+def _too_early(
+    known: AllocationStory, beats: Sequence[Call], lateness: Lateness
+) -> Iterator[Broken]:
+    for beat in beats:
+        lives_ms = beat.asked.wall_ms + known.ttl_ms - known.end_ms
+        if beat.outcome == "ok" and lives_ms > ROUNDING_MS:
+            lateness.early += 1
+            what = f"{known.id} expired {lives_ms:.0f} ms too early: a heartbeat had been accepted"
+            yield Broken.by(5, what, *beat.lines, known.ended)
+            return
+    lives_ms = known.submitted["t"] + known.ttl_ms - known.end_ms
+    if lives_ms > ROUNDING_MS:
+        lateness.early += 1
+        what = f"{known.id} expired {lives_ms:.0f} ms too early"
+        yield Broken.by(5, what, known.submitted, known.ended)
+
+
+def _too_late(
+    known: AllocationStory,
+    beats: Sequence[Call],
+    spans: Sequence[Span],
+    stalls: Sequence[Line],
+    lateness: Lateness,
+) -> Iterator[Broken]:
+    accepted = [beat for beat in beats if beat.outcome == "ok" and beat.answered]
+    last = max((beat.answered.wall_ms for beat in accepted if beat.answered), default=0.0)
+    last = max(last, known.submitted["t"])
+    if any(b.outcome == "unknown" and _end_of(b) > last for b in beats):
+        lateness.unsure += 1
+        return
+    due = last + known.ttl_ms
+    limit = _limit(due, last, known.ttl_ms, spans)
+    limit += sum(1000 * s["s"] for s in stalls if due - 1000 < s.wall_ms < known.end_ms + 1000)
+    if limit == due + LATEST_MS:
+        lateness.plain.append(known.end_ms - due)
+    else:
+        lateness.outage += 1
+    if known.end_ms > limit:
+        newest = [beat for beat in accepted if beat.answered and beat.answered.wall_ms == last]
+        lines = newest[0].lines if newest else [known.submitted]
+        what = f"{known.id} expired {known.end_ms - due:.0f} ms late"
+        yield Broken.by(4, what, *lines, known.ended)
+
+
+def _end_of(call: Call) -> float:
+    return call.answered.wall_ms if call.answered else float("inf")
+
+
+def _limit(due: float, last: float, ttl_ms: float, spans: Sequence[Span]) -> float:
+    """Until when a lease must have ended that was extended last at some time."""
+    limit = due + LATEST_MS
+    for span in spans:
+        if span.begin < limit and span.end > last:
+            limit = max(limit, span.end + ttl_ms + LATEST_MS)
+    return limit
+
+
+def outages(lines: Iterable[Line]) -> list[Span]:
+    """Return when Redis was away, or every Allocate was, until they have found back."""
+    away: dict[str, list[Span]] = defaultdict(list)
+    names, begun = set(), dict[tuple[str, str], Line]()
+    for line in lines:
+        if line.kind == "fault" and line["hurts"]:
+            key = (line["fault"], line["target"])
+            if line["phase"] == "begin":
+                begun[key] = line
+            elif key in begun:
+                span = Span(begun.pop(key).wall_ms, line.wall_ms + GRACE_MS)
+                away[line["hurts"]].append(span)
+        elif line.kind == "serves":
+            names.add(line["name"])
+    both = away["redis"]
+    allocates = [sorted(away[name], key=lambda s: s.begin) for name in sorted(names)]
+    if allocates:
+        common = allocates[0]
+        for other in allocates[1:]:
+            common = list(_overlaps(common, other))
+        both = both + common
+    return sorted(both, key=lambda span: span.begin)
+
+
+def _overlaps(one: Iterable[Span], other: Sequence[Span]) -> Iterator[Span]:
+    for a in one:
+        for b in other:
+            begin, end = max(a.begin, b.begin), min(a.end, b.end)
+            if begin < end:
+                yield Span(begin, end)

@@ -1,0 +1,95 @@
+"""What must hold of the change log by itself, entry by entry."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+from chaos.broken import Broken
+from chaos.history import Line
+from chaos.story import Change, Story
+from hwprovisioner.state.tables import ALLOCATION, HOLD
+
+_TABLES = {"allocation": ALLOCATION, "hold": HOLD}
+
+
+def check_log(lines: Iterable[Line], story: Story) -> Iterator[Broken]:
+    yield from _revisions(lines)
+    yield from _transitions(story)
+    yield from _fences(story)
+    yield from _capacity(story)
+    yield from _sets(story)
+
+
+def _revisions(lines: Iterable[Line]) -> Iterator[Broken]:
+    before: Line | None = None
+    for line in lines:
+        if line.kind == "rewound":
+            yield Broken.by(13, "Redis has lost changes that it had acknowledged", before, line)
+            before = None
+        elif line.kind == "log":
+            if before and line["revision"] != before["revision"] + 1:
+                yield Broken.by(13, "there is a gap in the change log", before, line)
+            before = line
+
+
+def _transitions(story: Story) -> Iterator[Broken]:
+    """What is in one state goes only where its table leads."""
+    last: dict[tuple[str, str], Line] = {}
+    for change in story.changes:
+        table = _TABLES.get(change.kind)
+        before, after = change.before.get("state", ""), change.after.get("state", "")
+        if table and before and after and before != after:
+            if after not in table[before].values():  # type: ignore[index]
+                what = f"{change.kind} {change.id} went from {before} to {after}"
+                yield Broken.by(6, what, last.get((change.kind, change.id)), change.line)
+        last[change.kind, change.id] = change.line
+
+
+def _fences(story: Story) -> Iterator[Broken]:
+    highest: dict[str, tuple[int, Line]] = {}
+    for change in story.changes:
+        if change.kind == "resource" and "fence" in change.after:
+            fence = int(change.after["fence"])
+            known = highest.get(change.id)
+            if known and fence < known[0]:
+                what = f"the fence of {change.id} fell from {known[0]} to {fence}"
+                yield Broken.by(2, what, known[1], change.line)
+            highest[change.id] = (fence, change.line)
+    begun: dict[str, tuple[int, Line]] = {}
+    for hold in story.holds.values():
+        known = begun.get(hold.resource)
+        if known and hold.fence <= known[0]:
+            what = f"hold {hold.id} began with fence {hold.fence}, after {known[0]}"
+            yield Broken.by(2, what, known[1], hold.granted)
+        begun[hold.resource] = (hold.fence, hold.granted)
+
+
+def _capacity(story: Story) -> Iterator[Broken]:
+    """Nothing is granted while something else holds it, being cleaned too; boards are exclusive."""
+    present: dict[str, dict[str, Line]] = defaultdict(dict)
+    for change in story.changes:
+        if change.kind != "hold":
+            continue
+        resource = change.after.get("resource") or change.before.get("resource", "")
+        if not change.after:
+            present[resource].pop(change.id, None)
+        elif not change.before:
+            for other, granted in present[resource].items():
+                what = f"{resource} was granted for {change.id} while it was {other}'s"
+                yield Broken.by(1, what, granted, change.line)
+            present[resource][change.id] = change.line
+
+
+def _sets(story: Story) -> Iterator[Broken]:
+    """A grant makes all holds that were asked for, in one entry of the log."""
+    made: dict[int, list[Change]] = defaultdict(list)
+    for change in story.changes:
+        if change.kind == "hold" and not change.before:
+            made[change.line["revision"]].append(change)
+    for change in story.changes:
+        if change.kind == "allocation" and change.line["event"] == "grant":
+            asked = len(json.loads(change.after["demands"]).get("hosts", {}))
+            got = len(made[change.line["revision"]])
+            if got != asked:
+                what = f"allocation {change.id} asked for {asked} hosts and was granted {got}"
+                yield Broken.by(7, what, change.line)

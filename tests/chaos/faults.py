@@ -1,0 +1,191 @@
+"""What can go wrong: a registry of faults, each with what it hits and how long it lasts.
+
+A fault that is to come (a failover, a clock that steps) is one more entry of `FAULTS`.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from chaos.lab import Lab, journal_of
+from support.tcp_proxy import TcpProxy
+
+REDIS = "redis"
+Doing = Callable[[Lab, str], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A kind of fault.
+
+    Attributes:
+        targets: what it can hit.
+        begin: does it.
+        end: undoes it, and returns once what was hit is there again.
+        span_s: how long it lasts: the shortest and the longest.
+        hurts: what does not work meanwhile, by the target.
+    """
+
+    targets: Callable[[Lab], Iterable[str]]
+    begin: Doing
+    end: Doing
+    span_s: tuple[float, float]
+    hurts: Callable[[str], str] = lambda target: target
+
+
+def _services(kind: str) -> Callable[[Lab], Iterable[str]]:
+    return lambda lab: [name for name in lab.services if name.startswith(kind)]
+
+
+def _managers(lab: Lab) -> Iterable[str]:
+    return lab.managers
+
+
+def _clients(lab: Lab) -> Iterable[str]:
+    return lab.clients
+
+
+def _ways(lab: Lab) -> Iterable[str]:
+    return lab.proxies
+
+
+def _redis(lab: Lab) -> Iterable[str]:
+    return (REDIS,)
+
+
+def _whoever_listens(way: str) -> str:
+    """A service without its state does not work; whoever else is cut off hurts only itself."""
+    return way.partition(">")[0]
+
+
+async def _kill(lab: Lab, name: str) -> None:
+    await lab.processes[name].kill()
+
+
+async def _start(lab: Lab, name: str) -> None:
+    if name in lab.clients:
+        await lab.start_client(name)
+        return
+    await lab.processes[name].start()
+    await lab.processes[name].serves()
+
+
+async def _pause(lab: Lab, name: str) -> None:
+    lab.processes[name].send(signal.SIGSTOP)
+
+
+async def _continue(lab: Lab, name: str) -> None:
+    lab.processes[name].send(signal.SIGCONT)
+
+
+async def _kill_and_lose_journal(lab: Lab, name: str) -> None:
+    await _kill(lab, name)
+    journal_of(lab, name).unlink(missing_ok=True)
+
+
+async def _pause_redis(lab: Lab, name: str) -> None:
+    os.kill(lab.redis.pid, signal.SIGSTOP)
+
+
+async def _continue_redis(lab: Lab, name: str) -> None:
+    os.kill(lab.redis.pid, signal.SIGCONT)
+
+
+async def _kill_redis(lab: Lab, name: str) -> None:
+    await asyncio.to_thread(lab.redis.kill)
+
+
+async def _start_redis(lab: Lab, name: str) -> None:
+    await asyncio.to_thread(lab.redis.start)
+
+
+async def _forget_scripts(lab: Lab, name: str) -> None:
+    await asyncio.to_thread(lab.redis.command, "SCRIPT FLUSH")
+
+
+async def _stop_notifying(lab: Lab, name: str) -> None:
+    await asyncio.to_thread(lab.redis.command, 'CONFIG SET notify-keyspace-events ""')
+
+
+async def _notify(lab: Lab, name: str) -> None:
+    await asyncio.to_thread(lab.redis.command, "CONFIG SET notify-keyspace-events Kx")
+
+
+async def _roll(lab: Lab, name: str) -> None:
+    """Restart every service, one after the other, as for a new version."""
+    for process in lab.services.values():
+        assert await process.stop(), f"{process.name} did not end within its limit"
+        await process.start()
+        await process.serves()
+
+
+async def _nothing(lab: Lab, name: str) -> None:
+    """It is over already."""
+
+
+def _on_way(change: Callable[[TcpProxy], None]) -> Doing:
+    async def change_it(lab: Lab, way: str) -> None:
+        change(lab.proxies[way])
+
+    return change_it
+
+
+def _deafen(proxy: TcpProxy) -> None:
+    proxy.deaf = True
+
+
+def _drop_replies(proxy: TcpProxy) -> None:
+    proxy.dropping = True
+
+
+def _slow_down(proxy: TcpProxy) -> None:
+    proxy.delay_s = 0.2
+
+
+def _mend(proxy: TcpProxy) -> None:
+    """What was thrown away cannot come later, so its connections end."""
+    if proxy.deaf or proxy.dropping:
+        proxy.cut()
+    proxy.deaf = proxy.dropping = False
+    proxy.delay_s = 0.0
+    proxy.release_replies()
+
+
+def _killing(targets: Callable[[Lab], Iterable[str]], kill: Doing = _kill) -> Fault:
+    return Fault(targets, kill, _start, (0.1, 1.5))
+
+
+def _pausing(targets: Callable[[Lab], Iterable[str]], span_s: tuple[float, float]) -> Fault:
+    return Fault(targets, _pause, _continue, span_s)
+
+
+def _on_ways(change: Callable[[TcpProxy], None], span_s: tuple[float, float]) -> Fault:
+    return Fault(_ways, _on_way(change), _on_way(_mend), span_s, _whoever_listens)
+
+
+FAULTS: Mapping[str, Fault] = {
+    "kill-allocate": _killing(_services("allocate")),
+    "kill-heartbeat": _killing(_services("heartbeat")),
+    "kill-manager": _killing(_managers),
+    "kill-client": _killing(_clients),
+    "lose-journal": _killing(_managers, _kill_and_lose_journal),
+    "pause-allocate": _pausing(_services("allocate"), (0.3, 4.0)),
+    "pause-heartbeat": _pausing(_services("heartbeat"), (0.3, 4.0)),
+    # Longer than a manager may be silent, and then longer than it may be away.
+    "pause-manager": _pausing(_managers, (0.3, 12.0)),
+    # Longer than every lease.
+    "pause-client": _pausing(_clients, (1.0, 5.0)),
+    "pause-redis": Fault(_redis, _pause_redis, _continue_redis, (0.3, 4.0)),
+    "kill-redis": Fault(_redis, _kill_redis, _start_redis, (0.1, 4.0)),
+    "forget-scripts": Fault(_redis, _forget_scripts, _nothing, (0.0, 0.1), lambda _: ""),
+    "no-notifications": Fault(_redis, _stop_notifying, _notify, (2.0, 6.0), lambda _: ""),
+    "cut": _on_ways(TcpProxy.cut, (0.0, 0.1)),
+    "slow": _on_ways(_slow_down, (0.5, 3.0)),
+    "stall": _on_ways(TcpProxy.hold_replies, (0.5, 3.0)),
+    "half-open": _on_ways(_deafen, (0.5, 4.0)),
+    "drop-replies": _on_ways(_drop_replies, (0.5, 3.0)),
+    "rolling-restart": Fault(lambda lab: ("services",), _roll, _nothing, (0.0, 0.1)),
+}
+"""Every kind of fault, by its name."""

@@ -1,0 +1,59 @@
+"""What the lab itself did: its change log, read along by somebody who has no part in it."""
+
+import asyncio
+import json
+from typing import Any
+
+from chaos.history import Recorder
+from hwprovisioner.state.errors import StateUnavailable
+from hwprovisioner.state.keys import Keys
+from hwprovisioner.state.link import Link
+from hwprovisioner.state.resp import CommandRefused
+
+_RETRY_S = 0.05
+_BLOCK_MS = 200
+
+
+class LogReader:
+    """Writes each entry of the change log into a history."""
+
+    def __init__(self, link: Link, keys: Keys, history: Recorder) -> None:
+        self._link, self._keys, self._history = link, keys, history
+        self.revision = 0
+        #: Set with each host set that becomes ready: the lab makes progress.
+        self.progress = asyncio.Event()
+
+    async def follow(self) -> None:
+        """Read until cancelled; Redis may go away and come back."""
+        while True:
+            try:
+                await self._read()
+            except (StateUnavailable, CommandRefused):
+                await asyncio.sleep(_RETRY_S)
+
+    async def _read(self) -> None:
+        found = await self._link.call(
+            *("XREAD", "COUNT", 500, "BLOCK", _BLOCK_MS),
+            *("STREAMS", self._keys.log, f"{self.revision}-0"),
+        )
+        if found:
+            for entry_id, fields in found[0][1]:
+                self._note(
+                    int(entry_id.partition("-")[0]),
+                    dict(zip(fields[::2], fields[1::2], strict=True)),
+                )
+            return
+        newest = int(await self._link.call("GET", self._keys.revision) or 0)
+        if newest < self.revision:
+            self._history.write("rewound", revision=newest, before=self.revision)
+            self.revision = newest
+
+    def _note(self, revision: int, values: dict[str, Any]) -> None:
+        changes = json.loads(values["c"])
+        event = values["e"]
+        self._history.write(
+            "log", revision=revision, t=int(values["t"]), event=event, changes=changes
+        )
+        self.revision = revision
+        if event == "ready":
+            self.progress.set()

@@ -1,0 +1,103 @@
+"""One run: a lab under load, faults, and then what the histories and the lab itself say of it."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaos import aftermath
+from chaos.broken import Broken
+from chaos.check_leases import Lateness
+from chaos.checker import check
+from chaos.faults import FAULTS
+from chaos.follow import LogReader
+from chaos.history import Line, Recorder, read
+from chaos.injector import Injector
+from chaos.lab import Lab, Size, running
+from chaos.plan import planned
+from hwprovisioner.state.keys import Keys
+from hwprovisioner.state.link import Link
+
+BOARDS_LIMIT_S = 30.0
+#: The clock is looked at so often, and what comes so much later is written down.
+TICK_S = 0.02
+STALL_S = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a run.
+
+    Attributes:
+        broken: the promises that were not kept.
+        lines: everybody's history.
+        lateness: how late leases ended.
+    """
+
+    broken: list[Broken]
+    lines: list[Line]
+    lateness: Lateness
+
+
+async def run(
+    folder: Path, seed: int, seconds: float, size: Size | None = None, kinds: Iterable[str] = FAULTS
+) -> Result:
+    """Run a lab under load and faults for so long, then look at what is left of it.
+
+    Args:
+        folder: where logs and histories stay.
+        seed: decides which faults come when, and what clients do.
+        seconds: how long faults are done.
+        size: of the lab.
+        kinds: the faults that may come.
+    """
+    async with running(folder, seed, size or Size()) as lab:
+        async with Link(lab.redis.unix_url, client_name="chaos") as link:
+            reader = LogReader(link, Keys(), Recorder(lab.histories / "log.jsonl", "log"))
+            follow = asyncio.create_task(reader.follow())
+            watch = asyncio.create_task(_watch_the_clock(lab.history.named("machine")))
+            try:
+                await aftermath.boards_are_free(lab, within_s=BOARDS_LIMIT_S)
+                for name in lab.clients:
+                    await lab.start_client(name)
+                spans = {kind: FAULTS[kind].span_s for kind in kinds}
+                await _disturb(lab, reader, seed, seconds, spans)
+                broken = await aftermath.settle(lab, reader)
+            finally:
+                for task in (follow, watch):
+                    task.cancel()
+                await asyncio.gather(follow, watch, return_exceptions=True)
+        broken += await aftermath.stop(lab)
+    lines, lateness = read(lab.histories), Lateness()
+    return Result([*broken, *check(lines, lateness)], lines, lateness)
+
+
+async def _disturb(
+    lab: Lab,
+    reader: LogReader,
+    seed: int,
+    seconds: float,
+    spans: dict[str, tuple[float, float]],
+) -> None:
+    async with asyncio.timeout(BOARDS_LIMIT_S):
+        await reader.progress.wait()
+    began = time.monotonic()
+    lab.history.write("begin", seed=seed)
+    for name in lab.allocates:
+        lab.history.write("serves", name=name)
+    await Injector(lab, reader).carry_out(planned(seed, seconds, spans))
+    await asyncio.sleep(max(0.0, began + seconds - time.monotonic()))
+    lab.history.write("end")
+
+
+async def _watch_the_clock(history: Recorder) -> None:
+    """Write down when the machine was too busy to run anybody: nobody is late for that."""
+    with contextlib.suppress(asyncio.CancelledError):
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(TICK_S)
+            late_s = time.monotonic() - before - TICK_S
+            if late_s > STALL_S:
+                history.write("stall", s=late_s)
