@@ -35,7 +35,13 @@ lab-demo: $(SETUP) ## Lend one resource of each kind on this machine, all togeth
 	@$(BIN)/python -m examples.lab $(ARGS)
 
 .PHONY: tests
-tests: lint test-complexity test-security test-lint-docker test-lint-shellcheck test-unit ## All linters and all tests
+# The linters side by side: the slowest takes as long as all others, and the tests take whatever there is.
+tests: $(SETUP) ## All linters and all tests
+	@$(MAKE) --jobs=2 --output-sync=target linters
+	@$(MAKE) test-unit
+
+.PHONY: linters
+linters: lint test-complexity test-security test-lint-docker test-lint-shellcheck
 
 .PHONY: test-unit
 test-unit: $(SETUP) ## The tests alone: ARGS='-k name' goes to pytest, WORKERS=0 runs them in one process
