@@ -107,8 +107,8 @@ async def test_a_quarantine_is_lifted_once_the_manager_says_so(lab: Lab) -> None
     said = await lab.hwp("quarantine", "a", "--reason", "smoke")
     assert said == "a: quarantined"
     assert await lab.hwp("undrain", "a") == "a: suspect"
-    await lab.agent.hear("look_after")
-    await lab.agent.say(health=stream.HealthChange(resource="a", health=HEALTH_HEALTHY))
+    look = (await lab.agent.hear("look_after")).look
+    await lab.agent.say(health=stream.HealthChange(resource="a", health=HEALTH_HEALTHY, look=look))
 
     async def is_free() -> bool:
         return (await resource(lab.service.stub, "a")).health == HEALTH_HEALTHY
