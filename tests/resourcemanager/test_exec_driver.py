@@ -150,7 +150,7 @@ async def test_a_script_says_why_a_resource_is_not_well(script: Make) -> None:
         ('echo \'{"error": "outlet 7 is dead"}\'', "prepare: outlet 7 is dead"),
         ("head -c 2000000 /dev/zero", "answered with more than"),
         ("printf '\\377\\376'", "did not answer with JSON"),
-        ("yes '[' | head -n 100000 | tr -d '\\n'", "did not answer with JSON"),
+        ("yes '[' | head -n 100000 | tr -d '\\n'", "did not answer with whole JSON"),
     ],
 )
 async def test_a_failure_is_told_in_the_scripts_own_words(
@@ -159,6 +159,22 @@ async def test_a_failure_is_told_in_the_scripts_own_words(
     with pytest.raises(DriverError) as caught:
         await calls.prepare(script(body), HOLD, lambda line: None)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '{"connection": {"protocol": "ssh", "properties": {"password": "s3cr3t"}}',
+        '["s3cr3t"]',
+        '{"connection": {"protocol": "ssh", "properties": {"password": ["s3cr3t"]}}}',
+        '{"connection": {"protocol": "ssh", "port": "s3cr3t"}}',
+    ],
+)
+async def test_an_answer_that_is_none_is_not_quoted(script: Make, answer: str) -> None:
+    with pytest.raises(DriverError) as caught:
+        await calls.prepare(script(f"echo '{answer}'"), HOLD, lambda line: None)
+    assert "answer" in str(caught.value)
+    assert "s3cr3t" not in str(caught.value)
 
 
 async def test_a_program_that_is_not_there_is_named() -> None:

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -303,7 +304,7 @@ async def test_whoever_cannot_be_let_out_is_let_out_once_that_was_mended_from_ou
     folder.mkdir()
     file = folder / "authorized_keys"
     broken = tmp_path / "broken"
-    options = {"authorized_keys": str(file), "tear_down": ["exit 1"]}
+    options: dict[str, Any] = {"authorized_keys": str(file), "tear_down": ["exit 1"]}
     mend = {"manager": ["sh", "-c", f"rmdir {file}; mv {broken} {file}"]}
     theirs = hold(holder)
     await prepare(driver_for(server, **options), theirs)

@@ -189,7 +189,7 @@ async def test_each_reason_that_it_cannot_be_reached_has_its_own_words(
     (tmp_path / "empty").touch()
     (tmp_path / "junk").write_text("no key")
     expected = {
-        "cannot be reached": replace(access, port=1),
+        "cannot be reached: Connection refused": replace(access, port=1),
         "is not trusted": replace(access, host_key=other),
         "ssh-keyscan -p": replace(access, host_key="", known_hosts=str(tmp_path / "empty")),
         "does not let": replace(access, key_file=str(tmp_path / "other")),

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import abc
 import asyncio
-import os
 from collections.abc import Callable, Iterable
 from typing import ClassVar, Protocol
 
 from pydantic import BaseModel
 
-from hwprovisioner.resourcemanager.errors import DriverError
+from hwprovisioner.resourcemanager.errors import DriverError, system_words
 from hwprovisioner.resourcemanager.model import (
     Connection,
     Facts,
@@ -198,8 +197,5 @@ class Driver(abc.ABC):
         try:
             return await asyncio.open_connection(address, port)
         except OSError as error:
-            # asyncio's own words would not say why. A name that is not known has a negative number.
-            number = error.errno or 0
-            why = os.strerror(number) if number > 0 else error.strerror or str(error)
-            message = f"{address}:{port} does not answer: {why}"
+            message = f"{address}:{port} does not answer: {system_words(error)}"
             raise DriverError(message) from error

@@ -13,9 +13,17 @@ ManagerError
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from hwprovisioner.serving.problems import FaultyFile
+
+
+def system_words(error: OSError) -> str:
+    """Return why the system refused; asyncio's own words would only say what was tried."""
+    # A name that is not known has a negative number.
+    number = error.errno or 0
+    return os.strerror(number) if number > 0 else error.strerror or str(error)
 
 
 class ManagerError(Exception):

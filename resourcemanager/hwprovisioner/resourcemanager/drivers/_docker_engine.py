@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import aiodocker
 import aiohttp
 
-from hwprovisioner.resourcemanager.errors import DriverError, Later
+from hwprovisioner.resourcemanager.errors import DriverError, Later, system_words
 
 #: Where an engine listens that nobody configured.
 USUAL_ADDRESS = "unix:///var/run/docker.sock"
@@ -53,6 +53,6 @@ def refusal(address: str, error: aiodocker.DockerError) -> DriverError:
 
 def _absence(address: str, error: Exception) -> str:
     why = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    words = why.strerror if isinstance(why, OSError) and why.strerror else str(why)
-    advice = "does `docker --host ADDRESS info` answer there? `engine` in the options names another"
+    words = system_words(why) if isinstance(why, OSError) else str(why)
+    advice = f"does `docker --host {address} info`? `engine` in the options names another"
     return f"no Docker engine answers at {address}: {words or type(why).__name__}; {advice}"

@@ -13,7 +13,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from hwprovisioner.resourcemanager.drivers._ec2_options import Ec2Options
 from hwprovisioner.resourcemanager.drivers._threads import in_thread, seen_through
@@ -109,6 +109,9 @@ class Ec2Api:
             code, said = fault.get("Code", ""), fault.get("Message", "")
             kind = Later if code in _LATER else DriverError
             raise kind(f"EC2: {code}: {said}") from None
+        except NoCredentialsError:
+            where = "the manager's environment, ~/.aws and the role of its own instance"
+            raise DriverError(f"EC2: there are no credentials in {where}") from None
         except (BotoCoreError, ValueError) as error:
             raise DriverError(f"EC2 in {self._options.region}: {error}") from None
         return answer

@@ -71,8 +71,7 @@ def borrow(uri: str) -> libvirt.virConnect:
     """Return a connection to a host that nobody else uses until it is given back. It may block.
 
     Raises:
-        DriverError: The host does not answer.
-        libvirt.libvirtError: It cannot be reached.
+        DriverError: The host cannot be reached.
     """
     free = _hosts.setdefault(uri, _Host()).free
     # Several threads may take from it.
@@ -122,6 +121,9 @@ def _connect(uri: str) -> libvirt.virConnect:
         raise DriverError(f"libvirt at {uri} does not answer; does `virsh -c '{uri}' list`?")
     try:
         connection = libvirt.open(uri)
+    except libvirt.libvirtError as error:
+        words = f"libvirt at {uri}: {error.get_error_message() or error}"
+        raise DriverError(f"{words}; does `virsh -c '{uri}' list` work here?") from error
     finally:
         opening.release()
     # A make-believe host has none.

@@ -11,7 +11,7 @@ from typing import Any
 
 import asyncssh
 
-from hwprovisioner.resourcemanager.errors import DriverError
+from hwprovisioner.resourcemanager.errors import DriverError, system_words
 from hwprovisioner.resourcemanager.model import Access
 
 # It tells each command at INFO, with whatever secret stands in it, at each check of each machine.
@@ -80,7 +80,7 @@ def _why_not(access: Access, error: OSError | asyncssh.Error) -> str:
             key = f" with {access.key_file}" if access.key_file else ""
             return f"{where} does not let {access.user or 'us'}{key} in: {error.reason}"
         case OSError():
-            return f"{where} cannot be reached: {error.strerror or error}"
+            return f"{where} cannot be reached: {system_words(error)}"
         case _:
             return f"no SSH with {where}: {error.reason or error}"
 

@@ -28,7 +28,7 @@ from hwprovisioner.resourcemanager.model import (
 from hwprovisioner.resourcemanager.schema import MOST_GPUS, Section, Span, Text
 from hwprovisioner.resourcemanager.units import MOST_BYTES
 from hwprovisioner.resourcemanager.verify import in_words
-from hwprovisioner.serving.problems import show_path
+from hwprovisioner.serving.problems import quote, show_path
 
 
 class ExecOptions(Section):
@@ -231,10 +231,13 @@ def _parse(name: str, out: bytes) -> _Answer:
         return _Answer()
     try:
         data = json.loads(text)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError) as error:
+        # What was meant to be an answer may have secrets in it.
+        if text[0] in '{["':
+            raise DriverError(f"{name} did not answer with whole JSON: {error}") from None
         raise DriverError(f"{name} did not answer with JSON, but with: {text[:200]!r}") from None
     if not isinstance(data, dict):
-        raise DriverError(f"{name} should answer with a JSON object, not with: {text[:200]!r}")
+        raise DriverError(f"{name} should answer with a JSON object, not with {quote(data)}")
     try:
         return _Answer.model_validate(data)
     except ValidationError as error:

@@ -151,7 +151,7 @@ class QemuDriver(MachineMaker):
             return "tcg"
         trouble = await _kvm.trouble(self._options.program)
         if trouble and wanted == "kvm":
-            raise DriverError(f"KVM does not work: {trouble}")
+            raise DriverError(f"KVM does not work: {trouble}; with `accel: auto` it is emulated")
         return "tcg" if trouble else "kvm"
 
     async def _make(
