@@ -31,6 +31,7 @@ from hwprovisioner.resourcemanager.records import (
     decode,
     encode,
 )
+from hwprovisioner.resourcemanager.threads import in_thread
 
 _log = logging.getLogger(__name__)
 
@@ -148,7 +149,7 @@ class Journal(Ledger):
                 # A descriptor of its own: a rewrite may close the other one meanwhile.
                 file = os.dup(self._file)
                 try:
-                    await asyncio.to_thread(os.fdatasync, file)
+                    await in_thread(os.fdatasync, file)
                 finally:
                     os.close(file)
                 self._flushed = max(self._flushed, reached)

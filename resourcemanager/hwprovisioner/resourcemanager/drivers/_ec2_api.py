@@ -16,8 +16,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from hwprovisioner.resourcemanager.drivers._ec2_options import Ec2Options
-from hwprovisioner.resourcemanager.drivers._threads import in_thread, seen_through
 from hwprovisioner.resourcemanager.errors import DriverError, Later
+from hwprovisioner.resourcemanager.threads import in_thread, seen_through
 
 # It tells whole requests at DEBUG: their signatures, the session's token, the user data.
 logging.getLogger("botocore").setLevel(logging.WARNING)

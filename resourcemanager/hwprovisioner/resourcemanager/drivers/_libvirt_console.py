@@ -10,7 +10,7 @@ import libvirt
 
 from hwprovisioner.resourcemanager.drivers._libvirt_host import borrow, failures_told, give_back
 from hwprovisioner.resourcemanager.drivers._terminal import Terminal
-from hwprovisioner.resourcemanager.drivers._threads import in_thread, seen_through
+from hwprovisioner.resourcemanager.threads import in_thread, seen_through
 
 _CHUNK = 65_536
 #: What libvirt's calls return that would have to wait.

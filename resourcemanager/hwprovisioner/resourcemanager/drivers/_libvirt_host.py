@@ -14,8 +14,8 @@ from typing import TypeVar
 
 import libvirt
 
-from hwprovisioner.resourcemanager.drivers._threads import in_thread, seen_through
 from hwprovisioner.resourcemanager.errors import DriverError, Later
+from hwprovisioner.resourcemanager.threads import in_thread, seen_through
 
 T = TypeVar("T")
 

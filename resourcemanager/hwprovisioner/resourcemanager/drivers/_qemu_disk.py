@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from hwprovisioner.resourcemanager.drivers import _script
-from hwprovisioner.resourcemanager.drivers._threads import in_thread
+from hwprovisioner.resourcemanager.threads import in_thread
 
 _QCOW2 = b"QFI\xfb"
 

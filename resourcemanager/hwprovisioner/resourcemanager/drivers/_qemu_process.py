@@ -19,8 +19,8 @@ from pathlib import Path
 
 from hwprovisioner.resourcemanager.drivers import _qmp
 from hwprovisioner.resourcemanager.drivers._qemu_program import started
-from hwprovisioner.resourcemanager.drivers._threads import in_thread, seen_through
 from hwprovisioner.resourcemanager.errors import DriverError, Later
+from hwprovisioner.resourcemanager.threads import in_thread, seen_through
 
 #: What QEMU is told to make, in the folder.
 MONITOR, CONSOLE, PID = "qmp", "tty", "pid"

@@ -18,7 +18,6 @@ from hwprovisioner.resourcemanager.drivers._docker_console import Console
 from hwprovisioner.resourcemanager.drivers._docker_engine import address_or_usual, engine
 from hwprovisioner.resourcemanager.drivers._docker_options import DockerOptions
 from hwprovisioner.resourcemanager.drivers._names import name_there
-from hwprovisioner.resourcemanager.drivers._threads import seen_through
 from hwprovisioner.resourcemanager.errors import DriverError
 from hwprovisioner.resourcemanager.maker import Maker
 from hwprovisioner.resourcemanager.model import (
@@ -33,6 +32,7 @@ from hwprovisioner.resourcemanager.model import (
     Resource,
     TimeLimits,
 )
+from hwprovisioner.resourcemanager.threads import seen_through
 from hwprovisioner.serving.problems import Path, suggest
 
 T = TypeVar("T")

@@ -21,7 +21,6 @@ from hwprovisioner.resourcemanager.drivers._machine_maker import MachineMaker
 from hwprovisioner.resourcemanager.drivers._machine_options import ImageSection
 from hwprovisioner.resourcemanager.drivers._machine_size import NAME, share_of
 from hwprovisioner.resourcemanager.drivers._names import name_there
-from hwprovisioner.resourcemanager.drivers._threads import in_thread, seen_through
 from hwprovisioner.resourcemanager.drivers._waiting import until
 from hwprovisioner.resourcemanager.errors import DriverError
 from hwprovisioner.resourcemanager.model import (
@@ -32,6 +31,7 @@ from hwprovisioner.resourcemanager.model import (
     Resource,
 )
 from hwprovisioner.resourcemanager.settings import state_folder
+from hwprovisioner.resourcemanager.threads import in_thread, seen_through
 
 _SSH_PORT = 22
 

@@ -6,8 +6,8 @@ from typing import ClassVar
 
 from hwprovisioner.resourcemanager.driver import Driver, Report
 from hwprovisioner.resourcemanager.drivers import _detect
-from hwprovisioner.resourcemanager.drivers._threads import in_thread
 from hwprovisioner.resourcemanager.model import Connection, Facts, Hold, Kind
+from hwprovisioner.resourcemanager.threads import in_thread
 
 
 class LocalDriver(Driver):

@@ -25,7 +25,6 @@ from hwprovisioner.resourcemanager.drivers._machine_size import NAME, share_of
 from hwprovisioner.resourcemanager.drivers._qemu_disk import make_disk
 from hwprovisioner.resourcemanager.drivers._qemu_options import QemuOptions
 from hwprovisioner.resourcemanager.drivers._qemu_process import CONSOLE, Machine
-from hwprovisioner.resourcemanager.drivers._threads import in_thread
 from hwprovisioner.resourcemanager.errors import DriverError
 from hwprovisioner.resourcemanager.model import (
     Connection,
@@ -34,6 +33,7 @@ from hwprovisioner.resourcemanager.model import (
     Power,
 )
 from hwprovisioner.resourcemanager.settings import state_folder
+from hwprovisioner.resourcemanager.threads import in_thread
 
 
 class QemuDriver(MachineMaker):

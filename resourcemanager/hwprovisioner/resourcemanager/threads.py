@@ -1,7 +1,7 @@
 """What can only block, in threads of its own.
 
-asyncio's own are few, and shared: what hangs in them would hold up the journal, and thereby all
-resources of the manager. Nobody waits for a thread at the manager's end.
+asyncio's own are few, and shared: what hangs in them would hold up all resources of the manager.
+Nobody waits for a thread at the manager's end.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ async def in_thread(call: Callable[P, T], *args: P.args, **words: P.kwargs) -> T
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(settle, done)
 
-    threading.Thread(target=run, name="hwp driver", daemon=True).start()
+    threading.Thread(target=run, name="hwp", daemon=True).start()
     return await answer
 
 
