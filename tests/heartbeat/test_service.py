@@ -29,7 +29,9 @@ async def heartbeat(redis_url: str) -> AsyncIterator[grpc.aio.Channel]:
     settings = Settings.from_env({"HWP_REDIS_URL": redis_url, "HWP_HEARTBEAT_PORT": "0"})
     stopping = asyncio.Event()
     async with open_service(settings) as opened, asyncio.TaskGroup() as group:
-        group.create_task(serve(opened.server, opened.readiness, stopping, grace_ms=1000))
+        group.create_task(
+            serve(opened.server, opened.readiness, stopping, loops=opened.loops, grace_ms=1000)
+        )
         try:
             async with grpc.aio.insecure_channel(f"127.0.0.1:{opened.port}") as channel:
                 await channel.channel_ready()

@@ -12,7 +12,8 @@ from hwprovisioner.state.view import View
 from support.state_lab import Dump
 
 HISTORY = {"use", "waits", "spans"}
-SINGLE = {"revision", "log", "deadlines", "removed", "scheduler", "tended", *HISTORY}
+SINGLE = {"revision", "log", "deadlines", "removed", "scheduler", "tended", "run", *HISTORY}
+SINGLE |= {"beaters", "looked"}
 NOT_READY = (HoldState.OFFERED, HoldState.PREPARING)
 
 

@@ -12,8 +12,9 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 
+from hwprovisioner.allocate.alarms import Alarms
 from hwprovisioner.state.allocations import Allocations
-from hwprovisioner.state.care import Care, Paused, Tended
+from hwprovisioner.state.care import Care, GivenUp, Outcome, Paused, Silent
 from hwprovisioner.state.errors import StateUnavailable
 from hwprovisioner.state.holds import Holds
 from hwprovisioner.state.keys import Due
@@ -25,8 +26,8 @@ _log = logging.getLogger(__name__)
 
 PERIOD_S = 0.5
 """Leases are looked after at least so often, so a deadline set meanwhile is seen in time."""
-SAFETY_NET_S = 0.1
-"""An alarm that was touched and not announced within this time is acted upon anyway."""
+SHORTEST_S = 0.02
+"""It is looked no sooner again: where much is due at about the same time, it is taken together."""
 _BACK_MS = 60_000
 """Managers have so long to come back after an outage."""
 _SHOW_UP_MS = 600_000
@@ -55,7 +56,8 @@ class Expiry:
         self._holds = holds
         self._managers = managers
         self._show_up_ms = show_up_ms
-        self._touched: set[str] = set()
+        self._alarms = Alarms()
+        self._silent = ""
         self._soon = asyncio.Event()
         self._actions: dict[Due, Callable[[str], Awaitable[object]]] = {
             Due.LEASE: self.expire,
@@ -98,23 +100,42 @@ class Expiry:
             pass
         self._soon.clear()
 
-    async def _turn(self, outcome: Tended | Paused) -> float:
+    async def _turn(self, outcome: Outcome) -> float:
         """Do what is to be done, and return how long to sleep, in s."""
-        if isinstance(outcome, Paused):
-            await self._restore(outcome)
-            return 0
-        leases = {name for due, name in outcome.due if due is Due.LEASE}
-        overdue = leases & self._touched
-        fresh = leases - self._touched
-        self._touched = leases
+        match outcome:
+            case Silent():
+                self._wait_for(outcome)
+                return PERIOD_S
+            case GivenUp():
+                _give_up(outcome)
+                return 0
+            case Paused():
+                await self._restore(outcome)
+                return 0
+        self._silent = ""
+        now_s = asyncio.get_running_loop().time
+        leases = [name for due, name in outcome.due if due is Due.LEASE]
+        fresh, overdue = self._alarms.look(leases, now_s())
         await self._care.touch(fresh)
         others = [(due, name) for due, name in outcome.due if due is not Due.LEASE]
         await self._act([*others, *((Due.LEASE, name) for name in overdue)])
-        if fresh:
-            return SAFETY_NET_S
-        if outcome.next_ms is None:
-            return PERIOD_S
-        return min(PERIOD_S, (outcome.next_ms - outcome.now_ms + 1) / 1000)
+        waits_s = [PERIOD_S]
+        if (net_s := self._alarms.wait_s(now_s())) is not None:
+            waits_s.append(net_s)
+        if outcome.next_ms is not None:
+            waits_s.append((outcome.next_ms - outcome.now_ms + 1) / 1000)
+        return max(SHORTEST_S, min(waits_s))
+
+    def _wait_for(self, silent: Silent) -> None:
+        """Say once for whom leases are paused."""
+        if silent.beater != self._silent:
+            self._silent = silent.beater
+            _log.warning(
+                "heartbeat replica %s is silent: leases are paused until it is back, for %.0f s at"
+                " most",
+                silent.beater,
+                (silent.limit_ms - silent.silent_ms) / 1000,
+            )
 
     async def _act(self, due: Iterable[tuple[Due, str]]) -> None:
         await asyncio.gather(*(self._actions[kind](name) for kind, name in due))
@@ -198,3 +219,11 @@ class Expiry:
         for allocation_id in allocations:
             holds = self._view.holds_of(allocation_id)
             await self._allocations.end(allocation_id, holds, EndReason.RESOURCE_LOST, detail)
+
+
+def _give_up(gone: GivenUp) -> None:
+    _log.error(
+        "heartbeat replica %s has been silent for %.0f s: the lab goes on without it",
+        gone.beater,
+        gone.silent_ms / 1000,
+    )

@@ -1,12 +1,17 @@
 """Beats in Redis: one script for a whole batch."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from hwprovisioner.state.errors import StateUnavailable
 from hwprovisioner.state.keys import Keys, sha256
 from hwprovisioner.state.link import Link
 from hwprovisioner.state.scripts import script
+
+#: Holders have to hear soon that Redis does not answer: their leases run on until they do.
+ANSWER_LIMIT_S = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,7 @@ class BeatWriter:
         Raises:
             StateUnavailable: Redis is away; they may have been written or not.
         """
-        keys = [self._keys.deadlines, self._keys.tended]
+        keys = [self._keys.deadlines, *self._keys.pauses]
         args = ["" if now_ms is None else str(now_ms)]
         for beat in beats:
             keys += (
@@ -81,11 +86,19 @@ class BeatWriter:
                 self._keys.alarm(beat.allocation_id),
             )
             args += (beat.allocation_id, sha256(beat.token))
-        match await self._link.call_script(self._script, keys, args):
+        match await self._written(keys, args):
             case ["BEATS", *replies] if len(replies) == len(beats):
                 return [_outcome(reply) for reply in replies]
             case reply:
                 raise AssertionError(f"heartbeat.lua answered {reply!r}")
+
+    async def _written(self, keys: Sequence[str], args: Sequence[str]) -> object:
+        try:
+            async with asyncio.timeout(ANSWER_LIMIT_S):
+                return await self._link.call_script(self._script, keys, args)
+        except TimeoutError:
+            said = f"Redis has not answered for {ANSWER_LIMIT_S:g} s"
+            raise StateUnavailable(said) from None
 
 
 def _outcome(reply: object) -> Outcome:

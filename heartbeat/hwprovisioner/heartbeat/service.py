@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+import secrets
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 import grpc.aio
@@ -12,7 +14,10 @@ from hwprovisioner.heartbeat.beats import Beat, BeatWriter, Outcome
 from hwprovisioner.heartbeat.gathering import Gatherer
 from hwprovisioner.heartbeat.servicer import SERVICE_NAME, HeartbeatServicer
 from hwprovisioner.heartbeat.settings import Settings
+from hwprovisioner.heartbeat.signing_on import SigningOn
+from hwprovisioner.heartbeat.standing import Standing
 from hwprovisioner.serving import STARTED, Readiness, Service, bind, build_server, serve
+from hwprovisioner.state.beaters import Beaters
 from hwprovisioner.state.keys import Keys
 from hwprovisioner.state.link import Link
 from hwprovisioner.v1 import heartbeat_service_pb2_grpc
@@ -22,6 +27,10 @@ _log = logging.getLogger(__name__)
 #: The condition of readiness that follows the link to Redis.
 REDIS = "redis"
 
+#: Holders have to hear soon that Redis is away.
+_TIMEOUT_MS = 2000
+_PATIENCE_MS = 250
+
 
 @dataclass(frozen=True, slots=True)
 class Opened:
@@ -30,6 +39,8 @@ class Opened:
     server: grpc.aio.Server
     readiness: Readiness
     port: int
+    loops: Mapping[str, Callable[[], Awaitable[None]]]
+    """What runs beside the server."""
 
 
 @contextlib.asynccontextmanager
@@ -41,11 +52,17 @@ async def open_service(settings: Settings) -> AsyncIterator[Opened]:
     """
     async with contextlib.AsyncExitStack() as stack:
         link = await stack.enter_async_context(
-            Link(settings.redis_url, client_name="hwp-heartbeat")
+            Link(
+                settings.redis_url,
+                client_name="hwp-heartbeat",
+                timeout_ms=_TIMEOUT_MS,
+                patience_ms=_PATIENCE_MS,
+            )
         )
+        standing = Standing(settings.outage_limit_ms)
         writer = BeatWriter(link, Keys(settings.lab))
         beats = await stack.enter_async_context(Gatherer[Beat, Outcome](writer.write))
-        servicer = HeartbeatServicer(beats.add)
+        servicer = HeartbeatServicer(beats.add, standing.pause)
         readiness = Readiness([SERVICE_NAME], [STARTED, REDIS])
         link.listen(lambda connected: readiness.report(REDIS, holds=connected))
         service = Service(
@@ -56,7 +73,17 @@ async def open_service(settings: Settings) -> AsyncIterator[Opened]:
         )
         server = build_server([service], readiness)
         port = bind(server, settings.serving.bind, settings.port, setting="HWP_HEARTBEAT_PORT")
-        yield Opened(server, readiness, port)
+        signing_on = SigningOn(_beater(settings, link, port), standing)
+        # When it takes no more beats, and before the link is closed.
+        stack.push_async_callback(signing_on.sign_off)
+        yield Opened(server, readiness, port, {"sign on": signing_on.keep})
+
+
+def _beater(settings: Settings, link: Link, port: int) -> Beaters:
+    """Return this replica, which is known by where it serves: so it takes its place again."""
+    name = f"{socket.gethostname()}/{settings.serving.bind}:{port}"
+    process = secrets.token_hex(8)
+    return Beaters(link, Keys(settings.lab), name, process, settings.outage_limit_ms)
 
 
 async def main(settings: Settings, stopping: asyncio.Event) -> None:
@@ -65,4 +92,6 @@ async def main(settings: Settings, stopping: asyncio.Event) -> None:
         where = f"{settings.serving.bind}:{opened.port}"
         _log.info("heartbeat of lab %s listens on %s", settings.lab, where)
         grace_ms = settings.serving.grace_ms
-        await serve(opened.server, opened.readiness, stopping, grace_ms=grace_ms)
+        await serve(
+            opened.server, opened.readiness, stopping, loops=opened.loops, grace_ms=grace_ms
+        )

@@ -8,6 +8,7 @@ import grpc.aio
 
 from hwprovisioner.heartbeat.beats import Alive, Beat, Outcome, Over, Unknown, WrongToken
 from hwprovisioner.heartbeat.pace import next_delay_ms, notices_for
+from hwprovisioner.heartbeat.standing import Pause
 from hwprovisioner.serving import Refused, Violation, bad_request
 from hwprovisioner.state import errors
 from hwprovisioner.v1 import allocation_pb2, heartbeat_service_pb2, heartbeat_service_pb2_grpc
@@ -24,16 +25,19 @@ class HeartbeatServicer(heartbeat_service_pb2_grpc.HeartbeatServiceServicer):
 
     Args:
         beat: writes one beat.
+        pause: how leases are paused while Redis cannot be reached; None if that is not known.
         chance: from 0 to 1, for jitter.
     """
 
     def __init__(
         self,
         beat: Callable[[Beat], Awaitable[Outcome]],
+        pause: Callable[[], Pause | None] = lambda: None,
         *,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._beat = beat
+        self._pause = pause
         self._chance = chance
 
     async def Heartbeat(
@@ -43,7 +47,11 @@ class HeartbeatServicer(heartbeat_service_pb2_grpc.HeartbeatServiceServicer):
     ) -> heartbeat_service_pb2.HeartbeatResponse:
         """Extend a lease; see the contract for the errors."""
         beat = _read(request)
-        match await self._beat(beat):
+        try:
+            outcome = await self._beat(beat)
+        except errors.StateUnavailable as error:
+            raise _away(error, self._pause()) from None
+        match outcome:
             case Alive() as alive:
                 return self._response(alive)
             case Over(reason, detail):
@@ -78,6 +86,18 @@ def _read(request: heartbeat_service_pb2.HeartbeatRequest) -> Beat:
     if violations:
         raise bad_request(violations)
     return Beat(request.allocation_id, request.token)
+
+
+def _away(error: errors.StateUnavailable, pause: Pause | None) -> Refused:
+    """Return the refusal of a beat that could not be written, or not for certain."""
+    said, details = str(error), []
+    if pause is not None:
+        said += f"; meanwhile leases are paused, for {pause.remaining_ms / 1000:.0f} s at most"
+        message = heartbeat_service_pb2.LeasePause()
+        message.paused_for.FromMilliseconds(pause.paused_for_ms)
+        message.remaining.FromMilliseconds(pause.remaining_ms)
+        details.append(message)
+    return Refused(error.reason, said, retry_after_ms=error.retry_after_ms, details=details)
 
 
 def _ended(allocation_id: str, reason: str, detail: str) -> Refused:

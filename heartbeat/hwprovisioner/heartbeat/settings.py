@@ -17,6 +17,8 @@ class Settings:
     serving: ServingSettings
     port: int
     lab: str
+    outage_limit_ms: int
+    """For so long leases are paused when this replica is silent."""
     redis_url: str = field(repr=False)
     """May hold a password."""
 
@@ -37,6 +39,13 @@ class Settings:
                 "the lab it is for, as in allocate",
                 default="default",
                 pattern=LAB_PATTERN,
+            ),
+            outage_limit_ms=env.duration_ms(
+                "HWP_OUTAGE_LIMIT",
+                "how long leases are paused when this replica falls silent, or cannot reach Redis",
+                default="150s",
+                low="10s",
+                high="1d",
             ),
             redis_url=redis_url(env),
         )

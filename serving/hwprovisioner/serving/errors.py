@@ -81,7 +81,7 @@ class Refusal(Protocol):
 
     Optional attributes: ``metadata`` (`Mapping[str, str]`, every value that is in the message),
     ``violations`` (of `Violation`), ``preconditions`` (of `Precondition`), ``retry_after_ms``
-    (`int`).
+    (`int`), ``details`` (messages of the service's own, small ones).
     """
 
     @property
@@ -101,6 +101,7 @@ class Refused(Exception):
         violations: Sequence[Violation] = (),
         preconditions: Sequence[Precondition] = (),
         retry_after_ms: int | None = None,
+        details: Sequence[Message] = (),
     ) -> None:
         if reason not in CODES:
             raise ValueError(f"{reason} is not in the table of reasons")
@@ -110,6 +111,7 @@ class Refused(Exception):
         self.violations = tuple(violations)
         self.preconditions = tuple(preconditions)
         self.retry_after_ms = retry_after_ms
+        self.details = tuple(details)
 
 
 def bad_request(violations: Sequence[Violation]) -> Refused:
@@ -186,6 +188,7 @@ def _details_of(refusal: Refusal, code: grpc.StatusCode) -> Sequence[Message]:
         retry = error_details_pb2.RetryInfo()
         retry.retry_delay.FromMilliseconds(retry_after_ms)
         details.append(retry)
+    details += getattr(refusal, "details", ())
     return details
 
 

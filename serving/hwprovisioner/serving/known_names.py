@@ -26,6 +26,7 @@ KNOWN_NAMES = frozenset(
         "HWP_STATE_DIR",
         "HWP_LOST_LIMIT",
         "HWP_OFFER_LIMIT",
+        "HWP_OUTAGE_LIMIT",
         "HWP_POLICY_FILE",
         "HWP_PREPARE_TRIES",
         "HWP_RETENTION",

@@ -131,7 +131,7 @@ class Allocations(Bookings, Grants):
         keys = self.keys
         reply = await self.change(
             "keep",
-            (keys.allocation(allocation_id), keys.alarm(allocation_id), keys.tended),
+            (keys.allocation(allocation_id), keys.alarm(allocation_id), *keys.pauses),
             (allocation_id, sha256(token), span_ms),
             now_ms,
         )
@@ -188,7 +188,7 @@ class Allocations(Bookings, Grants):
         """
 
         async def attempt(holds: Sequence[str]) -> Reply:
-            keys = (*self._ending_keys(allocation_id), self.keys.tended, *self.hold_keys(holds))
+            keys = (*self._ending_keys(allocation_id), *self.keys.pauses, *self.hold_keys(holds))
             args = (allocation_id, self.limits.retention_ms, *holds)
             return await self.change("expire", keys, args, now_ms)
 

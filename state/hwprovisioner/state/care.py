@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from hwprovisioner.state.keys import Due, Kind
 from hwprovisioner.state.transitions import Core, unexpected
@@ -27,6 +28,24 @@ class Paused:
 
 
 @dataclass(frozen=True, slots=True)
+class Silent:
+    """Leases are paused, since a heartbeat replica has not been heard for a while."""
+
+    beater: str
+    silent_ms: int
+    limit_ms: int
+    """After so long it is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """A heartbeat replica was silent for too long, and is not waited for any longer."""
+
+    beater: str
+    silent_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Election:
     """The outcome of an election."""
 
@@ -36,12 +55,17 @@ class Election:
     """How long until that other's election ends, 0 if there is none."""
 
 
+Outcome: TypeAlias = Tended | Paused | Silent | GivenUp
+"""What comes of looking after leases."""
+
+
 class Care(Core):
     """What a replica does for the lab as a whole."""
 
-    async def tend(self, limit: int = 1000, *, now_ms: int | None = None) -> Tended | Paused:
+    async def tend(self, limit: int = 1000, *, now_ms: int | None = None) -> Outcome:
         """Say that leases are looked after, and learn what is due, at most `limit` things."""
-        reply = await self.run("tend", (self.keys.tended, self.keys.deadlines), (limit,), now_ms)
+        keys = (self.keys.tended, self.keys.deadlines, self.keys.beaters, self.keys.looked)
+        reply = await self.run("tend", keys, (limit,), now_ms)
         match reply:
             case ["TENDED", int(now), int(next_ms), *due]:
                 members = (str(member).split(":", 1) for member in due)
@@ -49,6 +73,10 @@ class Care(Core):
                 return Tended(now, None if next_ms < 0 else next_ms, found)
             case ["PAUSED", str(tended)]:
                 return Paused(tended)
+            case ["SILENT", str(beater), int(silent), int(longest)]:
+                return Silent(beater, silent, longest)
+            case ["GIVEN_UP", str(beater), int(silent)]:
+                return GivenUp(beater, silent)
         raise unexpected("tend", reply)
 
     async def restore(

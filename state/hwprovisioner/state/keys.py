@@ -19,6 +19,9 @@ index:KIND    set     the ids of all allocations, holds, resources or managers  
 removed       hash    of each removed resource: fence, looks, health, admin; JSON       for ever
 scheduler     hash    who is elected: replica, epoch, until_ms                          for ever
 tended        string  when leases were last looked after, in ms since the epoch         for ever
+beaters       hash    of each heartbeat replica: ``HEARD LIMIT PROCESS``, times in ms     its limit
+looked        string  when ``beaters`` was last looked at, in ms since the epoch        for ever
+run           string  the run of Redis that served the lab last                         for ever
 use           hash    ``HOUR:USER`` (hours since the epoch): host-ms held in it        to pruning
 waits         hash    of a class of requests: the last 64 waits, ms between commas      for ever
 spans         hash    of a class: the last 64 times from grant to end, likewise         for ever
@@ -132,6 +135,26 @@ class Keys:
     def tended(self) -> str:
         """When leases were last looked after."""
         return self.prefix + "tended"
+
+    @property
+    def run(self) -> str:
+        """The run of Redis that served the lab last."""
+        return self.prefix + "run"
+
+    @property
+    def beaters(self) -> str:
+        """The heartbeat replicas."""
+        return self.prefix + "beaters"
+
+    @property
+    def looked(self) -> str:
+        """When the heartbeat replicas were last looked at."""
+        return self.prefix + "looked"
+
+    @property
+    def pauses(self) -> tuple[str, str]:
+        """What says whether leases are paused: tended and beaters."""
+        return self.tended, self.beaters
 
     @property
     def use(self) -> str:

@@ -26,21 +26,23 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from hwprovisioner.v1 import allocation_pb2 as hwprovisioner_dot_v1_dot_allocation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(hwprovisioner/v1/heartbeat_service.proto\x12\x10hwprovisioner.v1\x1a\x1egoogle/protobuf/duration.proto\x1a!hwprovisioner/v1/allocation.proto\"8\n\x10HeartbeatRequest\x12\x15\n\rallocation_id\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\t\"\xdd\x01\n\x11HeartbeatResponse\x12\x32\n\x0fremaining_lease\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x37\n\x14next_heartbeat_delay\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\x05state\x18\x03 \x01(\x0e\x32!.hwprovisioner.v1.AllocationState\x12)\n\x07notices\x18\x04 \x03(\x0b\x32\x18.hwprovisioner.v1.Notice\"s\n\x06Notice\x12*\n\x04kind\x18\x01 \x01(\x0e\x32\x1c.hwprovisioner.v1.NoticeKind\x12\x0f\n\x07message\x18\x02 \x01(\t\x12,\n\tremaining\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration*\x82\x01\n\nNoticeKind\x12\x1b\n\x17NOTICE_KIND_UNSPECIFIED\x10\x00\x12!\n\x1dNOTICE_KIND_MAX_DURATION_NEAR\x10\x01\x12\x18\n\x14NOTICE_KIND_DRAINING\x10\x02\x12\x1a\n\x16NOTICE_KIND_PREEMPTION\x10\x03\x32h\n\x10HeartbeatService\x12T\n\tHeartbeat\x12\".hwprovisioner.v1.HeartbeatRequest\x1a#.hwprovisioner.v1.HeartbeatResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(hwprovisioner/v1/heartbeat_service.proto\x12\x10hwprovisioner.v1\x1a\x1egoogle/protobuf/duration.proto\x1a!hwprovisioner/v1/allocation.proto\"8\n\x10HeartbeatRequest\x12\x15\n\rallocation_id\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\t\"\xdd\x01\n\x11HeartbeatResponse\x12\x32\n\x0fremaining_lease\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x37\n\x14next_heartbeat_delay\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\x05state\x18\x03 \x01(\x0e\x32!.hwprovisioner.v1.AllocationState\x12)\n\x07notices\x18\x04 \x03(\x0b\x32\x18.hwprovisioner.v1.Notice\"i\n\nLeasePause\x12-\n\npaused_for\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tremaining\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"s\n\x06Notice\x12*\n\x04kind\x18\x01 \x01(\x0e\x32\x1c.hwprovisioner.v1.NoticeKind\x12\x0f\n\x07message\x18\x02 \x01(\t\x12,\n\tremaining\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration*\xa1\x01\n\nNoticeKind\x12\x1b\n\x17NOTICE_KIND_UNSPECIFIED\x10\x00\x12!\n\x1dNOTICE_KIND_MAX_DURATION_NEAR\x10\x01\x12\x18\n\x14NOTICE_KIND_DRAINING\x10\x02\x12\x1a\n\x16NOTICE_KIND_PREEMPTION\x10\x03\x12\x1d\n\x19NOTICE_KIND_LEASES_PAUSED\x10\x04\x32h\n\x10HeartbeatService\x12T\n\tHeartbeat\x12\".hwprovisioner.v1.HeartbeatRequest\x1a#.hwprovisioner.v1.HeartbeatResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'hwprovisioner.v1.heartbeat_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_NOTICEKIND']._serialized_start=529
-  _globals['_NOTICEKIND']._serialized_end=659
+  _globals['_NOTICEKIND']._serialized_start=636
+  _globals['_NOTICEKIND']._serialized_end=797
   _globals['_HEARTBEATREQUEST']._serialized_start=129
   _globals['_HEARTBEATREQUEST']._serialized_end=185
   _globals['_HEARTBEATRESPONSE']._serialized_start=188
   _globals['_HEARTBEATRESPONSE']._serialized_end=409
-  _globals['_NOTICE']._serialized_start=411
-  _globals['_NOTICE']._serialized_end=526
-  _globals['_HEARTBEATSERVICE']._serialized_start=661
-  _globals['_HEARTBEATSERVICE']._serialized_end=765
+  _globals['_LEASEPAUSE']._serialized_start=411
+  _globals['_LEASEPAUSE']._serialized_end=516
+  _globals['_NOTICE']._serialized_start=518
+  _globals['_NOTICE']._serialized_end=633
+  _globals['_HEARTBEATSERVICE']._serialized_start=799
+  _globals['_HEARTBEATSERVICE']._serialized_end=903
 # @@protoc_insertion_point(module_scope)

@@ -35,6 +35,8 @@ class _NoticeKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NoticeKind
     """A resource is being drained: finish soon."""
     NOTICE_KIND_PREEMPTION: _NoticeKind.ValueType  # 3
     """It gives way to an allocation of higher priority, and ends then."""
+    NOTICE_KIND_LEASES_PAUSED: _NoticeKind.ValueType  # 4
+    """The lab's Redis is away, and leases are paused. No server sends it: SDKs tell their users of a LeasePause so."""
 
 class NoticeKind(_NoticeKind, metaclass=_NoticeKindEnumTypeWrapper):
     """What a notice is about. More values may be added."""
@@ -47,6 +49,8 @@ NOTICE_KIND_DRAINING: NoticeKind.ValueType  # 2
 """A resource is being drained: finish soon."""
 NOTICE_KIND_PREEMPTION: NoticeKind.ValueType  # 3
 """It gives way to an allocation of higher priority, and ends then."""
+NOTICE_KIND_LEASES_PAUSED: NoticeKind.ValueType  # 4
+"""The lab's Redis is away, and leases are paused. No server sends it: SDKs tell their users of a LeasePause so."""
 Global___NoticeKind: _TypeAlias = NoticeKind  # noqa: Y015
 
 @_typing.final
@@ -114,6 +118,41 @@ class HeartbeatResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HeartbeatResponse: _TypeAlias = HeartbeatResponse  # noqa: Y015
+
+@_typing.final
+class LeasePause(_message.Message):
+    """Comes in the details of STATE_UNAVAILABLE, from a replica that has been cut off for long enough to know this: the lab ends no
+    lease while one of its heartbeat replicas is silent, and afterwards gives each its full length again, before it ends any. So if a
+    lease had not ended when the pause began, the refused heartbeat is worth as much as one that was taken: the lease lasts at
+    least its full length (`lease_ttl` of the allocation) from when that heartbeat was sent. A holder that hears this need not stop.
+    One that hears nothing, not even a refusal, must stop when its lease is over.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAUSED_FOR_FIELD_NUMBER: _builtins.int
+    REMAINING_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def paused_for(self) -> _duration_pb2.Duration:
+        """Leases have been paused for so long at least, when this is sent. What had ended before is not saved."""
+
+    @_builtins.property
+    def remaining(self) -> _duration_pb2.Duration:
+        """For how much longer this replica says so; then the lab goes on without it. A refusal that comes without is worth nothing."""
+
+    def __init__(
+        self,
+        *,
+        paused_for: _duration_pb2.Duration | None = ...,
+        remaining: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["paused_for", b"paused_for", "remaining", b"remaining"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["paused_for", b"paused_for", "remaining", b"remaining"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeasePause: _TypeAlias = LeasePause  # noqa: Y015
 
 @_typing.final
 class Notice(_message.Message):

@@ -55,7 +55,8 @@ class HeartbeatServiceServicer(object):
         * PERMISSION_DENIED, reason WRONG_TOKEN: the token is not this allocation's.
         * ABORTED, reason ALLOCATION_ENDED: it has ended and never comes back; `end_reason` and `end_detail` in the
         metadata say why.
-        * UNAVAILABLE, reason STATE_UNAVAILABLE: the lab's Redis is away; beat again as the RetryInfo says.
+        * UNAVAILABLE, reason STATE_UNAVAILABLE: the lab's Redis cannot be reached from here; beat again as the RetryInfo says. A
+        LeasePause in the details says that leases are paused meanwhile.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

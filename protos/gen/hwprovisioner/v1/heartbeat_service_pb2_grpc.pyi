@@ -42,7 +42,8 @@ class HeartbeatServiceStub:
     * PERMISSION_DENIED, reason WRONG_TOKEN: the token is not this allocation's.
     * ABORTED, reason ALLOCATION_ENDED: it has ended and never comes back; `end_reason` and `end_detail` in the
       metadata say why.
-    * UNAVAILABLE, reason STATE_UNAVAILABLE: the lab's Redis is away; beat again as the RetryInfo says.
+    * UNAVAILABLE, reason STATE_UNAVAILABLE: the lab's Redis cannot be reached from here; beat again as the RetryInfo says. A
+      LeasePause in the details says that leases are paused meanwhile.
     """
 
 @_typing.type_check_only
@@ -59,7 +60,8 @@ class HeartbeatServiceAsyncStub(HeartbeatServiceStub):
     * PERMISSION_DENIED, reason WRONG_TOKEN: the token is not this allocation's.
     * ABORTED, reason ALLOCATION_ENDED: it has ended and never comes back; `end_reason` and `end_detail` in the
       metadata say why.
-    * UNAVAILABLE, reason STATE_UNAVAILABLE: the lab's Redis is away; beat again as the RetryInfo says.
+    * UNAVAILABLE, reason STATE_UNAVAILABLE: the lab's Redis cannot be reached from here; beat again as the RetryInfo says. A
+      LeasePause in the details says that leases are paused meanwhile.
     """
 
 class HeartbeatServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -79,7 +81,8 @@ class HeartbeatServiceServicer(metaclass=_abc_1.ABCMeta):
         * PERMISSION_DENIED, reason WRONG_TOKEN: the token is not this allocation's.
         * ABORTED, reason ALLOCATION_ENDED: it has ended and never comes back; `end_reason` and `end_detail` in the
           metadata say why.
-        * UNAVAILABLE, reason STATE_UNAVAILABLE: the lab's Redis is away; beat again as the RetryInfo says.
+        * UNAVAILABLE, reason STATE_UNAVAILABLE: the lab's Redis cannot be reached from here; beat again as the RetryInfo says. A
+          LeasePause in the details says that leases are paused meanwhile.
         """
 
 def add_HeartbeatServiceServicer_to_server(servicer: HeartbeatServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,6 +1,6 @@
 -- Ends an allocation whose lease is over; one that was released and is kept no longer is RELEASED. The deadline is read again
--- here, so a heartbeat that was accepted always wins; and nothing expires while leases were not looked after, since heartbeats
--- may not have been taken then: see restore.lua.
+-- here, so a heartbeat that was accepted always wins; and nothing expires while leases are paused, since heartbeats may not have
+-- been taken then: see care.lua and restore.lua.
 --
 -- KEYS[1]  string  revision
 -- KEYS[2]  stream  log
@@ -10,7 +10,8 @@
 -- KEYS[6]  hash    the allocation
 -- KEYS[7]  string  its alarm
 -- KEYS[8]  string  when leases were last looked after
--- KEYS[9...]  for each of its holds: hash the hold, hash its resource
+-- KEYS[9]  hash    heartbeat replicas
+-- KEYS[10...]  for each of its holds: hash the hold, hash its resource
 -- ARGV[1]  now, ms since the epoch; "" reads the server's clock
 -- ARGV[2]  id of the allocation
 -- ARGV[3]  time to remember it, ms
@@ -19,7 +20,7 @@
 -- Returns  {"EXPIRED", revision, now, event, changes}
 --          {"BEFORE"}  it had ended before
 --          {"EARLY"}  the lease is not over
---          {"PAUSED"}  leases were not looked after
+--          {"PAUSED"}  leases were not looked after, or a heartbeat replica is silent
 --          {"UNKNOWN"} | {"STALE_HOLDS", ids}
 --
 --@include endings
@@ -36,7 +37,7 @@ local due = redis.call('ZSCORE', DEADLINES, 'lease:' .. ARGV[2])
 if not due or tonumber(due) > now then
   return {'EARLY'}
 end
-if is_paused(KEYS[8]) then
+if is_paused(KEYS[8], KEYS[9]) then
   return {'PAUSED'}
 end
 local stale = stale_holds(KEYS[6], {unpack(ARGV, 4)})
@@ -44,5 +45,5 @@ if stale then
   return stale
 end
 local reason, detail = why_over(allocation[2])
-end_allocation(ARGV[2], KEYS[6], KEYS[7], 9, reason, detail, tonumber(ARGV[3]))
+end_allocation(ARGV[2], KEYS[6], KEYS[7], 10, reason, detail, tonumber(ARGV[3]))
 return commit('EXPIRED', 'expire')

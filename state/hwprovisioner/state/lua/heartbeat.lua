@@ -1,11 +1,12 @@
 -- Extends leases to their full length from now, each on its own. No change of the lab: nothing is logged. A lease that is over
--- is not extended, though its allocation may not have been ended yet; but while leases were not looked after (see care.lua)
+-- is not extended, though its allocation may not have been ended yet; but while leases are paused (see care.lua)
 -- none is over, as it gets its full length again. What is kept has a lease until then at least, and once it was released no
 -- longer. What is booked has no lease yet: its holder is told how long until it begins.
 --
 -- KEYS[1]  zset    deadlines
 -- KEYS[2]  string  when leases were last looked after
--- KEYS[3...]  for each beat: hash the allocation, string its alarm
+-- KEYS[3]  hash    heartbeat replicas
+-- KEYS[4...]  for each beat: hash the allocation, string its alarm
 -- ARGV[1]  now, ms since the epoch; "" reads the server's clock
 -- ARGV[2...]  for each beat: id of the allocation, SHA-256 of the token
 --
@@ -50,7 +51,7 @@ local function beat(id, token_sha, key, alarm)
     return {'BEAT', left('begin:' .. id), ttl, state, -1, '', -1, -1}
   end
   local due = redis.call('ZSCORE', KEYS[1], 'lease:' .. id)
-  if due and tonumber(due) <= now and not is_paused(KEYS[2]) then
+  if due and tonumber(due) <= now and not is_paused(KEYS[2], KEYS[3]) then
     return {'ENDED', why_over(allocation[10])}
   end
   local ends = now + ttl
@@ -68,6 +69,6 @@ end
 
 local replies = {'BEATS'}
 for i = 1, (#ARGV - 1) / 2 do
-  replies[i + 1] = beat(ARGV[2 * i], ARGV[2 * i + 1], KEYS[2 * i + 1], KEYS[2 * i + 2])
+  replies[i + 1] = beat(ARGV[2 * i], ARGV[2 * i + 1], KEYS[2 * i + 2], KEYS[2 * i + 3])
 end
 return replies

@@ -7,6 +7,7 @@
 -- KEYS[4]  hash    the allocation
 -- KEYS[5]  string  its alarm
 -- KEYS[6]  string  when leases were last looked after
+-- KEYS[7]  hash    heartbeat replicas
 -- ARGV[1]  now, ms since the epoch; "" reads the server's clock
 -- ARGV[2]  id of the allocation
 -- ARGV[3]  SHA-256 of the token
@@ -28,7 +29,7 @@ if allocation[2] ~= ARGV[3] then
 end
 local state = step('allocation', allocation[1], 'keep')
 local due = redis.call('ZSCORE', DEADLINES, 'lease:' .. ARGV[2])
-if not state or (tonumber(due) <= now and not is_paused(KEYS[6])) then
+if not state or (tonumber(due) <= now and not is_paused(KEYS[6], KEYS[7])) then
   return {'WRONG_STATE', state and 'ENDED' or allocation[1]}
 end
 local longest = redis.call('ZSCORE', DEADLINES, 'max:' .. ARGV[2])

@@ -1,0 +1,28 @@
+-- Reckoning how long heartbeat replicas have been silent. Only time counts in which scripts ran: when the clock was set, or Redis
+-- was away, nobody knows how much has passed. So whoever reckons calls look_at first.
+--
+--@include care
+local SET_BACK = 500
+
+local function note_beater(beaters_key, id, heard, limit, process)
+  redis.call('HSET', beaters_key, id, string.format('%.0f %.0f %s', heard, limit, process))
+end
+
+-- Has leases restored before any is ended, unless nobody ever looked after them. What is written is no time, and never the same.
+local function pause(tended_key)
+  redis.call('SET', tended_key, string.format('-%.0f', now), 'XX')
+end
+
+-- Notes that somebody looks. After a gap everybody is silent until they say otherwise, for as long as they were before it.
+local function look_at(beaters_key, looked_key)
+  local looked = tonumber(redis.call('GET', looked_key) or now)
+  redis.call('SET', looked_key, string.format('%.0f', now))
+  if now - looked >= -SET_BACK and now - looked <= PAUSED_AFTER then
+    return
+  end
+  local records = redis.call('HGETALL', beaters_key)
+  for i = 1, #records, 2 do
+    local heard, limit, process = beater_of(records[i + 1])
+    note_beater(beaters_key, records[i], now - math.max(looked - heard, PAUSED_AFTER + 1), limit, process)
+  end
+end
