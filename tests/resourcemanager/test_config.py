@@ -1,11 +1,13 @@
 """resources.yml: what it may say, and how what is wrong with it is told."""
 
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel, Field, SecretStr
 
 from hwprovisioner.resourcemanager import (
     Access,
@@ -348,6 +350,39 @@ def test_a_driver_that_cannot_be_imported_says_what_to_install() -> None:
 
     with pytest.raises(ConfigError, match=r"lab.yml:1:39: .*No module named 'asyncssh'"):
         parse_config("resources: {static: {box: {   driver: ssh}}}", "lab.yml", without_ssh)
+
+
+class _Secretive(Hardware):
+    """A driver whose secret is refused."""
+
+    def driver(self, name: str = "fake") -> type[Driver]:
+        class Options(BaseModel, extra="forbid"):
+            password: Annotated[SecretStr, Field(max_length=3)] = SecretStr("")
+            api_key: int = 0
+            port: int = 0
+
+        class SecretiveDriver(super().driver(name)):  # type: ignore[misc]  # made by a function
+            pass
+
+        SecretiveDriver.Options = Options
+        return SecretiveDriver
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "{password: hunter2}",
+        "{api_key: hunter2}",
+        "{port: many, 'password': \"hunter2\"}",
+        "{port: many, more: {db_passphrase: hunter2 hunter2}}",
+    ],
+)
+def test_secrets_are_not_shown_with_what_is_wrong(options: str) -> None:
+    text = f"resources: {{static: {{box: {{driver: fake, kind: edge, options: {options}}}}}}}"
+    with pytest.raises(ConfigError) as caught:
+        parse_config(text, "lab.yml", lambda name: _Secretive().driver())
+    assert "options" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
 
 
 def test_aliases_of_aliases_are_stopped(monkeypatch: pytest.MonkeyPatch) -> None:

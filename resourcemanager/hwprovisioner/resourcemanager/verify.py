@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from hwprovisioner.serving.located import Data, Located
 from hwprovisioner.serving.problems import Path, Problem, quote, show_path, suggest
+from hwprovisioner.serving.secret_names import is_secret
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -69,9 +70,11 @@ def verify(
     try:
         return model.model_validate(data)
     except ValidationError as error:
+        whole = error.errors(include_url=False)
+        without_input = error.errors(include_url=False, include_input=False)
         return [
-            _problem(located, path, model, detail, elsewhere)
-            for detail in error.errors(include_url=False)
+            _problem(located, path, model, hidden if _is_in_secret(one) else one, elsewhere)
+            for one, hidden in zip(whole, without_input, strict=True)
         ]
 
 
@@ -108,6 +111,11 @@ def in_words(detail: ErrorDetails, model: type[BaseModel], elsewhere: Sequence[s
         return str(cause)
     message = (detail["msg"][:1].lower() + detail["msg"][1:]).replace("input ", "")
     return message if isinstance(value, dict | list) else f"{message}, is {quoted}"
+
+
+def _is_in_secret(detail: ErrorDetails) -> bool:
+    """Say whether what is wrong is likely to be a secret, or is within one."""
+    return any(map(is_secret, detail["loc"]))
 
 
 def _place(detail: ErrorDetails) -> Path:

@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from hwprovisioner.serving.secret_names import masked
+
 #: A place in the file's data, from the outermost key inwards.
 Path = tuple[str | int, ...]
 
@@ -27,13 +29,16 @@ class Problem:
     message: str
 
     def render(self, file: str, source: str = "") -> str:
-        """Return `file:line:col: path: message`, and below it the line with a caret."""
+        """Return `file:line:col: path: message`, and below it the line with a caret.
+
+        What is called a secret there is not shown.
+        """
         where = f"{file}:{self.line}:{self.column}" if self.line else file
         head = ": ".join(part for part in (where, self.path, self.message) if part)
         lines = source.splitlines()
         if not 0 < self.line <= len(lines) or len(lines[self.line - 1]) > _LONGEST_SHOWN:
             return head
-        shown = lines[self.line - 1].replace("\t", " ")
+        shown = masked(lines[self.line - 1].replace("\t", " "))
         return f"{head}\n    {shown}\n    {' ' * (self.column - 1)}^"
 
 
