@@ -27,9 +27,10 @@ from hwprovisioner.resourcemanager.drivers import _kvm
 from hwprovisioner.resourcemanager.drivers.qemu import QemuDriver
 from hwprovisioner.resourcemanager.errors import Later
 from hwprovisioner.resourcemanager.model import Instance, Power
+from support import boot_sector
 from support.conformance import LIMIT_S
 from support.eventually import eventually
-from support.guest_image import APPEND, UP, guest_image
+from support.guest_image import APPEND, guest_image
 
 pytestmark = [pytest.mark.timeout(LIMIT_S), pytest.mark.xdist_group("qemu")]
 
@@ -232,7 +233,10 @@ async def test_power_is_switched_and_comes_back_also_when_the_guest_switched_it_
 async def test_a_machine_whose_process_was_killed_is_not_well_and_is_made_anew(
     tmp_path: Path,
 ) -> None:
-    made, instance = driver(tmp_path, ready={"console": UP}), Instance.of(hold())
+    disk = boot_sector.boot_sector(tmp_path)
+    image = {"base": str(disk), "ready": {"console": boot_sector.UP}}
+    options = {"accel": "tcg", "folder": str(tmp_path / "machines"), "images": {"tiny": image}}
+    made, instance = of_options(options), Instance.of(hold())
     await made.make(instance, NOBODY)
     pid = pid_of(made, "hyper.7")
     os.kill(pid, signal.SIGKILL)

@@ -38,6 +38,7 @@ def running(folder: Path) -> Iterator[Ec2Server]:
     port = _free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     before = {name: os.environ.get(name) for name in CREDENTIALS}
+    stack = contextlib.ExitStack()
     os.environ |= CREDENTIALS
     with (folder / "moto.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -45,13 +46,14 @@ def running(folder: Path) -> Iterator[Ec2Server]:
         url = f"http://127.0.0.1:{port}"
         _wait(process, port, folder / "moto.log")
         client = boto3.client("ec2", region_name=REGION, endpoint_url=url)
+        stack.callback(client.close)
         image = client.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
         # Addresses of its instances are this machine's own, where nothing listens.
         network = client.create_vpc(CidrBlock="127.9.0.0/16")["Vpc"]["VpcId"]
         subnet = client.create_subnet(VpcId=network, CidrBlock="127.9.0.0/24")["Subnet"]["SubnetId"]
         yield Ec2Server(url, port, client, image, subnet)
-        client.close()
     finally:
+        stack.close()
         process.kill()
         process.wait()
         for name, value in before.items():

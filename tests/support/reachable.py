@@ -34,6 +34,7 @@ class Machine:
     switching: asyncio.Event = field(default_factory=asyncio.Event)
     connection: Connection = field(default_factory=lambda: Connection("tcp", "127.0.0.1"))
     consoles: int = 0
+    serving: set[asyncio.Task[Any]] = field(default_factory=set)
     #: What opens the console instead.
     opens: Callable[[], Awaitable[Any]] | None = None
 
@@ -75,6 +76,7 @@ class Machine:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         self.consoles += 1
+        self.serving.add(_this_task())
         try:
             writer.write(GREETING)
             while data := await reader.read(CHUNK):
@@ -83,6 +85,7 @@ class Machine:
         except OSError:
             pass
         finally:
+            self.serving.discard(_this_task())
             self.consoles -= 1
             writer.close()
 
@@ -97,6 +100,7 @@ async def a_machine() -> AsyncIterator[Machine]:
             yield machine
         finally:
             server.close()
+            await _end(machine.serving)
 
 
 @dataclass
@@ -120,14 +124,19 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 @contextlib.asynccontextmanager
 async def tcp_service(serve: Serve = echo) -> AsyncIterator[TcpService]:
     service = TcpService(0)
+    serving: set[asyncio.Task[Any]] = set()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         service.connected += 1
+        serving.add(_this_task())
         try:
             await serve(reader, writer)
-        except (OSError, asyncio.CancelledError):
+        except asyncio.CancelledError:
+            writer.transport.abort()
+        except OSError:
             pass
         finally:
+            serving.discard(_this_task())
             service.connected -= 1
             writer.close()
 
@@ -137,6 +146,20 @@ async def tcp_service(serve: Serve = echo) -> AsyncIterator[TcpService]:
         yield service
     finally:
         server.close()
+        await _end(serving)
+
+
+def _this_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
+
+
+async def _end(serving: set[asyncio.Task[Any]]) -> None:
+    """End what serves connections: a socket that outlives its loop is told of in another test."""
+    for task in serving:
+        task.cancel()
+    await asyncio.gather(*serving, return_exceptions=True)
 
 
 class Connected:
