@@ -1,0 +1,44 @@
+"""What is due is touched at once and ended a moment later, each by itself."""
+
+import pytest
+
+from hwprovisioner.allocate.alarms import SAFETY_NET_S, Alarms
+
+
+def test_what_is_due_is_touched_once_and_ended_when_nobody_has() -> None:
+    alarms = Alarms()
+    assert alarms.look(["a"], 10.0) == (["a"], [])
+    assert alarms.look(["a"], 10.0 + SAFETY_NET_S / 2) == ([], [])
+    assert alarms.look(["a"], 10.01 + SAFETY_NET_S) == ([], ["a"])
+
+
+def test_what_is_due_meanwhile_does_not_wait_for_the_others() -> None:
+    alarms = Alarms()
+    alarms.look(["a"], 10.0)
+    assert alarms.look(["a", "b"], 10.04) == (["b"], [])
+    assert alarms.look(["a", "b"], 10.11) == ([], ["a"])
+    assert alarms.look(["b"], 10.15) == ([], ["b"])
+
+
+def test_what_could_not_be_ended_is_tried_again() -> None:
+    alarms = Alarms()
+    alarms.look(["a"], 10.0)
+    assert alarms.look(["a"], 10.2) == ([], ["a"])
+    assert alarms.look(["a"], 10.3) == ([], ["a"])
+
+
+def test_a_lease_that_was_extended_is_touched_anew_when_it_is_due_again() -> None:
+    alarms = Alarms()
+    alarms.look(["a"], 10.0)
+    alarms.look([], 10.05)
+    assert alarms.look(["a"], 20.0) == (["a"], [])
+
+
+def test_the_next_look_is_when_the_first_one_may_be_ended() -> None:
+    alarms = Alarms()
+    assert alarms.wait_s(10.0) is None
+    alarms.look(["a"], 10.0)
+    alarms.look(["a", "b"], 10.06)
+    assert alarms.wait_s(10.06) == pytest.approx(SAFETY_NET_S - 0.06)
+    assert alarms.wait_s(10.1) == pytest.approx(SAFETY_NET_S - 0.04)
+    assert alarms.wait_s(11.0) is None
