@@ -51,6 +51,10 @@ test-unit: $(SETUP) ## The tests alone: ARGS='-k name' goes to pytest, WORKERS=0
 chaos: $(SETUP) ## Kill, stop and cut off everything under load, and check every promise: CHAOS_SECONDS, CHAOS_SEED
 	@PYTHONPATH=tests $(BIN)/python -m chaos
 
+.PHONY: chaos-selftest
+chaos-selftest: $(SETUP) ## Put known bugs into a copy of the sources, one at a time: each must be found
+	@PYTHONPATH=tests $(BIN)/python -m chaos.selftest $(ARGS)
+
 .PHONY: shell
 # The raw text of CMD, or make would take each $$ in it for a variable of its own.
 ifdef CMD

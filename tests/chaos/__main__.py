@@ -1,21 +1,23 @@
 """``make chaos``: real processes under seeded faults, and a checker of what they did.
 
-CHAOS_SECONDS (60 by default) and CHAOS_SEED (by default any, which is printed) say what to run,
-CHAOS_FAULTS, words between commas, which kinds of faults; CHAOS_KEEP names a folder in which logs
-and histories are kept.
+CHAOS_SECONDS (60 by default) and CHAOS_SEED (by default any, which is printed) say what to run;
+CHAOS_FAULTS, words between commas, which kinds of faults (`none` is load alone). CHAOS_KEEP names a
+folder in which logs and histories are kept.
 """
 
 import asyncio
 import logging
 import os
 import secrets
+import signal
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from chaos.faults import FAULTS
 from chaos.figures import figures
-from chaos.run import run
+from chaos.run import Result, run
 
 #: One that breaks everything breaks it again and again.
 SHOWN = 10
@@ -26,12 +28,12 @@ def main() -> int:
     logging.disable(logging.WARNING)  # of Redis being away, which is meant to be
     seconds = float(os.environ.get("CHAOS_SECONDS") or 60)
     seed = int(os.environ.get("CHAOS_SEED") or secrets.randbelow(10**6))
-    kinds = [kind for kind in os.environ.get("CHAOS_FAULTS", "").split(",") if kind]
+    kinds = _kinds(os.environ.get("CHAOS_FAULTS") or ",".join(FAULTS))
     print(f"chaos of {seconds:g} s with seed {seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="hwp-chaos-") as made:
         folder = Path(os.environ.get("CHAOS_KEEP") or made)
         folder.mkdir(parents=True, exist_ok=True)
-        result = asyncio.run(run(folder, seed, seconds, kinds=kinds or FAULTS))
+        result = asyncio.run(_run(folder, seed, seconds, kinds))
     print(*figures(result.lines, result.broken, result.lateness), sep="\n")
     if not result.broken:
         print("every promise was kept")
@@ -40,6 +42,20 @@ def main() -> int:
     for broken in result.broken[:SHOWN]:
         print(f"\n{broken}")
     return 1
+
+
+def _kinds(text: str) -> list[str]:
+    kinds = [] if text == "none" else text.split(",")
+    if unknown := set(kinds) - set(FAULTS):
+        sys.exit(f"CHAOS_FAULTS: no fault {sorted(unknown)}; there are {', '.join(FAULTS)}")
+    return kinds
+
+
+async def _run(folder: Path, seed: int, seconds: float, kinds: Iterable[str]) -> Result:
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await run(folder, seed, seconds, kinds=kinds)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,8 @@ async def settle(lab: Lab, reader: LogReader) -> list[Broken]:
     except TimeoutError as error:
         broken.append(Broken.by(3, f"{SETTLE_LIMIT_S:g} s after the last fault {error}"))
     except AssertionError as error:
-        broken.append(Broken.by(10, f"records and indexes differ: {error}"))
+        where = "".join(traceback.format_exception(error)[-3:])
+        broken.append(Broken.by(10, f"records and indexes differ:\n{where}"))
     else:
         await _write_records(lab, reader, dump)
     return broken

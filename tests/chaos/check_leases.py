@@ -1,7 +1,8 @@
 """Leases: none ends too early, none too late.
 
-While Redis was away, or every Allocate was, nobody could end anything: then leases may have been
-given their full length again (`restore.lua`), so what is due ends a lease after that at the latest.
+While Redis was away, or every Allocate was, nobody could end anything; while a Heartbeat was, those
+who beat there could not. Then leases may be given their full length again (`restore.lua`), so what
+is due ends a lease after that at the latest.
 """
 
 from collections import defaultdict
@@ -14,6 +15,7 @@ from chaos.check_calls import ROUNDING_MS
 from chaos.history import Line
 from chaos.story import AllocationStory, Story
 
+#: So long after its end a lease is over at the latest.
 LATEST_MS = 250.0
 #: Whoever was cut off has found back after so long: a second of back-off, then it loads its view.
 GRACE_MS = 2500.0
@@ -29,13 +31,20 @@ class Span:
 
 @dataclass(slots=True)
 class Lateness:
-    """How late leases ended, in ms, where nothing stood in the way; at most, as beats take time."""
+    """How late leases ended.
 
+    Attributes:
+        latest_ms: how late one may end.
+        plain: in ms, of those where nothing stood in the way.
+        outage: how many ended in or after an outage.
+        unsure: how many had heartbeats of which nobody knows whether they were taken.
+        early: how many ended too early.
+    """
+
+    latest_ms: float = LATEST_MS
     plain: list[float] = field(default_factory=list)
     outage: int = 0
-    """How many ended in or after an outage, each within a lease of its end."""
     unsure: int = 0
-    """How many had heartbeats of which nobody knows whether they were taken."""
     early: int = 0
 
 
@@ -86,12 +95,12 @@ def _too_late(
         lateness.unsure += 1
         return
     due = last + known.ttl_ms
-    limit = _limit(due, last, known.ttl_ms, spans)
-    limit += sum(1000 * s["s"] for s in stalls if due - 1000 < s.wall_ms < known.end_ms + 1000)
-    if limit == due + LATEST_MS:
+    limit = _limit(due, last, known.ttl_ms, spans, lateness.latest_ms)
+    if limit == due + lateness.latest_ms:
         lateness.plain.append(known.end_ms - due)
     else:
         lateness.outage += 1
+    limit += sum(1000 * s["s"] for s in stalls if due - 1000 < s.wall_ms < known.end_ms + 1000)
     if known.end_ms > limit:
         newest = [beat for beat in accepted if beat.answered and beat.answered.wall_ms == last]
         lines = newest[0].lines if newest else [known.submitted]
@@ -103,17 +112,19 @@ def _end_of(call: Call) -> float:
     return call.answered.wall_ms if call.answered else float("inf")
 
 
-def _limit(due: float, last: float, ttl_ms: float, spans: Sequence[Span]) -> float:
+def _limit(
+    due: float, last: float, ttl_ms: float, spans: Sequence[Span], latest_ms: float
+) -> float:
     """Until when a lease must have ended that was extended last at some time."""
-    limit = due + LATEST_MS
+    limit = due + latest_ms
     for span in spans:
         if span.begin < limit and span.end > last:
-            limit = max(limit, span.end + ttl_ms + LATEST_MS)
+            limit = max(limit, span.end + ttl_ms + latest_ms)
     return limit
 
 
 def outages(lines: Iterable[Line]) -> list[Span]:
-    """Return when Redis was away, or every Allocate was, until they have found back."""
+    """Return when leases may have been paused, until whoever was away has found back."""
     away: dict[str, list[Span]] = defaultdict(list)
     names, begun = set(), dict[tuple[str, str], Line]()
     for line in lines:
@@ -126,14 +137,16 @@ def outages(lines: Iterable[Line]) -> list[Span]:
                 away[line["hurts"]].append(span)
         elif line.kind == "serves":
             names.add(line["name"])
-    both = away["redis"]
+    found = [
+        span for name in away for span in away[name] if name.startswith(("redis", "heartbeat"))
+    ]
     allocates = [sorted(away[name], key=lambda s: s.begin) for name in sorted(names)]
     if allocates:
         common = allocates[0]
         for other in allocates[1:]:
             common = list(_overlaps(common, other))
-        both = both + common
-    return sorted(both, key=lambda span: span.begin)
+        found += common
+    return sorted(found, key=lambda span: span.begin)
 
 
 def _overlaps(one: Iterable[Span], other: Sequence[Span]) -> Iterator[Span]:

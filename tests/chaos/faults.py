@@ -98,7 +98,7 @@ async def _kill_redis(lab: Lab, name: str) -> None:
 
 
 async def _start_redis(lab: Lab, name: str) -> None:
-    await asyncio.to_thread(lab.redis.start)
+    lab.redis.start()  # in this thread: it dies with the thread that starts it
 
 
 async def _forget_scripts(lab: Lab, name: str) -> None:

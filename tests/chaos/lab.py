@@ -97,10 +97,10 @@ class Lab:
 @contextlib.asynccontextmanager
 async def running(folder: Path, seed: int, size: Size) -> AsyncIterator[Lab]:
     """Run a lab whose boards are all free, until the block ends; clients are to be started."""
-    redis = RedisServer(durable=True)
+    redis = RedisServer(durable=True, leash=True)
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(redis.close)
-        await asyncio.to_thread(redis.start)
+        redis.start()
         bring_driver(folder)
         lab = Lab(folder, seed, size, redis, Recorder(folder / "histories" / "lab.jsonl", "lab"))
         stack.push_async_callback(_end, lab)

@@ -40,7 +40,7 @@ def planned(
     """
     chance = random.Random(f"faults/{seed}")
     at_s, rest = QUIET_S[0], list[str]()
-    while at_s < seconds - QUIET_S[1]:
+    while spans and at_s < seconds - QUIET_S[1]:
         rest = rest or chance.sample(sorted(spans), len(spans))
         kind = rest.pop()
         yield Planned(at_s, kind, chance.random(), chance.uniform(*spans[kind]))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from chaos import aftermath
 from chaos.broken import Broken
-from chaos.check_leases import Lateness
+from chaos.check_leases import LATEST_MS, Lateness
 from chaos.checker import check
 from chaos.faults import FAULTS
 from chaos.follow import LogReader
@@ -42,7 +42,13 @@ class Result:
 
 
 async def run(
-    folder: Path, seed: int, seconds: float, size: Size | None = None, kinds: Iterable[str] = FAULTS
+    folder: Path,
+    seed: int,
+    seconds: float,
+    *,
+    size: Size | None = None,
+    kinds: Iterable[str] = FAULTS,
+    latest_ms: float = LATEST_MS,
 ) -> Result:
     """Run a lab under load and faults for so long, then look at what is left of it.
 
@@ -52,6 +58,7 @@ async def run(
         seconds: how long faults are done.
         size: of the lab.
         kinds: the faults that may come.
+        latest_ms: how late a lease may end.
     """
     async with running(folder, seed, size or Size()) as lab:
         async with Link(lab.redis.unix_url, client_name="chaos") as link:
@@ -70,7 +77,7 @@ async def run(
                     task.cancel()
                 await asyncio.gather(follow, watch, return_exceptions=True)
         broken += await aftermath.stop(lab)
-    lines, lateness = read(lab.histories), Lateness()
+    lines, lateness = read(lab.histories), Lateness(latest_ms)
     return Result([*broken, *check(lines, lateness)], lines, lateness)
 
 

@@ -154,7 +154,7 @@ def test_a_lease_that_ends_late(history: History) -> None:
 
 
 @pytest.mark.parametrize("late_ms", [100, TTL_MS + 2600])
-@pytest.mark.parametrize("hurts", [["redis"], ["allocate-1", "allocate-2"]])
+@pytest.mark.parametrize("hurts", [["redis"], ["heartbeat-1"], ["allocate-1", "allocate-2"]])
 def test_after_an_outage_a_lease_may_end_a_lease_later(
     history: History, hurts: list[str], late_ms: float
 ) -> None:

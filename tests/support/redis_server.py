@@ -14,6 +14,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from hwprovisioner.suite.leash import leashed
+
 START_LIMIT_S = 40.0
 
 
@@ -43,12 +45,16 @@ class RedisServer:
     """A server of its own, on a TCP port and a unix socket that stay the same over restarts.
 
     Nothing is kept on disk unless `durable`: then each write is there before it is acknowledged.
+    With `leash` it dies with the thread that starts it, even if that is killed.
     """
 
-    def __init__(self, *options: str, durable: bool = False) -> None:
+    def __init__(self, *options: str, durable: bool = False, leash: bool = False) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="hwp-redis-")
         self._options = options
         self._durable = durable
+        self._kept = Path(self._folder.name, "appendonlydir")
+        self._copies = 0
+        self._leash = leash
         self._process: subprocess.Popen[bytes] | None = None
         self.port = free_port()
         self.socket_path = str(Path(self._folder.name) / "redis.sock")
@@ -69,13 +75,15 @@ class RedisServer:
     def start(self) -> None:
         assert self._process is None
         keeping = ["--appendonly", "yes", "--appendfsync", "always"] if self._durable else []
-        command = [
-            *(find_binary(), "--bind", "127.0.0.1", "--port", str(self.port)),
+        command: list[str] = [
+            *(os.path.abspath(find_binary()), "--bind", "127.0.0.1", "--port", str(self.port)),
             *("--unixsocket", self.socket_path, "--dir", self._folder.name, "--save", ""),
             *("--appendonly", "no", "--daemonize", "no", "--logfile", "redis.log"),
             *keeping,
             *self._options,
         ]
+        if self._leash:
+            command = [*leashed(command, signal.SIGKILL)]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
         deadline = time.monotonic() + START_LIMIT_S
         while not self._answers():
@@ -87,6 +95,20 @@ class RedisServer:
     def kill(self) -> None:
         """Kill it as a power cut would; `start` brings it back."""
         self._end(signal.SIGKILL)
+
+    def copy(self) -> Path:
+        """Copy what a `durable` one has on disk: all that it has acknowledged."""
+        self._copies += 1
+        copy = Path(self._folder.name, f"copy-{self._copies}")
+        shutil.copytree(self._kept, copy)
+        return copy
+
+    def go_back(self, copy: Path) -> None:
+        """Kill it, and start it with what it had on disk at an earlier moment."""
+        self.kill()
+        shutil.rmtree(self._kept)
+        shutil.copytree(copy, self._kept)
+        self.start()
 
     def stop(self) -> None:
         self._end(signal.SIGTERM)
