@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from hwprovisioner.allocate.alarms import Alarms
 from hwprovisioner.state.allocations import Allocations
-from hwprovisioner.state.care import Care, Paused, Tended
+from hwprovisioner.state.care import Care, GivenUp, Outcome, Paused, Silent
 from hwprovisioner.state.errors import StateUnavailable
 from hwprovisioner.state.holds import Holds
 from hwprovisioner.state.keys import Due
@@ -57,6 +57,7 @@ class Expiry:
         self._managers = managers
         self._show_up_ms = show_up_ms
         self._alarms = Alarms()
+        self._silent = ""
         self._soon = asyncio.Event()
         self._actions: dict[Due, Callable[[str], Awaitable[object]]] = {
             Due.LEASE: self.expire,
@@ -99,11 +100,19 @@ class Expiry:
             pass
         self._soon.clear()
 
-    async def _turn(self, outcome: Tended | Paused) -> float:
+    async def _turn(self, outcome: Outcome) -> float:
         """Do what is to be done, and return how long to sleep, in s."""
-        if isinstance(outcome, Paused):
-            await self._restore(outcome)
-            return 0
+        match outcome:
+            case Silent():
+                self._wait_for(outcome)
+                return PERIOD_S
+            case GivenUp():
+                _give_up(outcome)
+                return 0
+            case Paused():
+                await self._restore(outcome)
+                return 0
+        self._silent = ""
         now_s = asyncio.get_running_loop().time
         leases = [name for due, name in outcome.due if due is Due.LEASE]
         fresh, overdue = self._alarms.look(leases, now_s())
@@ -116,6 +125,17 @@ class Expiry:
         if outcome.next_ms is not None:
             waits_s.append((outcome.next_ms - outcome.now_ms + 1) / 1000)
         return max(SHORTEST_S, min(waits_s))
+
+    def _wait_for(self, silent: Silent) -> None:
+        """Say once for whom leases are paused."""
+        if silent.beater != self._silent:
+            self._silent = silent.beater
+            _log.warning(
+                "heartbeat replica %s is silent: leases are paused until it is back, for %.0f s at"
+                " most",
+                silent.beater,
+                (silent.limit_ms - silent.silent_ms) / 1000,
+            )
 
     async def _act(self, due: Iterable[tuple[Due, str]]) -> None:
         await asyncio.gather(*(self._actions[kind](name) for kind, name in due))
@@ -199,3 +219,11 @@ class Expiry:
         for allocation_id in allocations:
             holds = self._view.holds_of(allocation_id)
             await self._allocations.end(allocation_id, holds, EndReason.RESOURCE_LOST, detail)
+
+
+def _give_up(gone: GivenUp) -> None:
+    _log.error(
+        "heartbeat replica %s has been silent for %.0f s: the lab goes on without it",
+        gone.beater,
+        gone.silent_ms / 1000,
+    )
