@@ -12,7 +12,7 @@ from hwprovisioner.client.commands.exit_codes import ExitCode
 from hwprovisioner.resourcemanager.model import Power
 from support.bench import Bench, bench
 from support.reachable import CHUNK, TcpService, tcp_service
-from support.user import Hwp, line_of, of_user
+from support.user import Hwp, ended, line_of, of_user
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ async def test_a_local_port_leads_to_one_of_the_host(
     assert await reader.read(-1) == data
     writer.close()
     process.send_signal(signal.SIGINT)
-    assert await process.wait() == ExitCode.CTRL_C
+    assert await ended(process) == ExitCode.CTRL_C
 
 
 async def test_a_forward_ends_when_the_host_is_given_back(
@@ -110,7 +110,7 @@ async def test_a_forward_ends_when_the_host_is_given_back(
     await line_of(process.stdout)
     await held.asked.release()
     assert "RELEASED" in await line_of(process.stderr)
-    assert await process.wait() == ExitCode.LOST
+    assert await ended(process) == ExitCode.LOST
 
 
 async def test_a_local_port_that_is_taken_and_ports_that_are_none(

@@ -63,3 +63,11 @@ async def line_of(stream: asyncio.StreamReader | None) -> str:
     assert stream is not None
     async with asyncio.timeout(LIMIT_S):
         return (await stream.readline()).decode()
+
+
+async def ended(process: asyncio.subprocess.Process) -> int:
+    """Return the exit code of what was started, once its pipes are at their ends, too."""
+    async with asyncio.timeout(LIMIT_S):
+        await process.communicate()
+    assert process.returncode is not None
+    return process.returncode
