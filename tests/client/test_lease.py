@@ -6,7 +6,7 @@ from hwprovisioner.client import LabUnavailable, LeaseLost
 from hwprovisioner.client.backoff import full_jitter
 from hwprovisioner.client.lease import Lease, margin_s
 from hwprovisioner.client.patience import given_up
-from hwprovisioner.client.pulse import beat_timeout, delay_after
+from hwprovisioner.client.pulse import beat_timeout, delay_after, delay_after_failure
 from hwprovisioner.client.settings import Settings
 from hwprovisioner.client.updates import Phase, Update
 from hwprovisioner.v1.heartbeat_service_pb2 import HeartbeatResponse
@@ -15,7 +15,7 @@ from support.fake_time import FakeTime
 
 
 def lease_of(time: FakeTime, remaining_s: float = 30.0) -> Lease:
-    lease = Lease("a-1", time.now)
+    lease = Lease("a-1", time.now, 30.0)
     lease.accepted(time.now(), remaining_s)
     lease.guard()
     return lease
@@ -157,3 +157,54 @@ def test_updates_are_one_line_for_people() -> None:
     assert news(phase=Phase.PREPARING, host="db", message="boots").line == "preparing db: boots"
     assert news(phase=Phase.READY, waited_s=3.0).line == "ready after 3.0 s"
     assert news(phase=Phase.AWAY).line == "the lab is away, trying again"
+
+
+def paused(lease: Lease, time: FakeTime, *, for_s: float) -> bool:
+    """Refuse a heartbeat that was sent just now, as leases have been paused for so long."""
+    return lease.paused(time.now(), time.now() - for_s)
+
+
+def test_a_pause_that_began_within_the_lease_is_worth_a_beat() -> None:
+    time = FakeTime()
+    lease = lease_of(time)
+    time.pass_by(20)
+    assert paused(lease, time, for_s=15)
+    assert lease.left_s == 30 - margin_s(30)
+    time.pass_by(29)
+    assert paused(lease, time, for_s=44)
+    time.pass_by(28)
+    lease.check()
+    time.pass_by(1)
+    assert lease.loss is not None, "nothing was heard for a whole lease"
+
+
+@pytest.mark.parametrize("early_s", [0.0, 1.0])
+def test_a_pause_that_began_after_the_end_of_the_lease_saves_nothing(early_s: float) -> None:
+    time = FakeTime()
+    lease = Lease("a-1", time.now, 30.0)
+    lease.accepted(time.now(), 30.0)
+    time.pass_by(lease.left_s + early_s)
+    assert not paused(lease, time, for_s=early_s)
+    lease.guard()
+    assert lease.loss is not None
+
+
+def test_a_pause_takes_nothing_back() -> None:
+    time = FakeTime()
+    lease = lease_of(time, 600.0)  # As of what is kept.
+    assert paused(lease, time, for_s=0)
+    assert lease.left_s == 600 - margin_s(600)
+
+
+def test_a_lease_of_unknown_length_is_not_saved_by_a_pause() -> None:
+    time = FakeTime()
+    lease = Lease("a-1", time.now)
+    lease.accepted(time.now(), 30.0)
+    time.pass_by(20)
+    paused(lease, time, for_s=10)
+    assert lease.left_s == 10 - margin_s(30)
+
+
+@pytest.mark.parametrize(("left", "delay"), [(100, 3.5), (8, 2.0), (0.2, 0.1), (0, 3.5), (-5, 3.5)])
+def test_near_the_end_of_a_lease_beats_are_tried_faster(left: float, delay: float) -> None:
+    assert delay_after_failure(left, 0.5, 3.0) == delay

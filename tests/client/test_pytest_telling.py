@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from support.fake_lab import FakeAllocation, LabInThread
+from support.fake_lab import FakeAllocation, LabInThread, paused_for
 from support.plugin_run import PLAIN, all_released, run
 
 pytest_plugins = ("pytester",)
@@ -49,6 +49,26 @@ def test_junit_files_tell_which_hardware_a_test_had(
     assert said["hw_allocation"] == "a-1"
     assert said["hw_resources"] == "host=res-1"
     assert float(said["hw_wait_s"] or -1) >= 0
+
+
+def test_a_pause_is_told_while_the_test_runs_and_the_test_goes_on(
+    pytester: pytest.Pytester, threaded: LabInThread
+) -> None:
+    def go_away(allocation: FakeAllocation) -> None:
+        allocation.ready()
+        threaded.lab.next_beat_s = 0.1
+        threaded.later(0.3, lambda: setattr(threaded.lab, "refuse_beat", paused_for(0.2)))
+
+    threaded.lab.on_submit = go_away
+    source = """
+@pytest.mark.hardware(lease_ttl=1)
+def test_it(hardware):
+    time.sleep(2.5)
+    hardware.check()
+"""
+    result = run(pytester, threaded, source)
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["hardware for test_it.py::test_it: *leases are paused*"])
 
 
 def test_workers_of_xdist_report_to_the_one_closing_section(

@@ -10,7 +10,7 @@ from hwprovisioner.client import (
 )
 from hwprovisioner.v1.heartbeat_service_pb2 import Notice, NoticeKind
 from support.eventually import eventually
-from support.fake_lab import AWAY, Code, FakeLab, Refusal
+from support.fake_lab import AWAY, Code, FakeLab, Refusal, paused_for
 from support.fake_time import FakeTime
 from support.session import hold, waiting
 
@@ -42,6 +42,45 @@ async def test_past_its_own_deadline_the_holder_stops_without_asking_anybody(
     await block.__aexit__(None, None, None)
     assert fake.only.released.is_set(), "the lab may still hold it"
     assert (len(lost), fake.only.beats) == (1, 1), "told once, and no beat after it"
+
+
+async def test_while_leases_are_paused_the_holder_goes_on_and_is_told_so_once(
+    timed_lab: AsyncLab, fake: FakeLab, clock: FakeTime
+) -> None:
+    told: list[Notice] = []
+    async with timed_lab.allocate(cpus=1, on_notice=told.append) as hardware:
+        await eventually(lambda: hardware.beats)
+        lease = hardware.session.lease
+        for _ in range(3):  # Each time nearly as long as a lease.
+            fake.refuse_beat = paused_for(25.0)
+            clock.pass_by(25)
+            await eventually(lambda: lease.left_s > 20)
+            fake.refuse_beat = AWAY
+        hardware.check()
+        [notice] = told
+        assert notice.kind == NoticeKind.NOTICE_KIND_LEASES_PAUSED
+        assert "leases are paused" in notice.message
+        fake.refuse_beat = None
+        beats = fake.only.beats
+        clock.pass_by(5)
+        await eventually(lambda: fake.only.beats > beats)
+        fake.refuse_beat = paused_for(1.0)
+        clock.pass_by(10)
+        await eventually(lambda: len(told) == 2)
+
+
+async def test_a_pause_that_began_too_late_saves_nobody(
+    timed_lab: AsyncLab, fake: FakeLab, clock: FakeTime
+) -> None:
+    block, hardware, lost = await hold(timed_lab, fake)
+    fake.refuse_beat = paused_for(0.0)
+    clock.pass_by(31)
+    await eventually(lambda: lost)
+    with pytest.raises(LeaseLost) as caught:
+        hardware.check()
+    assert caught.value.reason == "LEASE_LAPSED"
+    fake.refuse_beat = None
+    await block.__aexit__(None, None, None)
 
 
 async def test_a_heartbeat_service_that_is_away_for_less_than_the_lease_is_not_noticed(

@@ -70,6 +70,14 @@ class Refusal(Exception):
 AWAY = Refusal(Code.UNAVAILABLE, "the lab's Redis is away", "STATE_UNAVAILABLE")
 
 
+def paused_for(paused_s: float, remaining_s: float = 100.0) -> Refusal:
+    """Give what a replica answers that knows of a pause."""
+    pause = beats.LeasePause(paused_for=seconds(paused_s), remaining=seconds(remaining_s))
+    return Refusal(
+        *(Code.UNAVAILABLE, "the lab's Redis is away", "STATE_UNAVAILABLE"), details=(pause,)
+    )
+
+
 class FakeAllocation:
     """One allocation, moved by the test."""
 
@@ -82,7 +90,9 @@ class FakeAllocation:
         self.beats = 0
         self.kept_s = 0.0
         self.released = asyncio.Event()
-        self.message = Allocation(id=self.id, demands=request.demands)
+        self.message = Allocation(
+            id=self.id, demands=request.demands, lease_ttl=seconds(self.remaining_s)
+        )
         self.newest = pb.AllocationUpdate()
         self.listeners: set[asyncio.Queue[pb.AllocationUpdate | Refusal]] = set()
         if isinstance(request, pb.BookRequest):

@@ -32,6 +32,7 @@ from hwprovisioner.client.errors import (
 from hwprovisioner.client.our_grpc import grpc
 from hwprovisioner.client.words import word
 from hwprovisioner.v1.allocation_pb2 import EndReason
+from hwprovisioner.v1.heartbeat_service_pb2 import LeasePause
 
 _Code = grpc.StatusCode
 
@@ -63,6 +64,8 @@ class Report:
     hosts: Mapping[str, str] = field(default_factory=dict)
     """From precondition violations: why each host cannot be had."""
     retry_delay_s: float = 0.0
+    pause: LeasePause | None = None
+    """How leases are paused, if a heartbeat was refused for that."""
 
 
 def decode(error: grpc.aio.AioRpcError) -> Report:
@@ -77,9 +80,13 @@ def decode(error: grpc.aio.AioRpcError) -> Report:
     if status is None:
         return Report(code, message)
     info, bad, failed, retry = ErrorInfo(), BadRequest(), PreconditionFailure(), RetryInfo()
+    pause = None
     for detail in status.details:
         for into in (info, bad, failed, retry):
             detail.Unpack(into)
+        if detail.Is(LeasePause.DESCRIPTOR):
+            pause = LeasePause()
+            detail.Unpack(pause)
     return Report(
         code,
         message,
@@ -88,6 +95,7 @@ def decode(error: grpc.aio.AioRpcError) -> Report:
         tuple(Violation(each.field, each.description) for each in bad.field_violations),
         {each.subject: each.description for each in failed.violations},
         retry.retry_delay.ToTimedelta().total_seconds(),
+        pause,
     )
 
 

@@ -28,6 +28,8 @@ class Met:
     """When the request was sent."""
     remaining_s: float
     """What the lease had left when the lab answered."""
+    full_s: float
+    """Its full length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,8 @@ async def _take_up(
 
 def _met(update: pb.AllocationUpdate, token: str, sent_s: float) -> Met:
     remaining_s = update.allocation.remaining_lease.ToTimedelta().total_seconds()
-    return Met(update.allocation.id, token, sent_s, remaining_s)
+    full_s = update.allocation.lease_ttl.ToTimedelta().total_seconds()
+    return Met(update.allocation.id, token, sent_s, remaining_s, full_s)
 
 
 async def _watch(channels: Channels, known: Met | Claim) -> AsyncIterator[pb.AllocationUpdate]:

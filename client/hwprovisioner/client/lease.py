@@ -3,6 +3,10 @@
 A heartbeat that was sent at `s` and answered with `r` left proves that the lease lives until
 `s + r`: the lab counted from when it took the beat, which is not before it was sent. Clocks of the
 two machines never meet. A little is taken off, so that the holder stops before anybody else begins.
+
+A heartbeat that was refused because leases are paused proves nearly the same: the pause ends after
+the refusal, and then the lease has its full length again. That saves only what had not ended when
+the pause began.
 """
 
 from __future__ import annotations
@@ -29,11 +33,13 @@ class Lease:
     that must not be used, and the lab alone decides whether it has ended.
     """
 
-    def __init__(self, allocation_id: str, now: Callable[[], float]) -> None:
+    def __init__(self, allocation_id: str, now: Callable[[], float], full_s: float = 0.0) -> None:
+        """Starts without any proof. `full_s` is the lease's full length; 0: not known."""
         self.allocation_id = allocation_id
         self.beats = 0
         """How many heartbeats were accepted."""
         self._now = now
+        self._full_s = full_s
         self._lock = threading.Lock()
         self._sent_s = float("-inf")
         self._deadline_s = float("-inf")
@@ -56,6 +62,20 @@ class Lease:
             if sent_s >= self._sent_s:
                 self._sent_s = sent_s
                 self._deadline_s = sent_s + remaining_s - margin_s(remaining_s)
+
+    def paused(self, sent_s: float, paused_s: float) -> bool:
+        """A heartbeat was refused, as leases are paused; says whether that saves this one.
+
+        Args:
+            sent_s: When it was sent.
+            paused_s: Since when at the latest leases have been paused.
+        """
+        with self._lock:
+            if self._deadline_s <= paused_s:
+                return False
+            deadline_s = sent_s + self._full_s - margin_s(self._full_s)
+            self._deadline_s = max(self._deadline_s, deadline_s)
+            return True
 
     def troubled(self, why: str) -> None:
         """A heartbeat failed in a way that says nothing about the lease."""

@@ -13,10 +13,12 @@ from hwprovisioner.client.clock import Time
 from hwprovisioner.client.errors import LeaseLost
 from hwprovisioner.client.failures import Report, decode, ended_lease
 from hwprovisioner.client.lease import Lease
+from hwprovisioner.client.moments import local_now
 from hwprovisioner.client.our_grpc import grpc
 from hwprovisioner.v1.heartbeat_service_pb2 import (
     HeartbeatRequest,
     HeartbeatResponse,
+    LeasePause,
     Notice,
     NoticeKind,
 )
@@ -36,6 +38,8 @@ _COUNTING_DOWN = (
 
 SHORTEST_TIMEOUT_S = 0.25
 """Even the last try before the end of a lease gets so long to be answered."""
+SHORTEST_DELAY_S = 0.1
+"""Even just before the end of a lease tries come no faster."""
 
 
 def loss_in(report: Report, allocation_id: str) -> LeaseLost | None:
@@ -60,6 +64,12 @@ def beat_timeout(left_s: float, longest_s: float) -> float:
     return longest_s if left_s <= 0 else min(longest_s, max(left_s / 2, SHORTEST_TIMEOUT_S))
 
 
+def delay_after_failure(left_s: float, asked_s: float, backoff_s: float) -> float:
+    """Seconds until the next try: there must be several before a lease ends that can be saved."""
+    delay_s = asked_s + backoff_s
+    return delay_s if left_s <= 0 else min(delay_s, max(left_s / 4, SHORTEST_DELAY_S))
+
+
 class Pulse:
     """Beats until the lab says that the allocation is over."""
 
@@ -81,6 +91,7 @@ class Pulse:
         self._on_notice = on_notice
         self._hurry = asyncio.Event()
         self._told: set[str] = set()
+        self._paused = False
 
     def hurry(self) -> None:
         """Sends the next heartbeat now."""
@@ -102,7 +113,10 @@ class Pulse:
                     return loss
                 failures += 1
                 self._lease.troubled(f"{report.code} {report.message}".strip())
-                delay_s = report.retry_delay_s + full_jitter(failures, random.random())  # noqa: S311
+                if report.pause is not None:
+                    self._hold_on(report.pause, sent_s)
+                backoff_s = full_jitter(failures, random.random())  # noqa: S311
+                delay_s = delay_after_failure(self._lease.left_s, report.retry_delay_s, backoff_s)
             else:
                 failures = 0
                 self._lease.accepted(sent_s, response.remaining_lease.ToTimedelta().total_seconds())
@@ -111,16 +125,35 @@ class Pulse:
             await self._pause(delay_s)
         return over
 
+    def _hold_on(self, pause: LeasePause, sent_s: float) -> None:
+        """Takes the refusal for a beat, where it is as good as one, and says so once."""
+        paused_s = self._time.now() - pause.paused_for.ToTimedelta().total_seconds()
+        if not self._lease.paused(sent_s, paused_s) or self._paused:
+            return
+        self._paused = True
+        until = local_now() + pause.remaining.ToTimedelta()
+        message = (
+            "the lab's Redis is away, and leases are paused meanwhile, until"
+            f" {until:%H:%M:%S} at least: the hosts stay yours"
+        )
+        self._tell(Notice(kind=NoticeKind.NOTICE_KIND_LEASES_PAUSED, message=message))
+
     def _pass_on(self, response: HeartbeatResponse) -> None:
         """Tells each notice once; one that counts down has another message each time."""
+        if self._paused:
+            self._paused = False
+            _log.info("allocation %s: heartbeats are taken again", self._lease.allocation_id)
         for notice in response.notices:
             name = notice.message
             if notice.kind in _COUNTING_DOWN:
                 name = NoticeKind.Name(notice.kind)
             if name not in self._told:
                 self._told.add(name)
-                _log.warning("allocation %s: %s", self._lease.allocation_id, notice.message)
-                self._on_notice(notice)
+                self._tell(notice)
+
+    def _tell(self, notice: Notice) -> None:
+        _log.warning("allocation %s: %s", self._lease.allocation_id, notice.message)
+        self._on_notice(notice)
 
     async def _pause(self, seconds: float) -> None:
         """Waits for the time to pass or for somebody in a hurry."""

@@ -139,7 +139,7 @@ class Session:
     def _meet(self, met: Met) -> None:
         """Learns id and token."""
         self.token = met.token
-        self._lease = Lease(met.allocation_id, self._time.now)
+        self._lease = Lease(met.allocation_id, self._time.now, met.full_s)
         self._lease.accepted(met.sent_s, met.remaining_s, is_beat=False)
         self._answered.set()
 

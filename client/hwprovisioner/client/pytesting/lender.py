@@ -37,6 +37,7 @@ class Lent:
 
     hardware: Hardware
     block: Allocating
+    display: Display
 
 
 class Lender:
@@ -123,9 +124,13 @@ class Lender:
                 requestor=self._requestor(item),
                 ssh_key=options.ssh_key,
                 on_update=display.show,
+                on_notice=display.notice,
                 **(asked | dict(wanted.options)),
             )
-            return Lent(block.__enter__(), block)
+            return Lent(block.__enter__(), block, display)
+        except BaseException:
+            display.end()
+            raise
         finally:
             display.close()
 
@@ -149,6 +154,8 @@ class Lender:
             lent.block.__exit__(None, None, None)
         except LeaseLost as lost:
             why = f"hardware: {lost}"
+        finally:
+            lent.display.end()
         if why:
             pytest.fail(why, pytrace=False)
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import Any
 
 import pytest
 
 from hwprovisioner.client.durations import show
+from hwprovisioner.client.printable import printable
 from hwprovisioner.client.updates import Phase, Update
+from hwprovisioner.v1.heartbeat_service_pb2 import Notice
+
+_NOWHERE = -1
 
 QUIET_S = 0.5
 """Nobody wants to read about a wait shorter than this."""
@@ -28,6 +33,7 @@ class Display:
         self._nodeid = nodeid
         self._shown = ""
         self._open_line = False
+        self._output = _NOWHERE if self._terminal is None else self._uncaptured_output()
 
     def show(self, update: Update) -> None:
         """Shows an update, in the waiting thread."""
@@ -42,8 +48,22 @@ class Display:
         waited = "" if update.phase is Phase.READY else f" ({show(update.waited_s)})"
         self._write(f"hardware for {self._nodeid}: {update.line}{waited}")
 
+    def notice(self, notice: Notice) -> None:
+        """Says what the holder should know: from another thread, and while the test runs."""
+        if self._output == _NOWHERE or self._terminal.verbosity < 0:
+            return
+        line = printable(f"hardware for {self._nodeid}: {notice.message}")
+        with contextlib.suppress(OSError):  # The test goes on, even if nobody reads.
+            os.write(self._output, f"\n{line}\n".encode())
+
+    def end(self) -> None:
+        """Says nothing more."""
+        output, self._output = self._output, _NOWHERE
+        if output != _NOWHERE:
+            os.close(output)
+
     def close(self) -> None:
-        """Leaves the terminal as pytest expects it."""
+        """Leaves the terminal as pytest expects it, once the wait is over."""
         if self._open_line:
             with self._uncaptured():
                 self._terminal.write("\n", flush=True)
@@ -61,6 +81,14 @@ class Display:
             else:
                 self._terminal.write_line(line)
                 self._terminal.flush()
+
+    def _uncaptured_output(self) -> int:
+        """Gives what leads to the terminal even while pytest captures what a test says."""
+        with self._uncaptured():
+            try:
+                return os.dup(self._terminal._tw._file.fileno())
+            except (AttributeError, OSError):  # Some other writer than a file.
+                return _NOWHERE
 
     def _uncaptured(self) -> contextlib.AbstractContextManager[None]:
         """Lets through what is written: while a fixture runs, pytest captures."""
