@@ -24,10 +24,12 @@ class LogReader:
         self.progress = asyncio.Event()
 
     async def follow(self) -> None:
-        """Read until cancelled; Redis may go away and come back."""
+        """Read until cancelled; Redis may go away and come back, perhaps with less than it had."""
         while True:
             try:
-                await self._read()
+                await self._look_back()
+                while True:
+                    await self._read()
             except (StateUnavailable, CommandRefused):
                 await asyncio.sleep(_RETRY_S)
 
@@ -36,14 +38,15 @@ class LogReader:
             *("XREAD", "COUNT", 500, "BLOCK", _BLOCK_MS),
             *("STREAMS", self._keys.log, f"{self.revision}-0"),
         )
-        if found:
-            for entry_id, fields in found[0][1]:
-                self._note(
-                    int(entry_id.partition("-")[0]),
-                    dict(zip(fields[::2], fields[1::2], strict=True)),
-                )
-            return
-        newest = int(await self._link.call("GET", self._keys.revision) or 0)
+        for entry_id, fields in found[0][1] if found else ():
+            values = dict(zip(fields[::2], fields[1::2], strict=True))
+            self._note(_revision(entry_id), values)
+
+    async def _look_back(self) -> None:
+        """Write down if what was read last is not there any more."""
+        last = f"{self.revision}-0"
+        older = await self._link.call("XREVRANGE", self._keys.log, last, "-", "COUNT", 1)
+        newest = _revision(older[0][0]) if older else 0
         if newest < self.revision:
             self._history.write("rewound", revision=newest, before=self.revision)
             self.revision = newest
@@ -57,3 +60,7 @@ class LogReader:
         self.revision = revision
         if event == "ready":
             self.progress.set()
+
+
+def _revision(entry_id: str) -> int:
+    return int(entry_id.partition("-")[0])

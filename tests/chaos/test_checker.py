@@ -324,6 +324,13 @@ def test_a_redis_that_has_lost_changes(history: History) -> None:
     assert only(history).promise == 13
 
 
+def test_a_redis_that_is_recognized_goes_on_far_above(history: History) -> None:
+    history.submit("a")
+    history._revision += 1000
+    history.log("recognize", ("manager", "m", {"epoch": 0}))
+    assert check(history.lines) == []
+
+
 def test_a_gap_in_the_log(history: History) -> None:
     history.submit("a")
     history._revision += 1
