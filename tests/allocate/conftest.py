@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from hwprovisioner.state.view import View
 from support.bench import Bench, bench
+from support.lab_log import Log
 from support.services import Running, allocate
 
 
@@ -41,3 +43,9 @@ async def either(
 async def near(redis_url: str, tmp_path: Path) -> AsyncIterator[Bench]:
     async with bench(redis_url, tmp_path) as found:
         yield found
+
+
+@pytest.fixture
+def log() -> Log:
+    """Changes of an empty lab."""
+    return Log(View())

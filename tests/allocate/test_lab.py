@@ -1,7 +1,6 @@
 """The lab follows a view: what it keeps up to date equals what it makes anew."""
 
 import json
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
@@ -9,58 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwprovisioner.allocate.lab import Lab
-from hwprovisioner.allocate.planning.placement import Placed
 from hwprovisioner.allocate.policy import Policy, Preemption, Quota, UserPolicy
-from hwprovisioner.allocate.room import Share
 from hwprovisioner.state.model import Allocation, Resource
-from hwprovisioner.state.transitions import Commit
 from hwprovisioner.state.view import View
-
-
-def asking(**hosts: Mapping[str, object]) -> str:
-    return json.dumps({"hosts": hosts})
-
-
-ANY, X, BIG = asking(h={}), asking(h={"labels": ["x"]}), asking(h={"cpus": "8"})
-PAIR = asking(one={}, two={})
-Fields = Mapping[str, object]
-
-
-class Log:
-    """Changes of a lab as scripts report them."""
-
-    def __init__(self, view: View) -> None:
-        self.view = view
-
-    def change(self, kind: str, record_id: str, fields: Fields | None = None) -> None:
-        flat = [word for pair in (fields or {}).items() for word in pair]
-        changes = [[kind, record_id, flat] if fields else [kind, record_id]]
-        revision = self.view.revision + 1
-        self.view.offer(Commit(revision, 0, "test", json.dumps(changes)))
-
-    def manager(self, name: str, presence: str = "ONLINE") -> None:
-        self.change("manager", name, {"id": name, "presence": presence})
-
-    def resource(
-        self, name: str, cpus: int = 4, labels: Iterable[str] = (), **more: object
-    ) -> None:
-        spec = json.dumps({"cpus": str(cpus), "labels": dict.fromkeys(labels, "")})
-        fields = {"manager": "m", "volunteered": 1, "slots": 1, "cpus": cpus, "used_slots": 0}
-        self.change("resource", name, {"name": name, "spec": spec, **fields, **more})
-
-    def allocation(self, name: str, state: str = "QUEUED", **more: object) -> None:
-        fields = {"id": name, "state": state, "demands": ANY, "turn": self.view.revision}
-        self.change("allocation", name, {**fields, **more})
-
-    def hold(self, name: str, resource: str, allocation: str, **more: object) -> None:
-        fields = {"id": name, "resource": resource, "allocation": allocation, "cpus": 4}
-        self.change("hold", name, {**fields, **more})
-
-
-@pytest.fixture
-def log() -> Log:
-    return Log(View())
-
+from support.lab_log import ANY, BIG, PAIR, Log, X, queued
 
 NAMES = st.sampled_from("abc")
 CHANGES = st.one_of(
@@ -126,10 +77,6 @@ def hold(log: Log, name: str, resource: str, state: str) -> None:
         log.hold(name, resource, name, state=state)
 
 
-def queued(lab: Lab) -> list[str]:
-    return [request.id for request in lab.planner.queue.in_order()]
-
-
 def snapshot(lab: Lab) -> object:
     """What follows from the records and not from the order in which they came."""
     planner = lab.planner
@@ -169,112 +116,6 @@ def test_what_is_decided_and_taken_back_is_as_it_was(changes: list[tuple[Any, ..
         lab.take_back(grant)
     assert snapshot(lab) == snapshot(Lab(log.view))
     assert {grant.request for grant in lab.decide()} == {grant.request for grant in grants}
-
-
-def test_priority_goes_before_time(log: Log) -> None:
-    lab = Lab(log.view)
-    log.allocation("early", turn=1, user="ann")
-    log.allocation("late", turn=2, user="bob")
-    log.allocation("urgent", turn=3, user="bob", priority=5)
-    assert queued(lab) == ["urgent", "early", "late"]
-
-
-def test_priorities_are_bounded_by_policy(log: Log) -> None:
-    lab = Lab(log.view, Policy(everyone=UserPolicy(priority_high=0)))
-    log.allocation("early", turn=1, user="ann")
-    log.allocation("urgent", turn=2, user="bob", priority=5)
-    assert queued(lab) == ["early", "urgent"]
-    lab.take_policy(Policy())
-    assert queued(lab) == ["urgent", "early"]
-
-
-def test_whoever_holds_something_comes_after_those_who_hold_nothing(log: Log) -> None:
-    lab = Lab(log.view)
-    log.allocation("running", "READY", user="ann", grant_ms=0, holds="h1")
-    log.hold("h1", "a", "running", state="READY")
-    log.allocation("again", turn=1, user="ann")
-    log.allocation("first", turn=2, user="bob")
-    assert queued(lab) == ["first", "again"]
-    log.change("hold", "h1", {"state": "CLEANING"})
-    assert queued(lab) == ["again", "first"]
-
-
-def test_what_comes_back_to_the_queue_has_its_place_again(log: Log) -> None:
-    lab = Lab(log.view)
-    log.allocation("first", turn=1)
-    log.allocation("second", turn=2)
-    log.change("allocation", "first", {"state": "PREPARING"})
-    assert queued(lab) == ["second"]
-    log.change("allocation", "first", {"state": "QUEUED"})
-    assert queued(lab) == ["first", "second"]
-
-
-def test_a_quota_is_charged_from_the_grant_until_the_hardware_is_clean(log: Log) -> None:
-    lab = Lab(log.view, Policy(everyone=UserPolicy(quota=Quota(allocations=1))))
-    log.manager("m")
-    log.resource("a", used_slots=1)
-    log.resource("b")
-    log.allocation("running", "READY", user="ann", holds="h1")
-    log.hold("h1", "a", "running", state="READY")
-    log.allocation("next", turn=1, user="ann")
-    assert lab.decide() == []
-    log.allocation("running", "ENDED", user="ann", holds="")
-    log.change("hold", "h1", {"state": "CLEANING"})
-    assert lab.decide() == []
-    log.change("hold", "h1")
-    assert [grant.request for grant in lab.decide()] == ["next"]
-
-
-def test_a_quota_of_a_team_is_for_all_its_members(log: Log) -> None:
-    policy = Policy(teams={"t": Quota(cpus=4)}, members={"ann": "t", "bob": "t"})
-    lab = Lab(log.view, policy)
-    log.manager("m")
-    log.resource("a", used_slots=1)
-    log.resource("b")
-    log.allocation("running", "READY", user="ann", holds="h1")
-    log.hold("h1", "a", "running", state="READY", cpus=4)
-    log.allocation("next", turn=1, user="bob")
-    log.allocation("other", turn=2, user="eve")
-    assert [grant.request for grant in lab.decide()] == ["other"]
-
-
-def test_a_quota_holds_within_one_pass_and_what_fits_is_all_granted(log: Log) -> None:
-    lab = Lab(log.view, Policy(everyone=UserPolicy(quota=Quota(allocations=2))))
-    log.manager("m")
-    for name in "abcd":
-        log.allocation(name, user="ann")
-        log.resource(name)
-    grants = lab.decide()
-    assert len(grants) == 2
-    for grant in grants:
-        lab.take_back(grant)
-    assert len(lab.decide()) == 2
-
-
-def test_to_ask_for_a_quota_charges_nothing(log: Log) -> None:
-    lab = Lab(log.view, Policy(everyone=UserPolicy(quota=Quota(allocations=1))))
-    log.manager("m")
-    log.allocation("one", user="ann")
-    request = lab.planner.queue.requests["one"]
-    hosts = {"h": Placed("a", Share(4, 0, ()))}
-    for _ in range(3):
-        assert lab.planner.over_quota(request, hosts) == ""
-    log.resource("a")
-    assert [grant.request for grant in lab.decide()] == ["one"]
-
-
-def test_whoever_was_over_quota_gets_all_that_fits_when_it_is_given_back(log: Log) -> None:
-    lab = Lab(log.view, Policy(everyone=UserPolicy(quota=Quota(cpus=8))))
-    log.manager("m")
-    log.allocation("large", "READY", user="ann", holds="h")
-    log.hold("h", "z", "large", state="READY", cpus=8)
-    for name in "abc":
-        log.resource(name)
-        log.allocation(name, user="ann")
-    assert lab.decide() == []
-    log.change("hold", "h", {"state": "CLEANING"})
-    log.change("hold", "h")
-    assert len(lab.decide()) == 2
 
 
 def test_a_manager_that_comes_back_opens_what_it_has(log: Log) -> None:
