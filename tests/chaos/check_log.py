@@ -57,6 +57,17 @@ def _fences(story: Story) -> Iterator[Broken]:
                 what = f"the fence of {change.id} fell from {known[0]} to {fence}"
                 yield Broken.by(2, what, known[1], change.line)
             highest[change.id] = (fence, change.line)
+    yield from _fences_of_holds(story)
+
+
+def _fences_of_holds(story: Story) -> Iterator[Broken]:
+    """A fence rises with each new hold, and at its end."""
+    for change in story.changes:
+        before, after = change.before, change.after
+        if change.kind == "hold" and after.get("state") == "CLEANING" != before.get("state"):
+            if int(after["fence"]) <= int(before["fence"]):
+                what = f"the end of hold {change.id} did not raise its fence"
+                yield Broken.by(2, what, story.holds[change.id].granted, change.line)
     begun: dict[str, tuple[int, Line]] = {}
     for hold in story.holds.values():
         known = begun.get(hold.resource)

@@ -87,16 +87,19 @@ def _run(tree: Path, detector: str | ChaosRun) -> tuple[int, str]:
     else:
         options = ("-q", "-x", "-p", "no:cacheprovider", "--no-header")
         command = [sys.executable, "-m", "pytest", *options, *shlex.split(detector)]
-    result = subprocess.run(
-        command,
-        cwd=tree,
-        env=environ,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
-    )
+    try:
+        result = subprocess.run(
+            command,
+            cwd=tree,
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return -1, f"it took longer than {LIMIT_S:g} s"
     return result.returncode, result.stdout
 
 

@@ -90,6 +90,15 @@ def test_a_fence_that_falls(history: History) -> None:
     assert only(history).promise == 2
 
 
+def test_an_end_that_does_not_raise_the_fence(history: History) -> None:
+    history.live("a")
+    ended = {"state": "ENDED", "end_reason": "RELEASED"}
+    cleaning = {"state": "CLEANING", "fence": 1}
+    history.log("release", ("hold", "board.1", cleaning), ("allocation", "a", ended))
+    history.clean("a")
+    assert only(history).promise == 2
+
+
 def test_a_hold_whose_fence_was_used_before(history: History) -> None:
     history.live("a")
     history.end("a")
