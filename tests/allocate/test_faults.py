@@ -169,6 +169,7 @@ async def test_a_manager_registers_again_with_a_lab_that_lost_everything(
 
 async def test_a_stop_ends_all_open_streams_with_stopping(redis_url: str) -> None:
     async with allocate(redis_url) as service:
+        listed = await service.stub.ListManagers(pb.ListManagersRequest())
         async with (
             manager(service.stub, "m", [machine("a")]) as agent,
             asking(service.stub) as asked,
@@ -176,7 +177,8 @@ async def test_a_stop_ends_all_open_streams_with_stopping(redis_url: str) -> Non
         ):
             await asked.until("ready")
             async with watching(service.stub, asked.id) as watcher:
-                feed: Any = service.stub.WatchLab(pb.WatchLabRequest(after_revision=1))
+                since = pb.WatchLabRequest(after_revision=listed.revision)
+                feed: Any = service.stub.WatchLab(since)
                 await feed.read()
                 service.stopping.set()
                 for each in (asked, queued, watcher):

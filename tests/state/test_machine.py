@@ -71,7 +71,7 @@ class LabMachine(UpkeepMachine):
         for name in MANAGERS:
             self.register(name)
         for index, name in enumerate(sorted(SLOTS)):
-            self.describe(MANAGERS[index % 2], name, 1, True, 0)
+            self.describe(MANAGERS[index % 2], name, 1, True, 0, 0)
 
     # Allocations.
 
@@ -206,7 +206,7 @@ class LabMachine(UpkeepMachine):
                 self.say("cleaned", hold_id, 0, 0, "")
         for index, name in enumerate(sorted(SLOTS)):
             known = self.model.resources.get(name)
-            self.describe(known.manager if known else MANAGERS[index % 2], name, 1, True, 0)
+            self.describe(known.manager if known else MANAGERS[index % 2], name, 1, True, 0, 0)
             self.enable(name)
             self.say_health(name, Health.HEALTHY, "", 0, 0)
 

@@ -15,11 +15,23 @@ PRESENCES = [*Presence, None]
 async def test_registering_is_right_in_every_state_and_raises_the_epoch(
     lab: StateLab, presence: Presence | None
 ) -> None:
-    before = await manager_in(lab, presence)
+    await manager_in(lab, presence)
     who = await lab.register(now_ms=NOW + 5)
-    assert who.epoch == (1 if presence is None else before.epoch + 1)
+    assert who.epoch == lab.view.revision
     assert lab.view.managers["m"].presence is Presence.ONLINE
     assert await lab.deadline_ms("manager:m") == NOW + 5 + lab.limits.silence_ms
+
+
+async def test_a_manager_has_returned_once_if_it_had_to(lab: StateLab) -> None:
+    who = await lab.register()
+    await unchanged(lab, lab.managers.returned(who, now_ms=NOW))
+    await lab.link.call("HSET", lab.keys.manager("m"), "returning", 1)
+    for off_by, error in ((-1, errors.Superseded), (1, errors.Forgotten)):
+        other = Speaker("m", who.epoch + off_by)
+        await refused(lab, lab.managers.returned(other, now_ms=NOW), error)
+    await lab.managers.returned(who, now_ms=NOW)
+    assert lab.view.managers["m"].returning is False
+    await unchanged(lab, lab.managers.returned(who, now_ms=NOW))
 
 
 @pytest.mark.parametrize("epoch_off_by", [-1, 0, 1])

@@ -338,13 +338,13 @@ async def test_only_its_managers_newest_registration_says_how_a_resource_is(
     lab: StateLab, stale: str
 ) -> None:
     await healthy(lab)
+    await lab.register()
+    other = await lab.register("other")
     who, error = {
         "epoch": (WHO, errors.Superseded),
-        "manager": (Speaker("other", 1), errors.NoSuchResource),
+        "manager": (other, errors.NoSuchResource),
         "unknown": (Speaker("nobody", 1), errors.Forgotten),
     }[stale]
-    await lab.register()
-    await lab.register("other")
     saying = lab.upkeep.say_health(who, "r", Health.SUSPECT, "smoke", 0, now_ms=NOW)
     await refused(lab, saying, error)
 

@@ -190,7 +190,10 @@ class ManagedMachine(RuleBasedStateMachine):
 
     @rule(name=managers)
     def register(self, name: str) -> None:
-        self.expect(self.model.register(name), self.lab.register(name, now_ms=self.now))
+        before = self.speaker(name).epoch
+        who = self.expect(self.model.register(name), self.lab.register(name, now_ms=self.now))
+        assert who.epoch > before
+        self.model.managers[name].epoch = who.epoch
 
     @rule(name=managers, epoch_off=mostly_right)
     def heard(self, name: str, epoch_off: int) -> None:
@@ -213,15 +216,18 @@ class ManagedMachine(RuleBasedStateMachine):
         name=resources,
         spec=st.integers(1, 2),
         volunteered=flags,
+        seen=st.sampled_from([0, 0, 0, 1]),
         epoch_off=mostly_right,
     )
     def describe(
-        self, manager: str, name: str, spec: int, volunteered: bool, epoch_off: int
+        self, manager: str, name: str, spec: int, volunteered: bool, seen: int, epoch_off: int
     ) -> None:
         who, text = self.speaker(manager, epoch_off), f'{{"spec": {spec}}}'
         known = self.lab.view.resources.get(name)
         present = known.manager if known else ""
-        described = ModelResource(manager, text, volunteered, SLOTS[name], CPUS)
+        # Sometimes one that this lab has never given.
+        fence = seen * ((known.fence if known else 0) + 1)
+        described = ModelResource(manager, text, volunteered, SLOTS[name], CPUS, fence)
         word = self.model.describe(manager, who.epoch, name, described, present)
         self.expect(
             word,
@@ -231,6 +237,7 @@ class ManagedMachine(RuleBasedStateMachine):
                 slots=SLOTS[name],
                 cpus=CPUS,
                 memory=CPUS,
+                seen_fence=fence,
                 present_manager=present,
                 now_ms=self.now,
             ),

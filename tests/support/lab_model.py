@@ -108,6 +108,7 @@ class LabModel(HistoryModel):
         used = sum(hold.cpus for hold in holds) + sum(before)
         return (
             manager.presence == "ONLINE"
+            and known.epoch == manager.epoch
             and in_service
             and known.rest <= self.now
             and (known.manager, known.generation) == (plan.manager, plan.generation)

@@ -13,7 +13,7 @@ class WholeLabModel(UpkeepModel):
 
     def register(self, name: str) -> str:
         known = self.managers.setdefault(name, ModelManager())
-        known.presence, known.epoch = "ONLINE", known.epoch + 1
+        known.presence = "ONLINE"
         self.deadlines[f"manager:{name}"] = self.now + self.limits.silence_ms
         return "REGISTERED"
 
@@ -54,11 +54,12 @@ class WholeLabModel(UpkeepModel):
     ) -> str:
         if outdated := self.outdated(who, epoch):
             return outdated
-        known = self.resources.get(name)
+        known, described.epoch = self.resources.get(name), epoch
         if known is None:
             self.resources[name] = described
             if gone := self.removed.get(name):
-                described.fence, described.admin = gone.fence, gone.admin
+                described.fence = max(gone.fence, described.fence)
+                described.admin = gone.admin
                 described.health, described.health_reason = gone.health, gone.health_reason
                 described.looks = gone.looks + (gone.health == "SUSPECT")
             return "DESCRIBED"
@@ -66,15 +67,16 @@ class WholeLabModel(UpkeepModel):
             lost = self.managers[known.manager].presence == "LOST"
             if known.manager != present or not lost or self.holds_on(name):
                 return "TAKEN"
-        elif not known.removed and (known.spec, known.volunteered, known.why) == (
-            described.spec,
-            described.volunteered,
-            "",
+        elif (
+            (known.removed, known.why) == (False, "")
+            and (known.spec, known.volunteered) == (described.spec, described.volunteered)
+            and (known.epoch, max(known.fence, described.fence)) == (epoch, known.fence)
         ):
             return "SAME"
         known.generation += known.spec != described.spec
         known.manager, known.spec = who, described.spec
         known.volunteered, known.removed, known.why = described.volunteered, False, ""
+        known.epoch, known.fence = epoch, max(known.fence, described.fence)
         return "DESCRIBED"
 
     def withdraw(self, who: str, epoch: int, name: str, why: str, *, removed: bool) -> str:

@@ -56,6 +56,7 @@ class ModelResource:
     outcomes: list[str] = field(default_factory=list)
     why: str = ""
     booked: tuple[str, ...] = ()
+    epoch: int = 0
 
 
 @dataclass

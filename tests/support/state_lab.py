@@ -132,6 +132,7 @@ class StateLab:
         cpus: int = 8,
         memory: int = 16 * GIB,
         warnings: str = "",
+        seen_fence: int = 0,
         present_manager: str = "",
     ) -> Resource:
         await self.managers.describe(
@@ -143,6 +144,7 @@ class StateLab:
             cpus=cpus,
             memory=memory,
             warnings=warnings,
+            seen_fence=seen_fence,
             present_manager=present_manager,
             now_ms=NOW,
         )

@@ -237,7 +237,8 @@ def _requestor(text: str) -> allocation_pb2.Requestor:
 def _resource_presence(record: Resource, manager: Manager | None) -> Any:  # noqa: ANN401  # enum
     if manager is None:
         return resource_pb2.PRESENCE_LOST
-    if manager.presence is Presence.ONLINE and not record.volunteered:
+    is_volunteered = record.volunteered and record.epoch == manager.epoch
+    if manager.presence is Presence.ONLINE and not is_volunteered:
         return resource_pb2.PRESENCE_WITHDRAWN
     return _PRESENCES[manager.presence]
 

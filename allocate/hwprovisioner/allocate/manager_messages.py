@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from hwprovisioner.allocate.codec import connection_to_json
-from hwprovisioner.allocate.registration import HOLD_ID, Registrar
+from hwprovisioner.allocate.reconciling import HOLD_ID, MAX_AMOUNT
+from hwprovisioner.allocate.registration import Registrar
 from hwprovisioner.allocate.specs import check_connection, check_spec
 from hwprovisioner.allocate.switchboard import Switchboard
 from hwprovisioner.allocate.violations import Violations
@@ -155,9 +156,12 @@ class Inbox:
         violations.few("volunteer.warnings", volunteer.warnings, _MOST_WARNINGS, "warnings")
         for index, warning in enumerate(volunteer.warnings[:_MOST_WARNINGS]):
             violations.text(f"volunteer.warnings[{index}]", warning)
+        fence = violations.number("volunteer.fence", volunteer.fence, 0, MAX_AMOUNT)
         violations.check()
         warnings = json.dumps(list(volunteer.warnings))
-        await self._registrar.describe(who, volunteer.spec, volunteered=True, warnings=warnings)
+        await self._registrar.describe(
+            who, volunteer.spec, volunteered=True, seen_fence=fence, warnings=warnings
+        )
 
     async def _health(self, who: Speaker, change: HealthChange) -> None:
         violations = Violations()

@@ -16,10 +16,13 @@ from hwprovisioner.allocate.dispatch import Dispatch
 from hwprovisioner.allocate.freshness import Freshness
 from hwprovisioner.allocate.looks import Looks
 from hwprovisioner.allocate.manager_messages import Inbox, OutOfOrder, subject
+from hwprovisioner.allocate.reconciling import Reconciler
 from hwprovisioner.allocate.registration import Registrar
 from hwprovisioner.allocate.switchboard import Switchboard
 from hwprovisioner.serving import Refused, bad_request
+from hwprovisioner.state.allocations import Allocations
 from hwprovisioner.state.errors import (
+    Forgotten,
     NameTaken,
     NoSuchHold,
     NoSuchResource,
@@ -68,6 +71,7 @@ class Desk:
         dispatch: Dispatch,
         codec: Codec,
         managers: Managers,
+        allocations: Allocations,
         holds: Holds,
         reader: Reader,
         switchboard: Switchboard,
@@ -78,7 +82,8 @@ class Desk:
         self.dispatch = dispatch
         self.codec = codec
         self.managers = managers
-        self.registrar = Registrar(view, freshness, managers, holds)
+        self.registrar = Registrar(view, freshness, managers)
+        self.reconciler = Reconciler(view, freshness, allocations, holds)
         self.inbox = Inbox(view, managers, holds, self.registrar, reader, switchboard, upkeep)
         self.switchboard = switchboard
         self.limits = managers.limits
@@ -154,8 +159,10 @@ class ManagerStream:
         registered.registered.silence_limit.CopyFrom(duration(self._desk.limits.silence_ms))
         registered.registered.lost_limit.CopyFrom(duration(self._desk.limits.lost_ms))
         await self._write(registered)
-        for hold_id in await self._desk.registrar.reconcile(self._who, first.register):
+        for hold_id in await self._desk.reconciler.reconcile(self._who, first.register):
             self._refuse(NoSuchHold(hold_id), hold_id=hold_id)
+        if self._desk.view.managers[self._who.manager_id].returning:
+            await self._desk.managers.returned(self._who)
         self._note(None)
 
     async def _serve(self, requests: AsyncIterator[SubscribeRequest]) -> None:
@@ -242,12 +249,18 @@ class ManagerStream:
             self._to_send.put_nowait(SubscribeResponse(look_after=look_after(resource)))
 
     def _end_if_over(self) -> None:
-        """End the stream if the manager has another one, or the server stops."""
+        """End the stream if the manager has to register anew or has done so, or the server stops.
+
+        The first is so when the lab may have lost something: it says that of all registrations.
+        """
         if self._over.done():
             return
         manager = self._desk.view.managers.get(self._who.manager_id)
-        if manager is not None and manager.epoch > self._who.epoch:
-            self._over.set_exception(Superseded(self._who.manager_id))
+        epoch = manager.epoch if manager is not None else 0
+        if epoch != self._who.epoch:
+            is_newer = epoch > self._who.epoch
+            error = Superseded if is_newer else Forgotten
+            self._over.set_exception(error(self._who.manager_id))
             return
         try:
             self._desk.dispatch.check_running()

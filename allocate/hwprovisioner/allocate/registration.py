@@ -1,35 +1,28 @@
-"""Registering a manager: its inventory is described, and both sides' holds are reconciled."""
+"""Registering a manager: its inventory is described."""
 
 import asyncio
-import contextlib
-import re
+from collections.abc import Mapping
 
 from hwprovisioner.allocate.freshness import Freshness
+from hwprovisioner.allocate.reconciling import MAX_AMOUNT, check_holds
 from hwprovisioner.allocate.specs import MAX_INSTANCES, check_spec, spec_text, stored_spec
+from hwprovisioner.allocate.standings import NOT_YET
 from hwprovisioner.allocate.violations import MAX_WORD, Violations, shown
-from hwprovisioner.state.errors import NoSuchHold, StaleFence, WrongState
-from hwprovisioner.state.holds import Holds
 from hwprovisioner.state.managers import Managers, Speaker
-from hwprovisioner.state.model import Hold
-from hwprovisioner.state.tables import HoldState
 from hwprovisioner.state.view import View
 from hwprovisioner.v1 import manager_stream_pb2, resource_pb2
 
-HOLD_ID = re.compile(r"[a-z0-9._-]{1,63}\.[0-9]{1,16}")
-_NOT_YET = "its manager has not volunteered it yet"
-_MAX_HOLDS = 20_000
 _REMOVED = "no longer in its manager's inventory"
 
 
 class Registrar:
     """Registers managers."""
 
-    def __init__(self, view: View, freshness: Freshness, managers: Managers, holds: Holds) -> None:
+    def __init__(self, view: View, freshness: Freshness, managers: Managers) -> None:
         """Register them in the lab of `view`."""
         self._view = view
         self._freshness = freshness
         self._managers = managers
-        self._holds = holds
 
     async def check(self, register: manager_stream_pb2.Register) -> None:
         """Refuse a registration with anything wrong in it."""
@@ -39,7 +32,8 @@ class Registrar:
         violations.name("register.manager_id", register.manager_id)
         violations.text("register.version", register.version, MAX_WORD)
         violations.few("register.inventory", register.inventory, MAX_INSTANCES, "resources")
-        violations.few("register.holds", register.holds, _MAX_HOLDS, "holds")
+        _check_fences(register.fences, violations)
+        check_holds(register, violations)
         violations.check()
         names = set[str]()
         for index, spec in enumerate(register.inventory):
@@ -49,8 +43,6 @@ class Registrar:
                 violations.add(f"{field}.name", f"{shown(spec.name)} is there twice")
             names.add(spec.name)
             self._check_taken(field, spec.name, register.manager_id, violations)
-        for index, held in enumerate(register.holds):
-            violations.name(f"register.holds[{index}].hold.hold_id", held.hold.hold_id, HOLD_ID)
         violations.check()
 
     async def register(self, register: manager_stream_pb2.Register) -> Speaker:
@@ -68,7 +60,12 @@ class Registrar:
             if resource.manager == who.manager_id and resource.name not in described
         ]
         await asyncio.gather(
-            *(self.describe(who, spec, volunteered=False) for spec in register.inventory),
+            *(
+                self.describe(
+                    who, spec, volunteered=False, seen_fence=register.fences.get(spec.name, 0)
+                )
+                for spec in register.inventory
+            ),
             *(self._managers.withdraw(who, name, _REMOVED, removed=True) for name in gone),
         )
 
@@ -78,6 +75,7 @@ class Registrar:
         spec: resource_pb2.ResourceSpec,
         *,
         volunteered: bool,
+        seen_fence: int,
         warnings: str = "",
     ) -> None:
         """Describe a resource that was checked; empty `warnings` leave those that are known."""
@@ -88,36 +86,14 @@ class Registrar:
             spec.name,
             text,
             volunteered=volunteered,
-            why_not="" if volunteered else _NOT_YET,
+            why_not="" if volunteered else NOT_YET,
             slots=stored_spec(text).slots,
             cpus=spec.cpus,
             memory=spec.memory_bytes,
             warnings=warnings,
+            seen_fence=seen_fence,
             present_manager=known.manager if known else "",
         )
-
-    async def reconcile(self, who: Speaker, register: manager_stream_pb2.Register) -> list[str]:
-        """Bring the manager's holds and the lab's together.
-
-        What the lab thinks the manager is working on and the manager does not know was lost by it,
-        and fails.
-
-        Returns:
-            The ids of the manager's holds that the lab does not know as its own.
-        """
-        named = {held.hold.hold_id for held in register.holds}
-        theirs = {h.id: h for h in self._view.holds.values() if h.manager == who.manager_id}
-        for hold in theirs.values():
-            if hold.id not in named and hold.state in (HoldState.PREPARING, HoldState.READY):
-                await self._fail_lost(who, hold)
-        return sorted(named - theirs.keys())
-
-    async def _fail_lost(self, who: Speaker, hold: Hold) -> None:
-        siblings = self._view.holds_of(hold.allocation)
-        why = f"its manager {who.manager_id} came back without it"
-        # What has ended meanwhile is released as any other.
-        with contextlib.suppress(StaleFence, WrongState, NoSuchHold):
-            await self._holds.fail(who, hold, hold.fence, siblings, why)
 
     def _check_taken(self, field: str, name: str, manager_id: str, violations: Violations) -> None:
         known = self._view.resources.get(name)
@@ -129,3 +105,9 @@ class Registrar:
                 f"{field}.name",
                 f"{shown(name)} is taken by manager {known.manager}: names are unique in a lab",
             )
+
+
+def _check_fences(fences: Mapping[str, int], violations: Violations) -> None:
+    """Note what is wrong with the fences that a manager has seen, by resource."""
+    for name, fence in fences.items():
+        violations.number(f"register.fences[{shown(name)}]", fence, 0, MAX_AMOUNT)

@@ -11,6 +11,7 @@ import logging
 import random
 
 from hwprovisioner.allocate.giving_way import GivingWay
+from hwprovisioner.allocate.homecoming import Homecoming
 from hwprovisioner.allocate.lab import Lab
 from hwprovisioner.allocate.planning.board import Grant
 from hwprovisioner.allocate.rebooking import Rebooking
@@ -51,6 +52,7 @@ class Scheduler:
         self._tolerating = Tolerating(view, lab)
         self._rebooking = Rebooking(view, lab, allocations, self.wake)
         self._care = care
+        self._homecoming = Homecoming(view, self.wake)
         self._wake = asyncio.Event()
         self._epoch: int | None = None
         self._planned_version = -1
@@ -75,7 +77,7 @@ class Scheduler:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            if self._epoch is None:
+            if self._epoch is None or self._homecoming.waits():
                 continue
             try:
                 await self._prune()

@@ -49,6 +49,7 @@ from hwprovisioner.state.keys import Keys
 from hwprovisioner.state.link import Link
 from hwprovisioner.state.managers import Managers
 from hwprovisioner.state.reading import Reader
+from hwprovisioner.state.recognition import Recognition
 from hwprovisioner.state.upkeep import Upkeep
 from hwprovisioner.state.view import View
 from hwprovisioner.v1 import allocate_service_pb2
@@ -80,7 +81,9 @@ class Allocate:
         replica = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 
         self.dispatch = Dispatch(view)
-        self.follower = Follower(log_link, keys, view)
+        self.follower = Follower(
+            log_link, keys, view, on_older=lambda: link.renew("Redis has an older copy of the lab")
+        )
         self.scheduler = Scheduler(replica, view, lab, allocations, care)
         self.expiry = Expiry(
             view, care, allocations, holds, managers, lambda: lab.policy.show_up_ms
@@ -113,8 +116,8 @@ class Allocate:
                 lists=Lists(view, lab, places, codec, reader),
                 wait_times=WaitTimes(view, lab),
                 desk=Desk(
-                    *(view, freshness, self.dispatch, codec, managers, holds, reader),
-                    *(switchboard, upkeep),
+                    *(view, freshness, self.dispatch, codec, managers, allocations, holds),
+                    *(reader, switchboard, upkeep),
                 ),
                 channel_desk=self.channel_desk,
             )
@@ -159,7 +162,10 @@ async def open_service(settings: Settings) -> AsyncIterator[Opened]:
     """
     readiness = Readiness([SERVICE], [STARTED, _REDIS])
     async with contextlib.AsyncExitStack() as stack:
-        link = await stack.enter_async_context(Link(settings.redis_url, client_name="hwp-allocate"))
+        recognition = Recognition(Keys(settings.lab), settings.limits)
+        link = await stack.enter_async_context(
+            Link(settings.redis_url, client_name="hwp-allocate", greeting=recognition)
+        )
         log_link = await stack.enter_async_context(
             Link(settings.redis_url, client_name="hwp-allocate-log")
         )

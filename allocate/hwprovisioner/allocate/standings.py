@@ -8,6 +8,7 @@ from hwprovisioner.allocate.specs import stored_spec
 from hwprovisioner.state.model import Manager, Resource
 from hwprovisioner.state.tables import Admin, Health, Presence
 
+NOT_YET = "its manager has not volunteered it yet"
 _KEPT = 100_000
 _Key = tuple[str, int, int, int, tuple[int, ...], str, bool]
 
@@ -56,6 +57,8 @@ def closure(resource: Resource, manager: Manager | None) -> tuple[str, bool]:
         return f"its manager {resource.manager} is {presence.lower()}", False
     if resource.removed:
         return "removed by its manager", False
+    if manager is None or resource.epoch != manager.epoch:
+        return f"withdrawn: {NOT_YET}", False
     if not resource.volunteered:
         return f"withdrawn{_because(resource.withdrawn_reason)}", False
     if resource.health is not Health.HEALTHY:

@@ -91,10 +91,11 @@ class Agent:
 
     def registration(self) -> stream.SubscribeRequest:
         """Say who this is, what it represents and what it has in hand."""
-        holds = [held for held in self._journal.holds.values() if held.is_live]
         inventory = [one.spec() for one in self._fleet if not one.is_removed]
         self._registered = [spec.name for spec in inventory]
-        return codec.register(self.manager_id, self._version, inventory, holds)
+        fences = {name: self._journal.fence(name) for name in self._registered}
+        holds = self._journal.holds.values()
+        return codec.register(self.manager_id, self._version, inventory, holds, fences)
 
     def connected(self, send: Send) -> None:
         """Go on with a new stream, on which the lab has said `registered`."""
@@ -195,7 +196,7 @@ class Agent:
         if self._offers.is_closed and not represented.is_removed:
             self._send(codec.withdraw(represented.name, "its manager has been stopped"))
         else:
-            self._send(represented.standing())
+            self._send(represented.standing(self._journal.fence(represented.name)))
         self._findings.tell(represented.name)
 
     def _send_gone(self, name: str) -> None:

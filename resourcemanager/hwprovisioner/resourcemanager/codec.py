@@ -5,7 +5,7 @@ Nothing else touches protobuf.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
@@ -99,20 +99,32 @@ def offered(offer: stream.Offer) -> Hold:
 
 
 def register(
-    manager_id: str, version: str, inventory: Iterable[pb.ResourceSpec], holds: Iterable[Held]
+    manager_id: str,
+    version: str,
+    inventory: Iterable[pb.ResourceSpec],
+    holds: Iterable[Held],
+    fences: Mapping[str, int],
 ) -> stream.SubscribeRequest:
-    """Say who this manager is and what it has in hand."""
-    held = [stream.HeldHold(hold=_ref(one.hold), state=_STATES[one.phase]) for one in holds]
+    """Say who this manager is, what it has in hand, and which fences it has seen by resource."""
+    known = list(holds)
     message = stream.Register(
-        manager_id=manager_id, version=version, inventory=inventory, holds=held
+        manager_id=manager_id,
+        version=version,
+        inventory=inventory,
+        holds=[_held(one) for one in known if one.is_live],
+        fences=fences,
+        cleaned=[_ref(one.hold) for one in known if not one.is_live],
     )
     return stream.SubscribeRequest(register=message)
 
 
-def volunteer(what: pb.ResourceSpec, warnings: Iterable[str] = ()) -> stream.SubscribeRequest:
-    """Say that a resource is to be had, and what in its description is doubtful."""
+def volunteer(
+    what: pb.ResourceSpec, fence: int, warnings: Iterable[str] = ()
+) -> stream.SubscribeRequest:
+    """Say that a resource is to be had, which fence of it was seen, and what of it is doubtful."""
     lines = [said(line) for line in warnings][:_MOST_WARNINGS]
-    return stream.SubscribeRequest(volunteer=stream.Volunteer(spec=what, warnings=lines))
+    message = stream.Volunteer(spec=what, warnings=lines, fence=fence)
+    return stream.SubscribeRequest(volunteer=message)
 
 
 def healthy(resource: str, reason: str, look: int) -> stream.SubscribeRequest:
@@ -213,6 +225,17 @@ def _ready(hold: Hold, connection: Connection) -> stream.SubscribeRequest:
         properties=connection.properties,
     )
     return stream.SubscribeRequest(ready=stream.Ready(hold=_ref(hold), connection=message))
+
+
+def _held(held: Held) -> stream.HeldHold:
+    hold, share = held.hold, held.hold.share
+    return stream.HeldHold(
+        hold=_ref(hold),
+        state=_STATES[held.phase],
+        share=pb.Share(cpus=share.cpus, memory_bytes=share.memory_bytes, gpus=share.gpus),
+        allocation_id=hold.allocation_id,
+        host=hold.host,
+    )
 
 
 def _ref(hold: Hold) -> stream.HoldRef:

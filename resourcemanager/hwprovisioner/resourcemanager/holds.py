@@ -5,11 +5,12 @@ Everything that decides what becomes of a hold is in this file.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from hwprovisioner.resourcemanager.model import Connection, Hold
+from hwprovisioner.resourcemanager.room import Room
 
 
 class Phase(StrEnum):
@@ -170,10 +171,11 @@ Answer = Take | Repeat | TurnDown | Ignore
 def answer_offer(
     offer: Hold,
     known: Held | None,
-    others: Iterable[Held],
+    others: Sequence[Held],
     highest_fence: int,
     *,
     exclusive: bool,
+    room: Room | None = None,
 ) -> Answer:
     """Decide on an offer of a resource that is represented here and lent.
 
@@ -183,8 +185,9 @@ def answer_offer(
         others: The other holds that the journal has of the resource.
         highest_fence: The highest fence seen for the resource, 0 if none.
         exclusive: The resource takes one hold at a time.
+        room: What the holds of a divisible one may have together.
     """
-    if known is not None:
+    if known is not None and known.hold.allocation_id in ("", offer.allocation_id):
         is_lent = known.phase in (Phase.PREPARING, Phase.READY, Phase.FAILED)
         return Repeat() if is_lent and known.hold.fence == offer.fence else Ignore()
     # After a fail-over that forgot a grant, the lab may offer what it has lent already: its fences
@@ -194,4 +197,12 @@ def answer_offer(
     holder = next((held for held in others if held.is_live), None) if exclusive else None
     if holder is not None:
         return TurnDown(f"hold {holder.hold.id} still has it ({holder.phase})", retry_s=1.0)
+    if room is not None and not _fits(offer, others, room):
+        return TurnDown("holds that are not cleaned yet still have what is offered", retry_s=1.0)
     return Take()
+
+
+def _fits(offer: Hold, others: Iterable[Held], room: Room) -> bool:
+    shares = [held.hold.share for held in others if held.is_live]
+    taken = {card for share in shares for card in share.gpus}
+    return room.has([*shares, offer.share]) and taken.isdisjoint(offer.share.gpus)

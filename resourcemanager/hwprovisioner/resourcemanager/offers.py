@@ -17,6 +17,7 @@ from hwprovisioner.resourcemanager.holds import (
 from hwprovisioner.resourcemanager.journal import Journal
 from hwprovisioner.resourcemanager.model import Hold
 from hwprovisioner.resourcemanager.represented import Represented
+from hwprovisioner.resourcemanager.room import Room
 from hwprovisioner.resourcemanager.worker import Send, Worker
 
 _log = logging.getLogger(__name__)
@@ -40,13 +41,16 @@ class Offers:
         if refusal:
             self._turn_down(hold, TurnDown(refusal))
             return
-        others = self._journal.of(hold.resource)
+        others = list(self._journal.of(hold.resource))
         exclusive = represented is None or represented.is_exclusive
         # Holds of a divisible resource live side by side: after a reconnect, the end of one may be
         # told before the older offer of another.
         seen = self._journal.fence if exclusive else self._journal.offered_fence
         highest = seen(hold.resource)
-        match answer_offer(hold, known, others, highest, exclusive=exclusive):
+        room = None
+        if represented is not None and not exclusive:
+            room = Room.of(represented.resource, represented.facts)
+        match answer_offer(hold, known, others, highest, exclusive=exclusive, room=room):
             case Take():
                 self._take(hold)
             case Repeat():

@@ -101,8 +101,8 @@ class Represented:
         """Return it as the lab is told of it."""
         return codec.spec(self.resource, self.facts, calls.traits(self.driver))
 
-    def standing(self) -> stream.SubscribeRequest:
-        """Say whether it is to be had."""
+    def standing(self, fence: int) -> stream.SubscribeRequest:
+        """Say whether it is to be had; `fence` is the highest that was seen of it."""
         if self.can_be_lent:
-            return codec.volunteer(self.spec(), self._all_warnings())
+            return codec.volunteer(self.spec(), fence, self._all_warnings())
         return codec.withdraw(self.name, self.excuse, removed=self.is_removed)

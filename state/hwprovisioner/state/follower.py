@@ -29,8 +29,15 @@ _RETRY_S = 0.2
 class Follower:
     """Moves a view along with the lab."""
 
-    def __init__(self, link: Link, keys: Keys, view: View) -> None:
-        """Read over `link`, which is used for nothing else, since reads block."""
+    def __init__(
+        self, link: Link, keys: Keys, view: View, on_older: Callable[[], None] = lambda: None
+    ) -> None:
+        """Read over `link`, which is used for nothing else, since reads block.
+
+        `on_older` is told when Redis has an older copy under the same connection, or none at all:
+        it was flushed, say.
+        """
+        self._on_older = on_older
         self._link = link
         self._keys = keys
         self._view = view
@@ -88,7 +95,7 @@ class Follower:
             commits = [_commit(entry) for entry in entries]
             if not commits or commits[0].revision == revision + 1:
                 break
-            _log.warning("the change log was trimmed while the lab was read: once more")
+            _log.warning("the change log does not go on from what was read: once more")
         self._view.load(revision, records, commits)
         _log.info("loaded %d records at revision %d", len(records), self._view.revision)
 
@@ -114,6 +121,7 @@ class Follower:
             if not reply:
                 if await self._lab_revision() < last:
                     _log.warning("Redis has an older copy of the lab: loading the view anew")
+                    self._on_older()
                     return
                 continue
             [[_, entries]] = reply

@@ -1,12 +1,26 @@
 """What managers say about holds."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from hwprovisioner.state import errors
 from hwprovisioner.state.keys import Kind
 from hwprovisioner.state.managers import Speaker
 from hwprovisioner.state.model import Hold
 from hwprovisioner.state.transitions import Core, Reply, unexpected
+
+
+@dataclass(frozen=True, slots=True)
+class HeldHost:
+    """A host that a manager has in hand."""
+
+    host: str
+    resource: str
+    fence: int
+    """Of its hold, as it began."""
+    cpus: int
+    memory: int
+    gpus: tuple[int, ...]
 
 
 class Holds(Core):
@@ -20,6 +34,38 @@ class Holds(Core):
             "accept", self._keys(who, hold_id), (who.epoch, hold_id, fence), now_ms
         )
         self._check("accept", reply, who, hold_id, fence)
+
+    async def retake(
+        self,
+        who: Speaker,
+        allocation_id: str,
+        hosts: Sequence[HeldHost],
+        *,
+        now_ms: int | None = None,
+    ) -> str:
+        """Give an allocation back all its hosts, which a manager has in hand and Redis has lost.
+
+        Returns:
+            Why that cannot be; empty if it is done.
+        """
+        keys = self.keys
+        names = [keys.index(Kind.HOLD), keys.waits, keys.manager(who.manager_id)]
+        names.append(keys.allocation(allocation_id))
+        args: list[object] = [who.manager_id, who.epoch, allocation_id]
+        for each in hosts:
+            names += [keys.resource(each.resource), keys.hold(f"{each.resource}.{each.fence}")]
+            args += [each.host, each.resource, each.fence, each.cpus, each.memory]
+            args.append(",".join(map(str, each.gpus)))
+        reply = await self.change("retake", names, args, now_ms)
+        match reply:
+            case ["NOT_QUEUED", state]:
+                return f"the lab has it as {str(state or 'gone').lower()}"
+            case ["REFUSED", str(resource), str(why)]:
+                return f"{resource}: {why}"
+            case ["RETAKEN", *_]:
+                return ""
+        self._check("retake", reply, who, "", 0)
+        raise unexpected("retake", reply)
 
     async def progress(
         self, who: Speaker, hold_id: str, fence: int, line: str, *, now_ms: int | None = None

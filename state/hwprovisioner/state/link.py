@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -29,6 +29,9 @@ _LOAD_TRIES = 3
 Listener = Callable[[bool], None]
 """Told on each change whether Redis is connected."""
 
+Greeting = Callable[[Connection], Awaitable[None]]
+"""Done over each new connection before anything else is sent; fails as `Link.call` does."""
+
 
 class Link:
     """A pipelined connection to Redis that reconnects by itself, as asynchronous context manager.
@@ -39,7 +42,8 @@ class Link:
         url: see `Address`. client_name: what ``CLIENT LIST`` shows. timeout_ms: a connection that
         owes a reply for so long (up to half of it longer) is given up. patience_ms: how long a call
         waits for a connection while there is none. retry_after_ms: what callers are told when Redis
-        is away. decodes: replies are text; else they are bytes as they came.
+        is away. decodes: replies are text; else they are bytes as they came. greeting: what is
+        done first over each new connection.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class Link:
         patience_ms: int = 1000,
         retry_after_ms: int = 500,
         decodes: bool = True,
+        greeting: Greeting | None = None,
     ) -> None:
         self.address = Address.from_url(url)
         self._client_name = client_name
@@ -58,6 +63,7 @@ class Link:
         self._patience_s = patience_ms / 1000
         self._retry_after_ms = retry_after_ms
         self._decodes = decodes
+        self._greeting = greeting
         self._connection: Connection | None = None
         self._up = asyncio.Event()
         self._listeners: list[Listener] = []
@@ -145,6 +151,11 @@ class Link:
             await asyncio.gather(*(self.call("SCRIPT", "LOAD", text) for text in texts))
         raise StateUnavailable(f"Redis keeps forgetting {script.name}", self._retry_after_ms)
 
+    def renew(self, reason: str) -> None:
+        """Make a new connection; calls under way fail, and later ones wait for it."""
+        if self._connection is not None:
+            self._connection.cut(reason)
+
     async def close(self) -> None:
         """End the connection; calls under way and later ones fail."""
         if self._task is not None:
@@ -218,6 +229,8 @@ class Link:
         with contextlib.suppress(CommandRefused):  # Only a courtesy, and an ACL may forbid it.
             await _told(connection, "CLIENT", "SETNAME", self._client_name)
         await _told(connection, "PING")  # LOADING shows here.
+        if self._greeting is not None:
+            await self._greeting(connection)
 
     def _lose(self, connection: Connection, reason: str) -> None:
         if connection is self._connection:

@@ -47,13 +47,15 @@ class Managers(Core):
         cpus: int,
         memory: int,
         warnings: str = "",
+        seen_fence: int = 0,
         present_manager: str = "",
         now_ms: int | None = None,
     ) -> None:
         """Say what a resource is, and whether it is to be had.
 
         A resource of a lost manager (`present_manager`) that nothing holds is taken over. Empty
-        `warnings` leave those that are known.
+        `warnings` leave those that are known. Its next fence is above `seen_fence`, the highest
+        that the manager knows of it.
 
         Raises:
             NameTaken: another manager represents a resource of that name.
@@ -68,7 +70,10 @@ class Managers(Core):
                 keys.resource(name),
                 keys.manager(present_manager or who.manager_id),
             ),
-            (*_names(who, name), int(volunteered), why_not, spec, slots, cpus, memory, warnings),
+            (
+                *(*_names(who, name), int(volunteered), why_not),
+                *(spec, slots, cpus, memory, warnings, seen_fence),
+            ),
             now_ms,
         )
         if reply[0] == "TAKEN":
@@ -92,6 +97,17 @@ class Managers(Core):
             now_ms,
         )
         self._check(reply, who, name)
+
+    async def returned(self, who: Speaker, *, now_ms: int | None = None) -> None:
+        """Note that all is settled that a manager held when the lab may have lost something.
+
+        Raises:
+            Superseded: the manager has registered anew.
+            Forgotten: Redis has lost its registration.
+        """
+        keys = (self.keys.manager(who.manager_id),)
+        reply = await self.change("returned", keys, (who.manager_id, who.epoch), now_ms)
+        self._check(reply, who, "")
 
     async def heard(self, who: Speaker, *, now_ms: int | None = None) -> None:
         """Note a sign of life.

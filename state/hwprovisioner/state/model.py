@@ -126,6 +126,9 @@ class Resource(Record):
     generation: int = 0
     """One more each time the description changes."""
     volunteered: bool = False
+    epoch: int = 0
+    """Of the registration in which its manager described it last; that it was volunteered in an
+    earlier one does not count."""
     withdrawn_reason: str = ""
     removed: bool = False
     """No longer in its manager's inventory; the record goes when nothing holds it."""
@@ -171,6 +174,10 @@ class Manager(Record):
     id: str = ""
     presence: Presence = Presence.ONLINE
     epoch: int = 0
+    """Of its newest registration: the revision that made it. 0 if it has not registered since the
+    lab may have lost something."""
+    returning: bool = False
+    """It was there when the lab may have lost something, and has not told yet what it holds."""
     version: str = ""
     register_ms: int = 0
 

@@ -213,10 +213,32 @@ class Register(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class FencesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     MANAGER_ID_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     INVENTORY_FIELD_NUMBER: _builtins.int
     HOLDS_FIELD_NUMBER: _builtins.int
+    FENCES_FIELD_NUMBER: _builtins.int
+    CLEANED_FIELD_NUMBER: _builtins.int
     manager_id: _builtins.str
     """Its id, `[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?`. The newest registration of an id wins."""
     version: _builtins.str
@@ -231,6 +253,14 @@ class Register(_message.Message):
     def holds(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeldHold]:
         """The holds in its journal, at most 20,000. Those that it does not name were lost by it."""
 
+    @_builtins.property
+    def fences(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """The highest fence that it has seen of each resource, 0 to 2^53. The lab may have lost it; the next is above both sides'."""
+
+    @_builtins.property
+    def cleaned(self) -> _containers.RepeatedCompositeFieldContainer[Global___HoldRef]:
+        """What it has cleaned of late, at most 1,000, should the lab not have heard of it."""
+
     def __init__(
         self,
         *,
@@ -238,10 +268,12 @@ class Register(_message.Message):
         version: _builtins.str = ...,
         inventory: _abc.Iterable[_resource_pb2.ResourceSpec] | None = ...,
         holds: _abc.Iterable[Global___HeldHold] | None = ...,
+        fences: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        cleaned: _abc.Iterable[Global___HoldRef] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["holds", b"holds", "inventory", b"inventory", "manager_id", b"manager_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cleaned", b"cleaned", "fences", b"fences", "holds", b"holds", "inventory", b"inventory", "manager_id", b"manager_id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -255,21 +287,35 @@ class HeldHold(_message.Message):
 
     HOLD_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
+    SHARE_FIELD_NUMBER: _builtins.int
+    ALLOCATION_ID_FIELD_NUMBER: _builtins.int
+    HOST_FIELD_NUMBER: _builtins.int
     state: _resource_pb2.HoldState.ValueType
     """Where the manager is with it."""
+    allocation_id: _builtins.str
+    """for which allocation,"""
+    host: _builtins.str
+    """for which of its hosts."""
     @_builtins.property
     def hold(self) -> Global___HoldRef:
         """Which one."""
+
+    @_builtins.property
+    def share(self) -> _resource_pb2.Share:
+        """The rest is as in its offer, so that the lab can take it back should it have lost it: what part of the resource,"""
 
     def __init__(
         self,
         *,
         hold: Global___HoldRef | None = ...,
         state: _resource_pb2.HoldState.ValueType = ...,
+        share: _resource_pb2.Share | None = ...,
+        allocation_id: _builtins.str = ...,
+        host: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["hold", b"hold"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hold", b"hold", "share", b"share"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hold", b"hold", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocation_id", b"allocation_id", "hold", b"hold", "host", b"host", "share", b"share", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -283,6 +329,9 @@ class Volunteer(_message.Message):
 
     SPEC_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
+    FENCE_FIELD_NUMBER: _builtins.int
+    fence: _builtins.int
+    """The highest fence that the manager has seen of it, as in the registration."""
     @_builtins.property
     def spec(self) -> _resource_pb2.ResourceSpec:
         """What it is; adds it to the inventory if need be."""
@@ -296,10 +345,11 @@ class Volunteer(_message.Message):
         *,
         spec: _resource_pb2.ResourceSpec | None = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
+        fence: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fence", b"fence", "spec", b"spec", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -596,7 +646,7 @@ class Registered(_message.Message):
     SILENCE_LIMIT_FIELD_NUMBER: _builtins.int
     LOST_LIMIT_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
-    """How often this manager has registered."""
+    """Names this registration; it is higher than any before."""
     @_builtins.property
     def silence_limit(self) -> _duration_pb2.Duration:
         """The stream is taken for dead, and the manager's resources are no longer lent, when nothing was heard for this long."""

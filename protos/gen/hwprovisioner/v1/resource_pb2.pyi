@@ -736,7 +736,9 @@ class Manager(_message.Message):
     presence: Global___Presence.ValueType
     """Whether its stream is up."""
     epoch: _builtins.int
-    """How often it has registered; each registration makes the streams before it stale."""
+    """Names its newest registration, which makes the streams before it stale. 0 if it has not registered since the lab may have
+    lost something.
+    """
     version: _builtins.str
     """The version of its software."""
     resource_count: _builtins.int

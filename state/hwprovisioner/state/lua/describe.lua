@@ -1,4 +1,5 @@
--- A manager says what a resource of its own is, and whether it is to be had.
+-- A manager says what a resource of its own is, whether it is to be had, and which fences it has seen of it: should Redis have
+-- lost them, the next is above both sides'.
 --
 -- KEYS[1]  string  revision
 -- KEYS[2]  stream  log
@@ -19,6 +20,7 @@
 -- ARGV[9]  cpus
 -- ARGV[10] memory, bytes
 -- ARGV[11] where what was detected contradicts what the manager was told, as JSON; "" if it does not say
+-- ARGV[12] the highest fence that it has seen of the resource
 --
 -- Returns  {"DESCRIBED", revision, now, event, changes}
 --          {"SAME"}  all that was known before
@@ -34,12 +36,13 @@ if old then
 end
 local name = ARGV[4]
 local known = redis.call(
-  'HMGET', KEYS[7], 'manager', 'spec', 'volunteered', 'withdrawn_reason', 'generation', 'removed', 'holds', 'warnings'
+  'HMGET', KEYS[7], 'manager', 'spec', 'volunteered', 'withdrawn_reason', 'generation', 'removed', 'holds', 'warnings',
+  'fence', 'epoch'
 )
 local warnings = ARGV[11] == '' and known[8] or ARGV[11]
 if not known[1] then
-  create('resource', name, KEYS[7], KEYS[5], extend(first_fields(name, KEYS[4]), {
-    'name', name, 'manager', ARGV[2], 'spec', ARGV[7], 'generation', 1, 'volunteered', ARGV[5],
+  create('resource', name, KEYS[7], KEYS[5], extend(first_fields(name, KEYS[4], tonumber(ARGV[12])), {
+    'name', name, 'manager', ARGV[2], 'epoch', ARGV[3], 'spec', ARGV[7], 'generation', 1, 'volunteered', ARGV[5],
     'withdrawn_reason', ARGV[6], 'removed', 0, 'warnings', warnings or '', 'deadline_ms', 0,
     'slots', ARGV[8], 'cpus', ARGV[9], 'memory', ARGV[10],
     'used_slots', 0, 'used_cpus', 0, 'used_memory', 0, 'used_gpus', '', 'holds', '', 'booked', '',
@@ -53,8 +56,9 @@ if known[1] ~= ARGV[2] then
     return {'TAKEN', known[1]}
   end
 end
+local fence = math.max(tonumber(known[9]), tonumber(ARGV[12]))
 if known[1] == ARGV[2] and known[2] == ARGV[7] and known[3] == ARGV[5] and known[4] == ARGV[6] and known[6] == '0'
-  and known[8] == warnings then
+  and known[8] == warnings and tonumber(known[9]) == fence and known[10] == ARGV[3] then
   return {'SAME'}
 end
 local generation = tonumber(known[5])
@@ -63,6 +67,7 @@ if known[2] ~= ARGV[7] then
 end
 put('resource', name, KEYS[7], {
   'manager', ARGV[2], 'spec', ARGV[7], 'generation', generation, 'volunteered', ARGV[5], 'withdrawn_reason', ARGV[6],
-  'removed', 0, 'slots', ARGV[8], 'cpus', ARGV[9], 'memory', ARGV[10], 'warnings', warnings,
+  'removed', 0, 'slots', ARGV[8], 'cpus', ARGV[9], 'memory', ARGV[10], 'warnings', warnings, 'fence', fence,
+  'epoch', ARGV[3],
 })
 return commit('DESCRIBED', 'describe')

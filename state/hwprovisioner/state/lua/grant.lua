@@ -23,16 +23,12 @@
 --          {"NOT_QUEUED", state}  the allocation is not queued any longer; state may be false
 --          {"REFUSED", resource, why}  the plan does not fit any longer
 --
---@include room
---@include history
+--@include granting
 if redis.call('HGET', KEYS[4], 'epoch') ~= ARGV[2] then
   return {'DEPOSED'}
 end
-local allocation = redis.call(
-  'HMGET', KEYS[7], 'state', 'max_ms', 'grant_ms', 'book_until_ms', 'class_id', 'submit_ms', 'tolerates'
-)
-local state = allocation[1] and step('allocation', allocation[1], 'grant')
-if not state then
+local allocation = redis.call('HMGET', KEYS[7], 'state', 'tolerates')
+if not allocation[1] or not step('allocation', allocation[1], 'grant') then
   return {'NOT_QUEUED', allocation[1]}
 end
 
@@ -44,7 +40,7 @@ for i = 0, (#KEYS - 7) / 3 - 1 do
   local want = {
     host = host, name = name, generation = tonumber(generation), fence = tonumber(fence), cpus = tonumber(cpus),
     memory = tonumber(memory), gpus = gpus, booked = booked, id = name .. '.' .. fence,
-    resource = resource, key = key, hold_key = hold_key, tolerates = allocation[7] == '1',
+    resource = resource, key = key, hold_key = hold_key, tolerates = allocation[2] == '1',
   }
   local why = obstacle(resource, manager_key, want)
   if why then
@@ -57,30 +53,8 @@ if #hosts == 0 then
   return {'REFUSED', '', 'no hosts'}
 end
 
-local ids = ''
+hold_hosts(ARGV[3], KEYS[7], KEYS[5], KEYS[6], hosts, 'OFFERED')
 for _, want in ipairs(hosts) do
-  local resource = want.resource
-  create('hold', want.id, want.hold_key, KEYS[5], {
-    'id', want.id, 'allocation', ARGV[3], 'host', want.host, 'resource', want.name, 'manager', resource.manager,
-    'state', 'OFFERED', 'fence', want.fence, 'cpus', want.cpus, 'memory', want.memory, 'gpus', want.gpus,
-    'progress', '',
-  })
-  put('resource', want.name, want.key, {
-    'fence', resource.fence, 'holds', resource.holds, 'used_slots', resource.used_slots,
-    'used_cpus', resource.used_cpus, 'used_memory', resource.used_memory, 'used_gpus', resource.used_gpus,
-  })
   redis.call('ZADD', DEADLINES, now + tonumber(ARGV[4]), 'offer:' .. want.id)
-  ids = with(ids, want.id)
-end
-put('allocation', ARGV[3], KEYS[7], {
-  'state', state, 'grant_ms', now, 'left_ms', lease_left(ARGV[3]), 'holds', ids, 'pending', #hosts,
-})
-redis.call('ZREM', DEADLINES, 'wait:' .. ARGV[3])
-if tonumber(allocation[2]) > 0 then
-  redis.call('ZADD', DEADLINES, now + tonumber(allocation[2]), 'max:' .. ARGV[3])
-end
--- What is booked has not waited, and what is granted again has been counted.
-if not allocation[3] and not allocation[4] then
-  remember(KEYS[6], allocation[5] or '', math.max(0, now - tonumber(allocation[6])))
 end
 return commit('GRANTED', 'grant')

@@ -1,4 +1,5 @@
--- A manager registers: its newest registration makes those before stale.
+-- A manager registers: its newest registration makes those before stale. Its epoch is the revision of this change, so it is
+-- higher than any before, and as little as a revision ever comes twice.
 --
 -- KEYS[1]  string  revision
 -- KEYS[2]  stream  log
@@ -13,9 +14,9 @@
 -- Returns  {"REGISTERED", revision, now, event, changes, epoch}
 --
 --@include change
-local before = redis.call('HMGET', KEYS[5], 'presence', 'epoch')
-local presence = before[1] and step('presence', before[1], 'register') or 'ONLINE'
-local epoch = tonumber(before[2] or '0') + 1
+local before = redis.call('HGET', KEYS[5], 'presence')
+local presence = before and step('presence', before, 'register') or 'ONLINE'
+local epoch = next_revision()
 create('manager', ARGV[2], KEYS[5], KEYS[4], {
   'id', ARGV[2], 'presence', presence, 'epoch', epoch, 'version', ARGV[3], 'register_ms', now,
 })

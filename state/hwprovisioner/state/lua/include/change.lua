@@ -56,6 +56,6 @@ end
 -- Appends the change to the log. Returns the reply: {word, revision, now, event, changes as JSON}.
 local function commit(word, event)
   local changes = cjson.encode(written)
-  redis.call('XADD', LOG, 'MAXLEN', '~', LOG_LENGTH, next_revision() .. '-0', 't', now, 'e', event, 'c', changes)
+  redis.call('XADD', LOG, 'MAXLEN', '~', LOG_LENGTH, string.format('%.0f-0', next_revision()), 't', now, 'e', event, 'c', changes)
   return {word, revision, now, event, changes}
 end

@@ -20,13 +20,15 @@ local function remove(name, key, index, removed_key)
   drop('resource', name, key, index)
 end
 
--- The fields with which a resource begins, or begins again; then its manager looks after what is suspected.
-local function first_fields(name, removed_key)
+-- The fields with which a resource begins, or begins again, its fence not below one that was seen; then its manager looks after
+-- what is suspected.
+local function first_fields(name, removed_key, seen)
   local text = redis.call('HGET', removed_key, name)
   local kept = text and cjson.decode(text) or {}
   if kept.health == 'SUSPECT' then
     kept.looks = (kept.looks or 0) + 1
   end
+  kept.fence = math.max(kept.fence or 0, seen)
   local fields = {}
   for _, field in ipairs(KEPT) do
     extend(fields, {field[1], kept[field[1]] or field[2]})

@@ -3,7 +3,7 @@
 --@include holds
 local ROOM = {
   'manager', 'generation', 'fence', 'volunteered', 'removed', 'health', 'admin', 'slots', 'cpus', 'memory',
-  'used_slots', 'used_cpus', 'used_memory', 'used_gpus', 'holds', 'rest_until', 'booked',
+  'used_slots', 'used_cpus', 'used_memory', 'used_gpus', 'holds', 'rest_until', 'booked', 'epoch',
 }
 
 local resources = {}
@@ -23,16 +23,24 @@ local function load(key)
   return resources[key]
 end
 
--- Why a host cannot have what was planned for it, or nil.
+local function has_room(resource, want)
+  -- Differences of amounts are exact, sums of the largest are not.
+  return resource.used_slots + 1 <= resource.slots and want.cpus <= resource.cpus - resource.used_cpus
+    and want.memory <= resource.memory - resource.used_memory
+    and without(resource.used_gpus, split(want.gpus)) == resource.used_gpus
+end
+
+-- Why a host cannot have what was planned for it, or nil. What was volunteered in an earlier registration of its manager does not
+-- count: the manager has not told yet what it holds.
 local function obstacle(resource, manager_key, want)
   if not resource.manager or resource.volunteered ~= 1 or resource.removed == 1 then
     return 'not volunteered'
   end
-  local manager = redis.call('HMGET', manager_key, 'id', 'presence')
+  local manager = redis.call('HMGET', manager_key, 'id', 'presence', 'epoch')
   if manager[1] ~= resource.manager then
     return 'changed'
   end
-  if manager[2] ~= 'ONLINE' then
+  if manager[2] ~= 'ONLINE' or tonumber(manager[3]) ~= resource.epoch then
     return 'manager away'
   end
   if resource.health ~= 'HEALTHY' or not (resource.admin == 'ENABLED' or want.tolerates) or resource.rest_until > now then
@@ -44,19 +52,12 @@ local function obstacle(resource, manager_key, want)
   if resource.booked ~= want.booked then
     return 'booked meanwhile'
   end
-  if resource.used_slots + 1 > resource.slots
-    -- Differences of amounts are exact, sums of the largest are not.
-    or want.cpus > resource.cpus - resource.used_cpus
-    or want.memory > resource.memory - resource.used_memory
-    or without(resource.used_gpus, split(want.gpus)) ~= resource.used_gpus then
-    return 'no room'
-  end
-  return nil
+  return not has_room(resource, want) and 'no room' or nil
 end
 
 -- Takes what a host wants.
 local function take(resource, want)
-  resource.fence = want.fence
+  resource.fence = math.max(resource.fence, want.fence)
   resource.holds = with(resource.holds, want.id)
   resource.used_slots = resource.used_slots + 1
   resource.used_cpus = resource.used_cpus + want.cpus
