@@ -38,4 +38,5 @@ resources:
         endpoint_url: http://127.0.0.1:1{options}
 """
         secret = ec2_server.CREDENTIALS["AWS_SECRET_ACCESS_KEY"]
-        conforms(tmp_path, "ec2", file, "--broken", "away", "--secret", secret)
+        words = ("--broken", "away", "--secret", secret, "--cancellations", "3")
+        conforms(tmp_path, "ec2", file, *words)

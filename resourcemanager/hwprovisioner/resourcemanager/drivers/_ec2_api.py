@@ -12,8 +12,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.loaders import create_loader
 
 from hwprovisioner.resourcemanager.drivers._ec2_options import Ec2Options
 from hwprovisioner.resourcemanager.errors import DriverError, Later
@@ -43,6 +45,8 @@ _LATER = frozenset(
 _CONFIG = Config(
     connect_timeout=5, read_timeout=30, retries={"mode": "standard", "max_attempts": 3}
 )
+#: What describes the API is megabytes of JSON, which take a third of a second to read: once.
+_LOADER = create_loader()
 
 
 class Ec2Api:
@@ -95,7 +99,13 @@ class Ec2Api:
 
     def _connect(self) -> dict[str, Any]:
         options = self._options
-        session = boto3.Session(region_name=options.region, profile_name=options.profile or None)
+        shared = botocore.session.Session()
+        shared.register_component("data_loader", _LOADER)
+        session = boto3.Session(
+            botocore_session=shared,
+            region_name=options.region,
+            profile_name=options.profile or None,
+        )
         url = options.endpoint_url or None
         return {"client": session.client("ec2", endpoint_url=url, config=_CONFIG)}
 
