@@ -132,6 +132,70 @@ async def test_a_heartbeat_that_is_refused_means_lost(
     await block.abandon()
 
 
+async def test_who_is_forgotten_is_told_what_may_have_happened(
+    timed_lab: AsyncLab, fake: FakeLab, clock: FakeTime
+) -> None:
+    block, _, lost = await hold(timed_lab, fake)
+    fake.refuse_beat = Refusal(Code.NOT_FOUND, "no allocation 'a-1'", "NO_SUCH_ALLOCATION")
+    clock.pass_by(10)
+    await eventually(lambda: lost)
+    assert "it has lost its state" in str(lost[0])
+    assert "stop using them and allocate again" in str(lost[0])
+    await block.abandon()
+
+
+async def test_a_lab_that_forgets_a_grant_and_takes_it_back_changes_nothing(
+    timed_lab: AsyncLab, fake: FakeLab, clock: FakeTime
+) -> None:
+    block, hardware, lost = await hold(timed_lab, fake)
+    fake.only.queue(1, "its grant was lost")
+    fake.only.prepare()
+    fake.only.ready()
+
+    def let_time_pass() -> bool:
+        clock.pass_by(0.05)
+        return fake.only.beats > 3
+
+    await eventually(let_time_pass)
+    hardware.check()
+    assert not lost
+    await block.__aexit__(None, None, None)
+
+
+@pytest.mark.parametrize("says", ["queue", "prepare"])
+async def test_a_grant_that_is_not_taken_back_in_time_is_lost_and_given_back(
+    timed_lab: AsyncLab, fake: FakeLab, clock: FakeTime, says: str
+) -> None:
+    block, hardware, lost = await hold(timed_lab, fake)
+    fake.only.queue(1, "its grant was lost") if says == "queue" else fake.only.prepare()
+
+    def let_time_pass() -> bool:
+        clock.pass_by(1)
+        return bool(lost)
+
+    await eventually(let_time_pass)
+    assert lost[0].reason == "GRANT_LOST"
+    assert "has lost its last changes" in lost[0].detail
+    with pytest.raises(LeaseLost):
+        hardware["host"]
+    await block.abandon()
+    assert fake.only.released.is_set(), "the lab would grant it other hosts otherwise"
+
+
+async def test_other_hosts_than_those_that_were_handed_over_are_not_taken_for_them(
+    timed_lab: AsyncLab, fake: FakeLab
+) -> None:
+    block, hardware, lost = await hold(timed_lab, fake)
+    fake.only.queue(1, "its grant was lost")
+    fake.only.ready("another")
+    await eventually(lambda: lost)
+    assert lost[0].reason == "GRANT_LOST"
+    assert "others instead: another.1" in lost[0].detail
+    with pytest.raises(LeaseLost):
+        _ = hardware.host.address
+    await block.abandon()
+
+
 async def test_the_end_on_the_stream_is_told_to_the_holder_once(
     lab: AsyncLab, fake: FakeLab
 ) -> None:

@@ -119,11 +119,11 @@ class FakeAllocation:
         self.message.state = AllocationState.ALLOCATION_STATE_PREPARING
         self._publish(preparing=pb.Preparing(host=host, message=message))
 
-    def ready(self) -> None:
+    def ready(self, resource_name: str = "") -> None:
         self.message.state = AllocationState.ALLOCATION_STATE_READY
         for number, (name, demand) in enumerate(_hosts(self.request.demands), start=1):
             host = self.message.hosts[name]
-            resource = demand.resource or f"res-{number}"
+            resource = resource_name or demand.resource or f"res-{number}"
             host.spec.CopyFrom(
                 ResourceSpec(
                     name=resource,
@@ -133,6 +133,7 @@ class FakeAllocation:
                 )
             )
             host.hold.resource = resource
+            host.hold.id = f"{resource}.1"
             host.hold.share.cpus = 4
             host.connection.CopyFrom(self.connection)
         self._publish(ready=pb.Granted(remaining_lease=seconds(self.remaining_s)))

@@ -147,7 +147,8 @@ class LeaseLost(LabError):
     Attributes:
         reason: An end reason of the lab, such as `EXPIRED` or `PREEMPTED`; `LEASE_LAPSED` when this
             process stopped by itself because no heartbeat had been accepted in time; `WRONG_TOKEN`
-            or `NO_SUCH_ALLOCATION` when the lab knows it no longer.
+            or `NO_SUCH_ALLOCATION` when the lab knows it no longer, `GRANT_LOST` when it does not
+            know any more that it granted these hosts.
         detail: More about it, for people to read.
         allocation_id: Which allocation.
     """

@@ -30,6 +30,10 @@ _log = logging.getLogger(__name__)
 
 # Answers about this lease. Everything else is about the way to it, and is tried again.
 _FINAL = {"PERMISSION_DENIED", "UNAUTHENTICATED", "NOT_FOUND", "INVALID_ARGUMENT", "ABORTED"}
+_FORGOTTEN = (
+    "the lab knows it no longer: it has lost its state, or it ended this allocation long ago, while"
+    " this process was away"
+)
 # Their message says how long is left.
 _COUNTING_DOWN = (
     NoticeKind.NOTICE_KIND_MAX_DURATION_NEAR,
@@ -47,8 +51,10 @@ def loss_in(report: Report, allocation_id: str) -> LeaseLost | None:
     if report.code == "ABORTED" and report.reason == "ALLOCATION_ENDED":
         return ended_lease(report, allocation_id)
     if report.code in _FINAL:
-        reason = report.reason or report.code
-        return LeaseLost(reason, report.message, allocation_id, code=report.code)
+        reason, words = report.reason or report.code, report.message
+        if reason == "NO_SUCH_ALLOCATION":
+            words = f"{_FORGOTTEN} ({words})"
+        return LeaseLost(reason, words, allocation_id, code=report.code)
     return None
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 
 from hwprovisioner.client.channel import Channels
 from hwprovisioner.client.clock import Time
@@ -17,11 +17,13 @@ from hwprovisioner.client.errors import LabError, LabUnavailable, LeaseLost
 from hwprovisioner.client.failures import end_word, from_end
 from hwprovisioner.client.follow import Asked, Away, Met, follow, longest_wait_s
 from hwprovisioner.client.giving_back import give_back
+from hwprovisioner.client.grant import LOST, Grant
 from hwprovisioner.client.lease import LAPSED, Lease
 from hwprovisioner.client.news import News, end_detail, news_of
 from hwprovisioner.client.patience import given_up
 from hwprovisioner.client.pulse import Pulse
 from hwprovisioner.client.settings import Settings
+from hwprovisioner.client.tasks import Tasks
 from hwprovisioner.client.telling import Callbacks, Teller, call
 from hwprovisioner.client.updates import Phase
 from hwprovisioner.v1 import allocate_service_pb2 as pb
@@ -56,10 +58,11 @@ class Session:
         self._granted: asyncio.Future[Allocation] = asyncio.get_running_loop().create_future()
         self._answered = asyncio.Event()
         self._over = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks(self._fail)
         self._lost_callbacks: list[LostCallback] = []
         self._lease: Lease | None = None
         self._pulse: Pulse | None = None
+        self._grant: Grant | None = None
         self._trouble: LabUnavailable | None = None
         self._closing: asyncio.Task[None] | None = None
         self._heard_s = time.now()
@@ -90,8 +93,8 @@ class Session:
         Raises:
             LabError: They never will be; or the wait was over, or the lab away for too long.
         """
-        self._start(self._follow(), "follow")
-        self._start(self._count_time(), "count-time")
+        self._tasks.start(self._follow(), "follow")
+        self._tasks.start(self._count_time(), "count-time")
         return await asyncio.shield(self._granted)
 
     def on_lost(self, callback: LostCallback) -> None:
@@ -113,7 +116,7 @@ class Session:
         """
         if self._closing is None:
             self._closing = asyncio.create_task(self._close(), name="hwp-close")
-        # Whoever is cancelled while it waits here does not take the release down with it.
+        # Whoever is cancelled here does not take the release down with it.
         await asyncio.shield(self._closing)
 
     async def _follow(self) -> None:
@@ -153,7 +156,7 @@ class Session:
             timeout_s=self._settings.beat_timeout_s,
             on_notice=self._teller.notice,
         )
-        self._start(self._beat(self._pulse), "beat")
+        self._tasks.start(self._beat(self._pulse), "beat")
 
     def _go_on_alone(self, trouble: LabUnavailable) -> None:
         """The lab is away: its silence begins, if it had been heard before."""
@@ -166,12 +169,15 @@ class Session:
         """Acts on one update."""
         event = update.WhichOneof("event")
         self._queued, self._booked = event == "queued", event == "booked"
+        if self._grant is not None:
+            self._grant.note(update, self._time.now())
+        self._check_grant()
         if self._pulse is None and event not in ("booked", "ended"):
             self._begin_to_beat()
         if (news := news_of(update)) is not None:
             self._tell(news)
         elif event == "ready":
-            self._start(self._hand_over(update.allocation), "hand-over")
+            self._tasks.start(self._hand_over(update.allocation), "hand-over")
         elif event == "ended":
             reason = update.ended.reason
             detail = end_detail(update.ended.detail, self._teller.news, self.lease.trouble)
@@ -191,17 +197,24 @@ class Session:
         if self._granted.done():  # Handed over before, or given up: even by the display just now.
             return
         self.lease.guard()
+        self._grant = Grant(allocation)
         self._granted.set_result(allocation)
-        self._start(self._watch_deadline(), "watch-deadline")
+        self._tasks.start(self._watch_deadline(), "watch-deadline")
 
     async def _beat(self, pulse: Pulse) -> None:
         loss = await pulse.run()
         self._end_wait(loss)
         self._lose(self.lease.end(loss.reason, loss.detail))
 
+    def _check_grant(self) -> None:
+        """Ends the lease if the lab no longer knows what it granted."""
+        if self._grant is not None and (why := self._grant.why_lost(self._time.now())):
+            self._lose(self.lease.end(LOST, why))
+
     async def _watch_deadline(self) -> None:
-        """Fences the holder itself when no heartbeat was accepted in time."""
+        """Fences the holder itself when no heartbeat was accepted in time, or the grant is lost."""
         while (loss := self.lease.loss) is None:
+            self._check_grant()
             await self._time.sleep(min(max(self.lease.left_s, 0.0), TICK_S))
         self._lose(loss)
 
@@ -260,9 +273,7 @@ class Session:
             if self._lease:
                 self._lease.end("RELEASED", "it was given back")
             self._over.set()
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._tasks.end()
 
     async def _give_back(self) -> str:
         """Releases what the lab may still hold; says why if that failed."""
@@ -273,27 +284,14 @@ class Session:
                 return "the lab had not answered yet"
         if self._lease is None or self._booked:
             return ""
-        loss = self._lease.loss
-        if loss is not None and loss.reason != LAPSED:
+        if self._lease.loss is not None and self._lease.loss.reason not in (LAPSED, LOST):
             return ""
-        return await give_back(
-            self._channels,
-            self._lease.allocation_id,
-            self.token,
-            self._settings.release_limit_s,
-        )
+        limit_s = self._settings.release_limit_s
+        return await give_back(self._channels, self._lease.allocation_id, self.token, limit_s)
 
-    def _start(self, work: Coroutine[None, None, None], name: str) -> None:
-        task = asyncio.create_task(self._supervised(work), name=f"hwp-{name}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _supervised(self, work: Coroutine[None, None, None]) -> None:
-        """Turns a bug in a task into the end of the wait, or of the lease, instead of silence."""
-        try:
-            await work
-        except Exception as error:
-            _log.exception("a task of allocation %s died", self._teller.news.allocation_id)
-            self._end_wait(error)
-            if self._lease:
-                self._lose(self._lease.end("SDK_FAULT", repr(error)))
+    def _fail(self, error: Exception) -> None:
+        """Turns a bug in a task into the end of the wait, or of the lease."""
+        _log.exception("a task of allocation %s died", self._teller.news.allocation_id)
+        self._end_wait(error)
+        if self._lease:
+            self._lose(self._lease.end("SDK_FAULT", repr(error)))
