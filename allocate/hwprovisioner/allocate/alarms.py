@@ -1,6 +1,6 @@
 """Which alarm keys were touched when, and which leases are to be ended without them. Pure."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 SAFETY_NET_S = 0.1
 """An alarm that was touched and not announced within this time is acted upon anyway."""
@@ -14,21 +14,21 @@ class Alarms:
 
     def __init__(self) -> None:
         self._touched: dict[str, float] = {}
+        self._looked_s = 0.0
 
     def look(self, due: Collection[str], now_s: float) -> tuple[list[str], list[str]]:
-        """Take note of all leases that are due, by any clock.
+        """Take note of all leases that are due, by any clock that only goes forward.
 
         Returns:
             Those whose alarms are to be touched now, and those that are to be ended.
         """
         fresh = [lease for lease in due if lease not in self._touched]
         self._touched = {lease: self._touched.get(lease, now_s) for lease in due}
-        return fresh, list(self._overdue(now_s))
+        self._looked_s = now_s
+        return fresh, [lease for lease, at in self._touched.items() if at + SAFETY_NET_S <= now_s]
 
-    def wait_s(self, now_s: float) -> float | None:
-        """Return how long until the next one is to be ended; None if none was touched just now."""
-        waits = (at + SAFETY_NET_S - now_s for at in self._touched.values())
-        return min((wait for wait in waits if wait > 0), default=None)
-
-    def _overdue(self, now_s: float) -> Iterable[str]:
-        return (lease for lease, at in self._touched.items() if now_s - at >= SAFETY_NET_S)
+    @property
+    def next_s(self) -> float | None:
+        """When the next one is to be ended, by that clock; None if none waits for that."""
+        ends = (at + SAFETY_NET_S for at in self._touched.values())
+        return min((end for end in ends if end > self._looked_s), default=None)

@@ -120,8 +120,8 @@ class Expiry:
         others = [(due, name) for due, name in outcome.due if due is not Due.LEASE]
         await self._act([*others, *((Due.LEASE, name) for name in overdue)])
         waits_s = [PERIOD_S]
-        if (net_s := self._alarms.wait_s(now_s())) is not None:
-            waits_s.append(net_s)
+        if (next_s := self._alarms.next_s) is not None:
+            waits_s.append(next_s - now_s())
         if outcome.next_ms is not None:
             waits_s.append((outcome.next_ms - outcome.now_ms + 1) / 1000)
         return max(SHORTEST_S, min(waits_s))
