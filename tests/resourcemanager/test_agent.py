@@ -1,8 +1,12 @@
 """The manager's side of the conversation, with a lab that says what the test says."""
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
-from hwprovisioner.resourcemanager import Facts, OperatingSystem
+import pytest
+
+from hwprovisioner.resourcemanager import Facts, Hold, OperatingSystem, Report
 from hwprovisioner.resourcemanager.holds import Phase
 from hwprovisioner.v1 import demand_pb2, manager_stream_pb2, resource_pb2
 from support.eventually import eventually
@@ -92,6 +96,42 @@ async def test_a_release_while_readying_up_stops_it_first(
         order = ["prepare h1", "cancelled prepare h1", "tear_down h1", "clean h1"]
         assert hardware.calls == order
         assert "ready" not in session.events()
+
+
+class ReleasedHardware(Hardware):
+    """Ready some turns of the loop before its hold is released."""
+
+    def __init__(self, turns: int) -> None:
+        super().__init__()
+        self.release: Callable[[], None] = lambda: None
+        self._turns = turns
+
+    async def act(self, action: str, hold: Hold, report: Report) -> None:
+        await super().act(action, hold, report)
+        if action == "prepare":
+            self._in(self._turns)
+
+    def _in(self, turns: int) -> None:
+        if turns == 0:
+            self.release()
+        else:
+            asyncio.get_running_loop().call_soon(self._in, turns - 1)
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_release_in_any_moment_after_the_hardware_is_ready_is_the_end(
+    lab: ScriptedLab, journal_file: Path, turns: int
+) -> None:
+    ref = manager_stream_pb2.HoldRef(hold_id="h1", fence=2)
+    release = manager_stream_pb2.Release(hold=ref, resource="box", reason="released", begun=True)
+    message = manager_stream_pb2.SubscribeResponse(release=release)
+    hardware = ReleasedHardware(turns)
+    async with manager(lab.target, journal_file, hardware) as run:
+        hardware.release = lambda: run.agent.receive(message)
+        session = await lab.session()
+        await session.offer("h1", 1)
+        await session.hear("cleaned", hold_id="h1", fence=2)
+        assert hardware.calls == ["prepare h1", "tear_down h1", "clean h1"]
 
 
 async def test_progress_lines_reach_the_lab_thinned_out(

@@ -71,7 +71,10 @@ class Worker:
         if phase is Phase.PREPARING:
             work = self._ready_up(hold_id, represented)
         elif phase is Phase.CLEANING:
-            work = self._clean_up(hold_id, represented, self._running.get(hold_id))
+            before = self._running.get(hold_id)
+            if before is not None:
+                before.cancel()  # at once, or it might find itself done
+            work = self._clean_up(hold_id, represented, before)
             self._cleaning.add(hold_id)
         else:
             return
@@ -115,7 +118,6 @@ class Worker:
         self, hold_id: str, represented: Represented, before: asyncio.Task[None] | None
     ) -> None:
         if before is not None:
-            before.cancel()
             await asyncio.wait([before])
         progress = self._progress(hold_id)
         trouble = await self._try_to_clean(hold_id, represented, progress)
