@@ -2,6 +2,7 @@ import asyncio
 import json
 import logging
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,18 @@ PROGRAMS = Path(sys.executable).parent
 
 
 ended: list[str] = []
+#: Those whose callers leave while they are worked on.
+calls: list[Any] = []
 
 
 class Servicer(allocate_service_pb2_grpc.AllocateServiceServicer):
     """One method of each kind that fails as the request says."""
 
     async def GetResource(self, request: Any, context: Any) -> pb.GetResourceResponse:
+        if calls:
+            calls.pop().cancel()
+            # gRPC finds out beside this loop, which must not know of it yet when it refuses.
+            time.sleep(0.2)  # noqa: ASYNC251
         await fail(request.name, context)
         return pb.GetResourceResponse()
 
@@ -182,6 +189,18 @@ async def test_a_caller_that_left_while_it_was_written_to_is_no_fault(
     running: Running, caplog: pytest.LogCaptureFixture
 ) -> None:
     await status_of_get(running, "be left")
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+async def test_a_caller_that_left_before_it_was_refused_is_no_fault(
+    running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    call = lab(running).GetResource(pb.GetResourceRequest(name="refuse"), timeout=10)
+    calls.append(call)
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    await eventually(lambda: "the caller has gone" in caplog.text)
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 

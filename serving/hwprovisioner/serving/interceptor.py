@@ -1,5 +1,6 @@
 """The one place where exceptions become statuses."""
 
+import asyncio
 import contextlib
 import inspect
 import logging
@@ -98,7 +99,12 @@ def _guarded(method: str, behaviour: Callable[..., Any] | None) -> Callable[...,
             raise
         except Exception as error:
             status = _status_for(method, error)
-        await context.abort_with_status(status)
+        try:
+            await context.abort_with_status(status)
+        except grpc.aio.InternalError:
+            _log.info("%s: the caller has gone", method)
+            # So does gRPC end a call whose caller has cancelled it.
+            raise asyncio.CancelledError from None
 
     return guarded
 
