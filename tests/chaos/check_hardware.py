@@ -69,12 +69,14 @@ def _clean(board: Board, line: Line) -> Iterator[Broken]:
 def _use(board: Board, line: Line, story: Story) -> Iterator[Broken]:
     """Whoever fences itself uses nothing that is another's.
 
-    An allocation that was ended early, as its resource was lost, is told so a moment later: its
-    hardware cuts it off, which these boards do not.
+    An allocation that was ended early, as its resource or its record was lost, is told so a moment
+    later: its hardware cuts it off, which these boards do not.
     """
     if line.at - line["began"] > UNSURE_S:
         return
     user = line["allocation"]
+    if user in story.lost:
+        return
     known = story.allocations.get(user)
     if known and known.reason not in ("", "EXPIRED", "RELEASED", "CANCELLED"):
         return

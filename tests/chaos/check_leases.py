@@ -58,7 +58,7 @@ def check_leases(
             beats[call.allocation].append(call)
     spans, stalls = outages(lines), [line for line in lines if line.kind == "stall"]
     for known in story.allocations.values():
-        if known.reason == "EXPIRED":
+        if known.reason == "EXPIRED" and known.id not in story.lost:
             before = [b for b in beats[known.id] if b.asked.wall_ms < known.end_ms]
             yield from _too_early(known, before, lateness)
             yield from _too_late(known, before, spans, stalls, lateness)

@@ -22,10 +22,14 @@ def check_log(lines: Iterable[Line], story: Story) -> Iterator[Broken]:
 
 def _revisions(lines: Iterable[Line]) -> Iterator[Broken]:
     before: Line | None = None
+    may_lose = False
     for line in lines:
-        if line.kind == "rewound":
-            yield Broken.by(13, "Redis has lost changes that it had acknowledged", before, line)
-            before = None
+        if line.kind == "fault" and line.get("loses"):
+            may_lose = True
+        elif line.kind == "rewound":
+            if not may_lose:
+                yield Broken.by(13, "Redis has lost changes that it had acknowledged", before, line)
+            before, may_lose = None, False
         elif line.kind == "log":
             # Of a copy that may lack something revisions go on far above all that can have been.
             is_next = before is None or line["revision"] == before["revision"] + 1
@@ -69,9 +73,14 @@ def _fences_of_holds(story: Story) -> Iterator[Broken]:
                 what = f"the end of hold {change.id} did not raise its fence"
                 yield Broken.by(2, what, story.holds[change.id].granted, change.line)
     begun: dict[str, tuple[int, Line]] = {}
-    for hold in story.holds.values():
+    holds = sorted(
+        (*story.holds.values(), *story.lost_holds.values()), key=lambda hold: hold.granted.at
+    )
+    for hold in holds:
         known = begun.get(hold.resource)
-        if known and hold.fence <= known[0]:
+        # What Redis has lost is given back with the fence that it had.
+        is_retaken = hold.id in story.lost_holds
+        if known and hold.fence <= known[0] and not is_retaken:
             what = f"hold {hold.id} began with fence {hold.fence}, after {known[0]}"
             yield Broken.by(2, what, known[1], hold.granted)
         begun[hold.resource] = (hold.fence, hold.granted)

@@ -13,6 +13,8 @@ from chaos.lab import Lab, journal_of
 from support.tcp_proxy import TcpProxy
 
 REDIS = "redis"
+#: Of so much the newest is lost where Redis writes to its disk once in a second.
+LOST_S = 0.9
 Doing = Callable[[Lab, str], Awaitable[None]]
 
 
@@ -26,6 +28,7 @@ class Fault:
         end: undoes it, and returns once what was hit is there again.
         span_s: how long it lasts: the shortest and the longest.
         hurts: what does not work meanwhile, by the target.
+        loses: whether Redis may lose what it has acknowledged.
     """
 
     targets: Callable[[Lab], Iterable[str]]
@@ -33,6 +36,7 @@ class Fault:
     end: Doing
     span_s: tuple[float, float]
     hurts: Callable[[str], str] = lambda target: target
+    loses: bool = False
 
 
 def _services(kind: str) -> Callable[[Lab], Iterable[str]]:
@@ -99,6 +103,15 @@ async def _kill_redis(lab: Lab, name: str) -> None:
 
 async def _start_redis(lab: Lab, name: str) -> None:
     lab.redis.start()  # in this thread: it dies with the thread that starts it
+
+
+async def _lose_tail(lab: Lab, name: str) -> None:
+    """Kill it, and take from its disk what it has acknowledged in the last moment."""
+    file = lab.redis.append_only_file()
+    size = file.stat().st_size
+    await asyncio.sleep(LOST_S)
+    await asyncio.to_thread(lab.redis.kill)
+    os.truncate(file, size)
 
 
 async def _forget_scripts(lab: Lab, name: str) -> None:
@@ -179,6 +192,8 @@ FAULTS: Mapping[str, Fault] = {
     "pause-client": _pausing(_clients, (1.0, 5.0)),
     "pause-redis": Fault(_redis, _pause_redis, _continue_redis, (0.3, 4.0)),
     "kill-redis": Fault(_redis, _kill_redis, _start_redis, (0.1, 4.0)),
+    # As with `appendfsync everysec`, or where a replica takes over that lacked the newest.
+    "lose-tail": Fault(_redis, _lose_tail, _start_redis, (0.1, 2.0), loses=True),
     "forget-scripts": Fault(_redis, _forget_scripts, _nothing, (0.0, 0.1), lambda _: ""),
     "no-notifications": Fault(_redis, _stop_notifying, _notify, (2.0, 6.0), lambda _: ""),
     "cut": _on_ways(TcpProxy.cut, (0.0, 0.1)),

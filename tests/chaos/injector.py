@@ -43,7 +43,7 @@ class Injector:
 
     async def _inflict(self, planned: Planned, fault: Fault, target: str) -> None:
         hurts = fault.hurts(target)
-        said = {"fault": planned.kind, "target": target, "hurts": hurts}
+        said = {"fault": planned.kind, "target": target, "hurts": hurts, "loses": fault.loses}
         self._lab.history.write("fault", phase="begin", **said)
         await fault.begin(self._lab, target)
         await asyncio.sleep(planned.span_s)

@@ -56,33 +56,58 @@ class HoldStory:
 
 @dataclass(slots=True)
 class Story:
-    """All of it.
+    """All of it, but for what Redis has lost.
 
     Attributes:
         records: as they are at the end, by kind and id.
+        lost: the allocations of which Redis has lost something that it had acknowledged.
+        lost_holds: the holds that were granted in what it has lost.
     """
 
     changes: list[Change] = field(default_factory=list)
     allocations: dict[str, AllocationStory] = field(default_factory=dict)
     holds: dict[str, HoldStory] = field(default_factory=dict)
     records: dict[str, dict[str, Fields]] = field(default_factory=lambda: defaultdict(dict))
-
-    @property
-    def last(self) -> Line | None:
-        return self.changes[-1].line if self.changes else None
+    lost: set[str] = field(default_factory=set)
+    lost_holds: dict[str, HoldStory] = field(default_factory=dict)
 
 
 def story_of(lines: Iterable[Line]) -> Story:
     """Read the change log in a history."""
-    story = Story()
+    kept, lost = _kept_and_lost(lines)
+    story = _told(kept)
+    if lost:
+        of_holds = {hold.id: hold.allocation for hold in story.holds.values()}
+        untold = _told(lost)
+        of_holds |= {hold.id: hold.allocation for hold in untold.holds.values()}
+        for change in untold.changes:
+            if change.kind in ("allocation", "hold"):
+                story.lost.add(of_holds.get(change.id, change.id))
+        story.lost_holds = untold.holds
+    return story
+
+
+def _kept_and_lost(lines: Iterable[Line]) -> tuple[list[Line], list[Line]]:
+    """Tell the entries of the log that are still there from those that Redis has lost."""
+    kept, lost = list[Line](), list[Line]()
     for line in lines:
         if line.kind == "log":
-            for change in _changes(story, line):
-                story.changes.append(change)
-                if change.kind == "allocation":
-                    _tell_allocation(story, change)
-                elif change.kind == "hold" and not change.before:
-                    _tell_hold(story, change)
+            kept.append(line)
+        elif line.kind == "rewound":
+            while kept and kept[-1]["revision"] > line["revision"]:
+                lost.append(kept.pop())
+    return kept, lost[::-1]
+
+
+def _told(entries: Iterable[Line]) -> Story:
+    story = Story()
+    for line in entries:
+        for change in _changes(story, line):
+            story.changes.append(change)
+            if change.kind == "allocation":
+                _tell_allocation(story, change)
+            elif change.kind == "hold" and not change.before and "allocation" in change.after:
+                _tell_hold(story, change)
     return story
 
 

@@ -3,6 +3,9 @@
 import json
 from typing import Any
 
+from chaos.broken import Broken
+from chaos.check_leases import Lateness
+from chaos.checker import check
 from chaos.history import Line
 
 STEP_MS = 10.0
@@ -46,6 +49,14 @@ class History:
         self.write(
             "log", "log", revision=self._revision, t=self._now_ms, event=event, changes=found
         )
+
+    def lose(self, changes: int) -> None:
+        """Redis loses its last changes, as it may."""
+        self.write("lab", "fault", phase="begin", fault="lose", target="redis", hurts="", loses=1)
+        left = self._revision - changes
+        self.write("log", "rewound", revision=left, before=self._revision)
+        self._revision += 1000
+        self.log("recognize", ("manager", "m", {"epoch": 0}))
 
     def submit(self, name: str = "a", hosts: int = 1, request: str = "r") -> None:
         demands = json.dumps({"hosts": {f"h{n}": {} for n in range(hosts)}})
@@ -111,3 +122,10 @@ class History:
         self.grant(name, int(fence), resource=board)
         self.ready(name, hold)
         self.use(name, board)
+
+
+def only(history: History, lateness: Lateness | None = None) -> Broken:
+    """Return the one broken promise."""
+    found = check(history.lines, lateness)
+    assert len(found) == 1, "\n".join(map(str, found))
+    return found[0]

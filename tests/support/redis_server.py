@@ -52,8 +52,6 @@ class RedisServer:
         self._folder = tempfile.TemporaryDirectory(prefix="hwp-redis-")
         self._options = options
         self._durable = durable
-        self._kept = Path(self._folder.name, "appendonlydir")
-        self._copies = 0
         self._leash = leash
         self._process: subprocess.Popen[bytes] | None = None
         self.port = free_port()
@@ -96,19 +94,10 @@ class RedisServer:
         """Kill it as a power cut would; `start` brings it back."""
         self._end(signal.SIGKILL)
 
-    def copy(self) -> Path:
-        """Copy what a `durable` one has on disk: all that it has acknowledged."""
-        self._copies += 1
-        copy = Path(self._folder.name, f"copy-{self._copies}")
-        shutil.copytree(self._kept, copy)
-        return copy
-
-    def go_back(self, copy: Path) -> None:
-        """Kill it, and start it with what it had on disk at an earlier moment."""
-        self.kill()
-        shutil.rmtree(self._kept)
-        shutil.copytree(copy, self._kept)
-        self.start()
+    def append_only_file(self) -> Path:
+        """Return where a `durable` one writes down all that it has acknowledged."""
+        [file] = Path(self._folder.name, "appendonlydir").glob("*.incr.aof")
+        return file
 
     def stop(self) -> None:
         self._end(signal.SIGTERM)
