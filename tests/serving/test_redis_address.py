@@ -65,7 +65,8 @@ def test_faults_are_named_and_show_no_password() -> None:
         "REDIS_PORT=x: is not a port from 1 to 65535",
         "REDIS_DB=-1: is not a whole number from 0 to 1000000",
         "REDIS_USER is set, and REDIS_PASSWORD is not",
-        "HWP_REDIS_URL=http://u:***@h: does not begin with redis://, rediss://, unix://",
+        "HWP_REDIS_URL=http://u:***@h: does not begin with redis://, rediss://, unix://,"
+        " redis+sentinel://, rediss+sentinel://",
     )
 
 
@@ -79,3 +80,48 @@ def test_a_url_is_shown_without_its_password() -> None:
     assert without_password("redis://:pw@h") == "redis://:***@h"
     assert without_password("unix:///s?db=1&password=pw") == "unix:///s?db=1&password=***"
     assert without_password("redis://h:1/0") == "redis://h:1/0"
+
+
+SENTINELS = "redis+sentinel://10.0.0.1:26379,[::1]/lab/2"
+
+
+def test_sentinels_make_a_url() -> None:
+    hosts = {"REDIS_SENTINELS": "a:26379,b", "REDIS_HOST": "c"}
+    assert read(**hosts) == "redis+sentinel://a:26379,b/mymaster/0"
+    more = {"REDIS_SENTINEL_MASTER": "my lab", "REDIS_DB": "3", "REDIS_TLS": "yes"}
+    assert read(**hosts, **more) == "rediss+sentinel://a:26379,b/my%20lab/3"
+    login = {"REDIS_PASSWORD": "x"}
+    assert read(**hosts, **login) == "redis+sentinel://:x@a:26379,b/mymaster/0"
+    assert read(REDIS_URL="redis://b/0", **hosts) == "redis://b/0"
+
+
+def test_a_url_of_sentinels_is_taken_as_it_is() -> None:
+    assert read(HWP_REDIS_URL=SENTINELS) == SENTINELS
+    with_login = SENTINELS.replace("//", "//u:y@")
+    assert read(REDIS_URL=SENTINELS, REDIS_USER="u", REDIS_PASSWORD="y") == with_login
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("redis+sentinel:///lab/0", "names no sentinels"),
+        ("redis+sentinel://a,,b/lab/0", "names no sentinels"),
+        ("redis+sentinel://a:x/lab", "names no sentinels"),
+        ("redis+sentinel://a", "does not end in the name of a master"),
+        ("redis+sentinel://a/lab/x", "does not end in the name of a master"),
+        ("unix+sentinel://a/lab", "does not begin with"),
+    ],
+)
+def test_what_names_no_sentinels_or_no_master_is_refused(url: str, why: str) -> None:
+    [said] = faults(HWP_REDIS_URL=url)
+    assert said.startswith(f"HWP_REDIS_URL={url}: {why}")
+
+
+def test_sentinels_that_cannot_be_are_named() -> None:
+    [said] = faults(REDIS_SENTINELS="a:b:c")
+    assert said == "REDIS_SENTINELS=a:b:c: is not HOST:PORT,HOST:PORT"
+
+
+def test_the_sentinels_password_is_not_shown_either() -> None:
+    shown = without_password(SENTINELS.replace("//", "//:pw@") + "?sentinel_password=pw&x=1")
+    assert shown == SENTINELS.replace("//", "//:***@") + "?sentinel_password=***&x=1"

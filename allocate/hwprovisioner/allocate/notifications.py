@@ -14,6 +14,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from hwprovisioner.state.errors import StateUnavailable
 from hwprovisioner.state.keys import Keys
+from hwprovisioner.state.pubsub import check_not_cancelled
 
 _log = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ class Notifications:
             await pubsub.psubscribe(pattern)
             while True:
                 message = await pubsub.get_message(timeout=1.0)
+                check_not_cancelled()
                 match message:
                     case {"type": "psubscribe"}:
                         self._on_gap()

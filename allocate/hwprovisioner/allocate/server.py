@@ -48,6 +48,7 @@ from hwprovisioner.state.holds import Holds
 from hwprovisioner.state.keys import Keys
 from hwprovisioner.state.link import Link
 from hwprovisioner.state.managers import Managers
+from hwprovisioner.state.pubsub import pubsub_client
 from hwprovisioner.state.reading import Reader
 from hwprovisioner.state.recognition import Recognition
 from hwprovisioner.state.upkeep import Upkeep
@@ -172,8 +173,7 @@ async def open_service(settings: Settings) -> AsyncIterator[Opened]:
         channel_link = await stack.enter_async_context(
             Link(settings.redis_url, client_name="hwp-allocate-channels", decodes=False)
         )
-        redis = Redis.from_url(settings.redis_url, decode_responses=True, socket_timeout=10)
-        stack.push_async_callback(redis.aclose)
+        redis = await stack.enter_async_context(pubsub_client(settings.redis_url))
         allocate = Allocate(settings, link, log_link, channel_link, redis)
         allocate.follower.listen(functools.partial(_report, readiness))
         server = build_server(

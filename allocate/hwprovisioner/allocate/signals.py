@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from hwprovisioner.state.channels import read_signal
 from hwprovisioner.state.keys import Keys
+from hwprovisioner.state.pubsub import check_not_cancelled
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +54,9 @@ class Signals:
         async with self._redis.pubsub() as pubsub:
             await pubsub.subscribe(self._topic)
             while True:
-                match await pubsub.get_message(timeout=1.0):
+                message = await pubsub.get_message(timeout=1.0)
+                check_not_cancelled()
+                match message:
                     case {"type": "subscribe"}:
                         self.hears.set()
                     case {"type": "message", "data": str(text)}:

@@ -8,7 +8,9 @@ from hwprovisioner.serving.settings import EnvReader
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 6379
-_SCHEMES = ("redis", "rediss", "unix")
+_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
+_HOST = r"(\[[^]]+\]|[^:,\[\]]+)(:\d{1,5})?"
+_SENTINELS = re.compile(rf"{_HOST}(,{_HOST})*")
 # What Docker links and Kubernetes put into REDIS_PORT for a service that is called `redis`.
 _LINKED_PORT = re.compile(r"tcp://([^:/]+|\[[^]]+\]):(\d{1,5})")
 
@@ -16,7 +18,9 @@ _LINKED_PORT = re.compile(r"tcp://([^:/]+|\[[^]]+\]):(\d{1,5})")
 def redis_url(env: EnvReader) -> str:
     """Read the URL of the lab's Redis: ``redis://``, ``rediss://`` (TLS) or ``unix://PATH?db=N``.
 
-    The first that is set decides: HWP_REDIS_URL, REDIS_URL, REDIS_HOST with the other REDIS_ names.
+    Or ``redis+sentinel://HOST:PORT,HOST:PORT/MASTER/N``: the one that these sentinels name. The
+    first that is set decides: HWP_REDIS_URL, REDIS_URL, REDIS_SENTINELS, REDIS_HOST, the last two
+    with the other REDIS_ names.
     A user or password that the URL lacks is taken from REDIS_USER and REDIS_PASSWORD. The result
     holds the password: show it only through `without_password`.
     """
@@ -38,7 +42,7 @@ def redis_url(env: EnvReader) -> str:
 def without_password(url: str) -> str:
     """Return a URL as it may be shown."""
     url = re.sub(r"(?<=://)([^@/:]*:)[^@]*@", r"\1***@", url)
-    return re.sub(r"([?&]password=)[^&]*", r"\1***", url)
+    return re.sub(r"([?&](?:sentinel_)?password=)[^&]*", r"\1***", url)
 
 
 def _url_from_parts(env: EnvReader) -> str:
@@ -52,8 +56,22 @@ def _url_from_parts(env: EnvReader) -> str:
         port_text = str(DEFAULT_PORT)
     database = env.integer("REDIS_DB", "its database", default=0, low=0, high=1_000_000)
     tls = env.flag("REDIS_TLS", "whether it speaks TLS", default=False)
+    scheme = "rediss" if tls else "redis"
+    if (sentinels := _sentinels(env)) is not None:
+        return f"{scheme}+sentinel://{sentinels}/{database}"
     host = f"[{host}]" if ":" in host and not host.startswith("[") else host
-    return f"{'rediss' if tls else 'redis'}://{host}:{port_text}/{database}"
+    return f"{scheme}://{host}:{port_text}/{database}"
+
+
+def _sentinels(env: EnvReader) -> str | None:
+    hosts = env.text(
+        "REDIS_SENTINELS", "HOST:PORT,HOST:PORT of the sentinels that know where it is"
+    )
+    master = env.text("REDIS_SENTINEL_MASTER", "what they know it by", default="mymaster")
+    if hosts and not _SENTINELS.fullmatch(hosts):
+        env.fault(f"REDIS_SENTINELS={hosts}: is not HOST:PORT,HOST:PORT")
+        return None
+    return f"{hosts}/{quote(master, safe='')}" if hosts else None
 
 
 def _login(env: EnvReader) -> tuple[str, str]:
@@ -86,6 +104,8 @@ def _with_login(url: str, login: tuple[str, str]) -> str:
 
 
 def _fault_of(url: str) -> str:
+    if "+sentinel://" in url:
+        return _fault_of_sentinels(url)
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -98,3 +118,14 @@ def _fault_of(url: str) -> str:
     if not host or port == 0:
         return "names no host, as in redis://127.0.0.1:6379/0"
     return "" if re.fullmatch(r"/?\d*", parts.path) else "ends in what is not a database number"
+
+
+def _fault_of_sentinels(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in _SCHEMES:
+        return f"does not begin with {'://, '.join(_SCHEMES)}://"
+    if not _SENTINELS.fullmatch(parts.netloc.rpartition("@")[2]):
+        return "names no sentinels, as in redis+sentinel://10.0.0.1:26379,10.0.0.2:26379/mymaster/0"
+    if not re.fullmatch(r"/[^/]+(/\d*)?", parts.path):
+        return "does not end in the name of a master and a database number, as in /mymaster/0"
+    return ""

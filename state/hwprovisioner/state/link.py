@@ -17,6 +17,7 @@ from hwprovisioner.state.address import Address
 from hwprovisioner.state.errors import StateUnavailable
 from hwprovisioner.state.resp import CommandRefused, Connection, packed, packed_each
 from hwprovisioner.state.scripts import Script
+from hwprovisioner.state.sentinel import find_master
 
 _log = logging.getLogger(__name__)
 
@@ -39,11 +40,14 @@ class Link:
     Entering it does not wait for Redis: `call` does, for a bounded time, and `wait_connected`.
 
     Args:
-        url: see `Address`. client_name: what ``CLIENT LIST`` shows. timeout_ms: a connection that
-        owes a reply for so long (up to half of it longer) is given up. patience_ms: how long a call
-        waits for a connection while there is none. retry_after_ms: what callers are told when Redis
-        is away. decodes: replies are text; else they are bytes as they came. greeting: what is
-        done first over each new connection.
+        url: see `Address`; sentinels are asked anew for each connection.
+        client_name: what ``CLIENT LIST`` shows.
+        timeout_ms: a connection that owes a reply for so long (up to half of it longer) is given
+        up.
+        patience_ms: how long a call waits for a connection while there is none.
+        retry_after_ms: what callers are told when Redis is away.
+        decodes: replies are text; else they are bytes as they came.
+        greeting: what is done first over each new connection.
     """
 
     def __init__(
@@ -210,8 +214,11 @@ class Link:
             if address.path:
                 _, connection = await loop.create_unix_connection(protocol, address.path)
             else:
+                host, port = address.host, address.port
+                if address.sentinels:
+                    host, port = await find_master(address)
                 _, connection = await loop.create_connection(
-                    protocol, address.host, address.port, ssl=address.tls_context()
+                    protocol, host, port, ssl=address.tls_context()
                 )
             try:
                 await self._greet(connection)
@@ -229,6 +236,8 @@ class Link:
         with contextlib.suppress(CommandRefused):  # Only a courtesy, and an ACL may forbid it.
             await _told(connection, "CLIENT", "SETNAME", self._client_name)
         await _told(connection, "PING")  # LOADING shows here.
+        if self.address.sentinels and (await connection.send(packed("ROLE")))[0] != "master":
+            raise StateUnavailable("a sentinel names a server that is no master yet, or no longer")
         if self._greeting is not None:
             await self._greeting(connection)
 

@@ -10,7 +10,7 @@ from .child import Console
 from .errors import BadInput
 
 #: Names of the environment that name a Redis.
-NAMES = ("HWP_REDIS_URL", "REDIS_URL", "REDIS_HOST", "REDIS_PORT")
+NAMES = ("HWP_REDIS_URL", "REDIS_URL", "REDIS_SENTINELS", "REDIS_HOST", "REDIS_PORT")
 _ASK_LIMIT_S = 3.0
 _RETRY_S = 0.5
 
@@ -58,6 +58,8 @@ async def wait_for(url: str, console: Console, stopping: asyncio.Event) -> None:
 
 
 async def _missing(url: str) -> str:
+    if "+sentinel://" in url:
+        return ""  # the services ask the sentinels, and wait by themselves
     from redis.asyncio import Redis
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
