@@ -22,6 +22,7 @@ from hwprovisioner.v1.heartbeat_service_pb2 import HeartbeatRequest
 from hwprovisioner.v1.heartbeat_service_pb2_grpc import HeartbeatServiceStub
 
 LIMIT_S = 2.0
+PAUSE_S = 0.2
 #: Of these it cannot be told whether the call took effect.
 _UNKNOWN = {"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "UNKNOWN", "INTERNAL"}
 
@@ -112,17 +113,21 @@ class Holder:
         return True
 
     async def look(self) -> str:
-        """Return why it ended; empty if it has not, or if nobody answers."""
+        """Return why it ended, or why it is not told; empty after a while if nobody knows yet."""
         number = self._begin("get", None)
         request = pb.GetAllocationRequest(allocation_id=self.allocation, token=self.token)
         try:
             stub = self.desk.allocate(self.chance)
             answer = await stub.GetAllocation(request, timeout=LIMIT_S)
         except grpc.aio.AioRpcError as error:
-            self.history.answer(number, **outcome_of(error))
-            return ""
-        reason = end_reason(answer.allocation)
-        self.history.answer(number, "ok", reason=reason)
+            said = outcome_of(error)
+            self.history.answer(number, **said)
+            reason = said["reason"] if said["outcome"] == "refused" else ""
+        else:
+            reason = end_reason(answer.allocation)
+            self.history.answer(number, "ok", reason=reason)
+        if not reason:
+            await asyncio.sleep(PAUSE_S)
         return reason
 
     def use(self, resources: Sequence[str]) -> bool:
