@@ -13,6 +13,7 @@ from support.eventually import eventually
 from support.fake_lab import AWAY, Code, FakeLab, Refusal, paused_for
 from support.fake_time import FakeTime
 from support.session import hold, waiting
+from support.tcp_proxy import proxy_to
 
 
 async def test_it_beats_while_it_waits_and_when_the_lab_says(
@@ -81,6 +82,22 @@ async def test_a_pause_that_began_too_late_saves_nobody(
     assert caught.value.reason == "LEASE_LAPSED"
     fake.refuse_beat = None
     await block.__aexit__(None, None, None)
+
+
+async def test_beats_go_on_over_a_new_connection_when_one_is_half_open(fake: FakeLab) -> None:
+    fake.next_beat_s = 0.1
+    async with proxy_to(int(fake.target.rpartition(":")[2])) as proxy:
+        way = f"127.0.0.1:{proxy.port}"
+        async with (
+            AsyncLab(fake.target, way) as lab,
+            lab.allocate(cpus=1, lease_ttl=4) as hardware,
+        ):
+            await eventually(lambda: hardware.beats)
+            proxy.half_open()
+            beats = fake.only.beats
+            await eventually(lambda: fake.only.beats > beats + 1)
+            hardware.check()
+            assert proxy.connections == 2
 
 
 async def test_a_heartbeat_service_that_is_away_for_less_than_the_lease_is_not_noticed(

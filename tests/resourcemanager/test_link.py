@@ -129,6 +129,18 @@ async def test_a_silent_lab_is_left_for_a_new_stream(journal_file: Path) -> None
             await lab.stop()
 
 
+async def test_a_half_open_connection_is_left_for_a_new_one(journal_file: Path) -> None:
+    async with scripted_lab() as lab, proxy_to(lab.port) as proxy:
+        lab.silence_s = 1
+        async with manager(f"127.0.0.1:{proxy.port}", journal_file, Hardware()):
+            await lab.session()
+            proxy.half_open()
+            # gRPC itself would take half a minute to notice.
+            await lab.session()
+            assert proxy.connections == 2
+            await lab.stop()
+
+
 async def test_a_cut_connection_is_made_again(journal_file: Path) -> None:
     async with scripted_lab() as lab, proxy_to(lab.port) as proxy:
         async with manager(f"127.0.0.1:{proxy.port}", journal_file, Hardware()):

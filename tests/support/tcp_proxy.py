@@ -21,6 +21,7 @@ class TcpProxy:
     def __init__(self, target_port: int) -> None:
         self._target_port = target_port
         self._open: dict[asyncio.StreamWriter, asyncio.StreamWriter] = {}
+        self._half_open: set[asyncio.StreamWriter] = set()
         self._flowing = asyncio.Event()
         self._flowing.set()
         self.port = 0
@@ -43,6 +44,10 @@ class TcpProxy:
             near.transport.abort()
             far.transport.abort()
 
+    def half_open(self) -> None:
+        """Let nothing through on the connections that there are, and tell nobody; new ones work."""
+        self._half_open |= self._open.keys()
+
     async def serve(self, near_reader: asyncio.StreamReader, near: asyncio.StreamWriter) -> None:
         self.connections += 1
         try:
@@ -53,28 +58,31 @@ class TcpProxy:
         self._open[near] = far
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._requests(near_reader, far))
+                group.create_task(self._requests(near_reader, near, far))
                 group.create_task(self._replies(far_reader, near))
         except* (OSError, EOFError):
             pass
         finally:
             del self._open[near]
+            self._half_open.discard(near)
             near.transport.abort()
             far.transport.abort()
 
-    async def _requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _requests(
+        self, reader: asyncio.StreamReader, near: asyncio.StreamWriter, far: asyncio.StreamWriter
+    ) -> None:
         while data := await reader.read(65536):
             await self._slow()
-            if not self.deaf:
-                writer.write(data)
-                await writer.drain()
+            if not self.deaf and near not in self._half_open:
+                far.write(data)
+                await far.drain()
         raise EOFError
 
     async def _replies(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
             await self._flowing.wait()
             await self._slow()
-            if self.dropping or self.deaf:
+            if self.dropping or self.deaf or writer in self._half_open:
                 self.dropped.set()
                 continue
             writer.write(data)

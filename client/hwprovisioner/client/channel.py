@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from hwprovisioner.client.our_grpc import grpc
@@ -24,21 +25,49 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_reconnect_backoff_ms", 2_000),
     # Two retries on two levels multiply; ours knows about leases.
     ("grpc.enable_retries", 0),
+    # A new channel is a new connection, or it would be no help against one that is half open.
+    ("grpc.use_local_subchannel_pool", 1),
     # A page of 1,000 resources with many labels.
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
 )
+
+
+_FAREWELL_S = 5.0
+"""Calls of others on a connection that is left may go on for so long."""
 
 
 class Channels:
     """One channel for each service, opened in the running event loop."""
 
     def __init__(self, allocate_address: str, heartbeat_address: str) -> None:
+        self._heartbeat_address = heartbeat_address
+        self._closing: set[asyncio.Task[None]] = set()
         self._allocate = grpc.aio.insecure_channel(allocate_address, options=CHANNEL_OPTIONS)
         self._heartbeat = grpc.aio.insecure_channel(heartbeat_address, options=CHANNEL_OPTIONS)
         self.allocate: AllocateServiceAsyncStub = AllocateServiceStub(self._allocate)
         self.heartbeat: HeartbeatServiceAsyncStub = HeartbeatServiceStub(self._heartbeat)
 
+    def renew_heartbeat(self, silent: HeartbeatServiceAsyncStub) -> None:
+        """Beats over a new connection from now on, unless `silent` is not the one in use.
+
+        A connection that is half open gives no answers, and gRPC takes half a minute to notice:
+        longer than many a lease.
+        """
+        if silent is not self.heartbeat:
+            return
+        old = self._heartbeat
+        self._heartbeat = grpc.aio.insecure_channel(
+            self._heartbeat_address, options=CHANNEL_OPTIONS
+        )
+        self.heartbeat = HeartbeatServiceStub(self._heartbeat)
+        task = asyncio.create_task(old.close(_FAREWELL_S), name="hwp-close-channel")
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
     async def close(self) -> None:
         """Closes both; calls that run on them are cancelled."""
         await self._allocate.close()
         await self._heartbeat.close()
+        for task in self._closing:
+            task.cancel()
+        await asyncio.gather(*self._closing, return_exceptions=True)

@@ -24,7 +24,7 @@ from hwprovisioner.v1.heartbeat_service_pb2 import (
 )
 
 if TYPE_CHECKING:
-    from hwprovisioner.v1.heartbeat_service_pb2_grpc import HeartbeatServiceAsyncStub
+    from hwprovisioner.client.channel import Channels
 
 _log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class Pulse:
 
     def __init__(
         self,
-        stub: HeartbeatServiceAsyncStub,
+        channels: Channels,
         lease: Lease,
         token: str,
         *,
@@ -89,7 +89,7 @@ class Pulse:
         timeout_s: float,
         on_notice: Callable[[Notice], None],
     ) -> None:
-        self._stub = stub
+        self._channels = channels
         self._lease = lease
         self._request = HeartbeatRequest(allocation_id=lease.allocation_id, token=token)
         self._time = time
@@ -108,9 +108,9 @@ class Pulse:
         failures = 0
         # Once this process has fenced itself, a beat would only keep the hosts from others.
         while (over := self._lease.loss) is None:
-            sent_s = self._time.now()
+            sent_s, stub = self._time.now(), self._channels.heartbeat
             try:
-                response = await self._stub.Heartbeat(
+                response = await stub.Heartbeat(
                     self._request, timeout=beat_timeout(self._lease.left_s, self._timeout_s)
                 )
             except grpc.aio.AioRpcError as error:
@@ -119,6 +119,8 @@ class Pulse:
                     return loss
                 failures += 1
                 self._lease.troubled(f"{report.code} {report.message}".strip())
+                if report.code == "DEADLINE_EXCEEDED":
+                    self._channels.renew_heartbeat(stub)
                 if report.pause is not None:
                     self._hold_on(report.pause, sent_s)
                 backoff_s = full_jitter(failures, random.random())  # noqa: S311

@@ -149,7 +149,7 @@ class Session:
     def _begin_to_beat(self) -> None:
         """From now on the allocation lives by its heartbeats."""
         self._pulse = Pulse(
-            self._channels.heartbeat,
+            self._channels,
             self.lease,
             self.token,
             time=self._time,

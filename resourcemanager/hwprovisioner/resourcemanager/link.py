@@ -36,6 +36,8 @@ _OPTIONS: Sequence[tuple[str, Any]] = (
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
+    # A new channel is a new connection, or it would be no help against one that is half open.
+    ("grpc.use_local_subchannel_pool", 1),
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", 16 * 1024 * 1024),
 )
@@ -61,6 +63,7 @@ class Link:
         self._shown = shown
         self._backoff = backoff
         self._tries = 0
+        self._is_silent = False
 
     async def run(self) -> None:
         """Stay subscribed until `stopping` is set, then say farewell.
@@ -68,19 +71,24 @@ class Link:
         Raises:
             RefusedByLab: The lab will not have this manager; connecting again would not help.
         """
-        async with grpc.aio.insecure_channel(self._target, options=_OPTIONS) as channel:
-            stub = services.AllocateServiceStub(channel)
-            self._agent.channels.carry = stub.CarryChannel
-            while not self._stopping.is_set():
-                trouble = await self._subscribe(stub.Subscribe())
-                if self._stopping.is_set():
-                    return
-                self._tries += 1
-                delay_s = self._backoff.delay_s(self._tries)
-                _log.warning("%s: %s; next try in %.1f s", self._target, trouble, delay_s)
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(delay_s):
-                        await self._stopping.wait()
+        while not self._stopping.is_set():
+            async with grpc.aio.insecure_channel(self._target, options=_OPTIONS) as channel:
+                await self._stay(services.AllocateServiceStub(channel))
+
+    async def _stay(self, stub: services.AllocateServiceAsyncStub) -> None:
+        """Stay subscribed over one channel until `stopping` is set, or nothing is heard there."""
+        self._agent.channels.carry = stub.CarryChannel
+        self._is_silent = False
+        while not self._stopping.is_set() and not self._is_silent:
+            trouble = await self._subscribe(stub.Subscribe())
+            if self._stopping.is_set():
+                return
+            self._tries += 1
+            delay_s = self._backoff.delay_s(self._tries)
+            _log.warning("%s: %s; next try in %.1f s", self._target, trouble, delay_s)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay_s):
+                    await self._stopping.wait()
 
     async def _subscribe(self, call: _Call) -> str:
         """Live through one stream and return why it ended.
@@ -115,6 +123,7 @@ class Link:
             async with asyncio.timeout(REGISTER_LIMIT_S):
                 silence_s = await self._register(call)
         except TimeoutError:
+            self._is_silent = True
             return "no answer to the registration"
         if silence_s is None:
             return "the stream was closed"
@@ -132,6 +141,7 @@ class Link:
                     return "the stream was closed"
                 self._take(message, outbox)
         except TimeoutError:
+            self._is_silent = True
             return f"nothing was heard for {silence_s:g} s"
         finally:
             writing.cancel()
