@@ -6,6 +6,7 @@ from chaos.broken import Broken
 from chaos.calls import calls_in
 from chaos.check_calls import check_calls
 from chaos.check_end import check_end
+from chaos.check_endings import check_endings
 from chaos.check_hardware import check_hardware
 from chaos.check_leases import Lateness, check_leases
 from chaos.check_log import check_log
@@ -26,6 +27,7 @@ def check(lines: Sequence[Line], lateness: Lateness | None = None) -> list[Broke
         *check_log(lines, story),
         *check_hardware(lines, story),
         *check_calls(lines, calls, story),
+        *check_endings(lines, story),
         *check_leases(lines, calls, story, late),
         *check_end(lines, story),
     ]

@@ -1,5 +1,7 @@
 """The checker finds each promise broken that is broken, with what shows it, and nothing else."""
 
+import pytest
+
 from chaos.checker import check
 from support.histories import TTL_MS, History, only
 
@@ -53,11 +55,35 @@ def test_a_board_that_is_used_after_it_was_cleaned(history: History) -> None:
 
 
 def test_who_is_told_late_that_its_resource_is_lost_breaks_nothing(history: History) -> None:
-    history.live("a")
-    history.end("a", "RESOURCE_LOST")
-    history.clean("a")
-    history.use("a")
+    board = "manager-1-board.1"
+    history.live("a", board)
+    history.fault("begin", "manager-1")
+    history.fault("end", "manager-1")
+    history.end("a", "RESOURCE_LOST", board)
+    history.clean("a", board)
+    history.use("a", "manager-1-board")
     assert check(history.lines) == []
+
+
+@pytest.mark.parametrize("manager", ["manager-2", "manager-10"])
+def test_a_resource_that_is_lost_though_nothing_happened_to_it(
+    history: History, manager: str
+) -> None:
+    board = "manager-1-board.1"
+    history.live("a", board)
+    history.fault("begin", manager)
+    history.end("a", "RESOURCE_LOST", board)
+    history.clean("a", board)
+    broken = only(history)
+    assert broken.promise == 13
+    assert "nothing had happened" in broken.what
+
+
+def test_what_nobody_had_a_reason_to_end(history: History) -> None:
+    history.live("a")
+    history.end("a", "REVOKED")
+    history.clean("a")
+    assert only(history).promise == 13
 
 
 def test_a_use_that_was_interrupted_proves_nothing(history: History) -> None:
@@ -139,7 +165,7 @@ def test_a_board_that_is_cleaned_under_anothers_feet(history: History) -> None:
 def test_a_transition_that_no_table_has(history: History) -> None:
     history.submit("a")
     history.log("ready", ("allocation", "a", {"state": "READY"}))
-    history.log("release", ("allocation", "a", {"state": "ENDED"}))
+    history.log("release", ("allocation", "a", {"state": "ENDED", "end_reason": "RELEASED"}))
     broken = only(history)
     assert broken.promise == 6
     assert "from QUEUED to READY" in broken.what

@@ -27,8 +27,7 @@ def test_after_an_outage_a_lease_may_end_a_lease_later(
     history.submit("a")
     for phase in ("begin", "end"):
         for name in hurts:
-            said = {"fault": "kill", "target": name, "hurts": name}
-            history.write("lab", "fault", phase=phase, **said)
+            history.fault(phase, name)
         history.wait(1000)
     history.wait(TTL_MS + late_ms)
     history.log("expire", ("allocation", "a", {"state": "ENDED", "end_reason": "EXPIRED"}))
@@ -42,10 +41,9 @@ def test_one_allocate_that_is_away_excuses_nothing(history: History) -> None:
     for name in ("allocate-1", "allocate-2"):
         history.write("lab", "serves", name=name)
     history.submit("a")
-    said = {"fault": "kill", "target": "allocate-1", "hurts": "allocate-1"}
-    history.write("lab", "fault", phase="begin", **said)
+    history.fault("begin", "allocate-1")
     history.wait(TTL_MS + 300)
-    history.write("lab", "fault", phase="end", **said)
+    history.fault("end", "allocate-1")
     history.log("expire", ("allocation", "a", {"state": "ENDED", "end_reason": "EXPIRED"}))
     assert only(history).promise == 4
 

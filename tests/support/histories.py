@@ -50,6 +50,10 @@ class History:
             "log", "log", revision=self._revision, t=self._now_ms, event=event, changes=found
         )
 
+    def fault(self, phase: str, hurts: str) -> None:
+        """A fault that hits somebody begins, or ends."""
+        self.write("lab", "fault", phase=phase, fault="kill", target=hurts, hurts=hurts)
+
     def lose(self, changes: int) -> None:
         """Redis loses its last changes, as it may."""
         self.write("lab", "fault", phase="begin", fault="lose", target="redis", hurts="", loses=1)
