@@ -13,12 +13,15 @@ from chaos.broken import Broken
 from chaos.calls import Call
 from chaos.check_calls import ROUNDING_MS
 from chaos.history import Line
+from chaos.spans import hits
 from chaos.story import AllocationStory, Story
 
 #: So long after its end a lease is over at the latest.
 LATEST_MS = 250.0
 #: Whoever was cut off has found back after so long: a second of back-off, then it loads its view.
 GRACE_MS = 2500.0
+#: Of these, one that is away is enough.
+_EACH_COUNTS = ("redis", "heartbeat")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,28 +126,17 @@ def _limit(
     return limit
 
 
-def outages(lines: Iterable[Line]) -> list[Span]:
+def outages(lines: Sequence[Line]) -> list[Span]:
     """Return when leases may have been paused, until whoever was away has found back."""
     away: dict[str, list[Span]] = defaultdict(list)
-    names, begun = set(), dict[tuple[str, str], Line]()
-    for line in lines:
-        if line.kind == "fault" and line["hurts"]:
-            key = (line["fault"], line["target"])
-            if line["phase"] == "begin":
-                begun[key] = line
-            elif key in begun:
-                span = Span(begun.pop(key).wall_ms, line.wall_ms + GRACE_MS)
-                away[line["hurts"]].append(span)
-        elif line.kind == "serves":
-            names.add(line["name"])
-    found = [
-        span for name in away for span in away[name] if name.startswith(("redis", "heartbeat"))
-    ]
-    allocates = [sorted(away[name], key=lambda s: s.begin) for name in sorted(names)]
+    for hit in sorted(hits(lines), key=lambda hit: hit.begin):
+        away[hit.name].append(Span(hit.begin, hit.end + GRACE_MS))
+    found = [span for name in away for span in away[name] if name.startswith(_EACH_COUNTS)]
+    allocates = sorted({line["name"] for line in lines if line.kind == "serves"})
     if allocates:
-        common = allocates[0]
-        for other in allocates[1:]:
-            common = list(_overlaps(common, other))
+        common = away[allocates[0]]
+        for name in allocates[1:]:
+            common = list(_overlaps(common, away[name]))
         found += common
     return sorted(found, key=lambda span: span.begin)
 

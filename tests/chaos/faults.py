@@ -23,11 +23,11 @@ class Fault:
     """A kind of fault.
 
     Attributes:
-        targets: what it can hit.
+        targets: what it can hit; several names between commas are hit together.
         begin: does it.
         end: undoes it, and returns once what was hit is there again.
         span_s: how long it lasts: the shortest and the longest.
-        hurts: what does not work meanwhile, by the target.
+        hurts: what does not work meanwhile, by the target, likewise.
         loses: whether Redis may lose what it has acknowledged.
     """
 
@@ -41,6 +41,14 @@ class Fault:
 
 def _services(kind: str) -> Callable[[Lab], Iterable[str]]:
     return lambda lab: [name for name in lab.services if name.startswith(kind)]
+
+
+def _together(targets: Callable[[Lab], Iterable[str]]) -> Callable[[Lab], Iterable[str]]:
+    return lambda lab: (",".join(targets(lab)),)
+
+
+def _everything(lab: Lab) -> Iterable[str]:
+    return (REDIS, *lab.services, *lab.managers)
 
 
 def _managers(lab: Lab) -> Iterable[str]:
@@ -64,16 +72,30 @@ def _whoever_listens(way: str) -> str:
     return way.partition(">")[0]
 
 
-async def _kill(lab: Lab, name: str) -> None:
-    await lab.processes[name].kill()
+async def _kill(lab: Lab, names: str) -> None:
+    await asyncio.gather(*(_kill_one(lab, name) for name in names.split(",")))
 
 
-async def _start(lab: Lab, name: str) -> None:
-    if name in lab.clients:
+async def _kill_one(lab: Lab, name: str) -> None:
+    if name == REDIS:
+        await asyncio.to_thread(lab.redis.kill)
+    else:
+        await lab.processes[name].kill()
+
+
+async def _start(lab: Lab, names: str) -> None:
+    """Start them, in whatever order they come to it."""
+    await asyncio.gather(*(_start_one(lab, name) for name in names.split(",")))
+
+
+async def _start_one(lab: Lab, name: str) -> None:
+    if name == REDIS:
+        lab.redis.start()  # in this thread: it dies with the thread that starts it
+    elif name in lab.clients:
         await lab.start_client(name)
-        return
-    await lab.processes[name].start()
-    await lab.processes[name].serves()
+    else:
+        await lab.processes[name].start()
+        await lab.processes[name].serves()
 
 
 async def _pause(lab: Lab, name: str) -> None:
@@ -97,20 +119,12 @@ async def _continue_redis(lab: Lab, name: str) -> None:
     os.kill(lab.redis.pid, signal.SIGCONT)
 
 
-async def _kill_redis(lab: Lab, name: str) -> None:
-    await asyncio.to_thread(lab.redis.kill)
-
-
-async def _start_redis(lab: Lab, name: str) -> None:
-    lab.redis.start()  # in this thread: it dies with the thread that starts it
-
-
 async def _lose_tail(lab: Lab, name: str) -> None:
     """Kill it, and take from its disk what it has acknowledged in the last moment."""
     file = lab.redis.append_only_file()
     size = file.stat().st_size
     await asyncio.sleep(LOST_S)
-    await asyncio.to_thread(lab.redis.kill)
+    await _kill(lab, name)
     os.truncate(file, size)
 
 
@@ -126,9 +140,9 @@ async def _notify(lab: Lab, name: str) -> None:
     await asyncio.to_thread(lab.redis.command, "CONFIG SET notify-keyspace-events Kx")
 
 
-async def _roll(lab: Lab, name: str) -> None:
+async def _roll(lab: Lab, names: str) -> None:
     """Restart every service, one after the other, as for a new version."""
-    for process in lab.services.values():
+    for process in (lab.services[name] for name in names.split(",")):
         assert await process.stop(), f"{process.name} did not end within its limit"
         await process.start()
         await process.serves()
@@ -191,9 +205,13 @@ FAULTS: Mapping[str, Fault] = {
     # Longer than every lease.
     "pause-client": _pausing(_clients, (1.0, 5.0)),
     "pause-redis": Fault(_redis, _pause_redis, _continue_redis, (0.3, 4.0)),
-    "kill-redis": Fault(_redis, _kill_redis, _start_redis, (0.1, 4.0)),
+    "kill-redis": Fault(_redis, _kill, _start, (0.1, 4.0)),
+    "kill-all-allocates": _killing(_together(_services("allocate"))),
+    "kill-all-heartbeats": _killing(_together(_services("heartbeat"))),
+    "kill-all-managers": _killing(_together(_managers)),
+    "power-cut": _killing(_together(_everything)),
     # As with `appendfsync everysec`, or where a replica takes over that lacked the newest.
-    "lose-tail": Fault(_redis, _lose_tail, _start_redis, (0.1, 2.0), loses=True),
+    "lose-tail": Fault(_redis, _lose_tail, _start, (0.1, 2.0), loses=True),
     "forget-scripts": Fault(_redis, _forget_scripts, _nothing, (0.0, 0.1), lambda _: ""),
     "no-notifications": Fault(_redis, _stop_notifying, _notify, (2.0, 6.0), lambda _: ""),
     "cut": _on_ways(TcpProxy.cut, (0.0, 0.1)),
@@ -201,6 +219,9 @@ FAULTS: Mapping[str, Fault] = {
     "stall": _on_ways(TcpProxy.hold_replies, (0.5, 3.0)),
     "half-open": _on_ways(_deafen, (0.5, 4.0)),
     "drop-replies": _on_ways(_drop_replies, (0.5, 3.0)),
-    "rolling-restart": Fault(lambda lab: ("services",), _roll, _nothing, (0.0, 0.1)),
+    # Never more than one at a time, so nobody is without a service.
+    "rolling-restart": Fault(
+        _together(_services("")), _roll, _nothing, (0.0, 0.1), hurts=lambda _: ""
+    ),
 }
 """Every kind of fault, by its name."""

@@ -52,7 +52,7 @@ def _faults_and_recoveries(lines: Sequence[Line]) -> list[str]:
         if line.kind == "recovered":
             took[line["fault"]].append(1000 * line["s"])
     return [
-        f"  {kind:<16} {count:>3}, recovered in {percentiles(took[kind], 'ms')}"
+        f"  {kind:<19} {count:>3}, recovered in {percentiles(took[kind], 'ms')}"
         for kind, count in sorted(_faults(lines).items())
     ]
 

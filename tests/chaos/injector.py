@@ -32,7 +32,7 @@ class Injector:
         fault = FAULTS[planned.kind]
         targets = sorted(fault.targets(self._lab))
         target = targets[int(planned.target * len(targets))]
-        touched = set(self._lab.services) if target == "services" else {target}
+        touched = set(target.split(","))
         if touched & self._busy:
             return  # one thing at a time happens to each
         self._busy |= touched
