@@ -13,6 +13,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 
 from hwprovisioner.allocate.alarms import Alarms
+from hwprovisioner.allocate.clock_steps import ClockSteps
 from hwprovisioner.state.allocations import Allocations
 from hwprovisioner.state.care import Care, GivenUp, Outcome, Paused, Silent
 from hwprovisioner.state.errors import StateUnavailable
@@ -58,6 +59,7 @@ class Expiry:
         self._show_up_ms = show_up_ms
         self._alarms = Alarms()
         self._silent = ""
+        self._steps = ClockSteps()
         self._soon = asyncio.Event()
         self._actions: dict[Due, Callable[[str], Awaitable[object]]] = {
             Due.LEASE: self.expire,
@@ -113,6 +115,7 @@ class Expiry:
                 await self._restore(outcome)
                 return 0
         self._silent = ""
+        self._steps.tended(outcome.now_ms)
         now_s = asyncio.get_running_loop().time
         leases = [name for due, name in outcome.due if due is Due.LEASE]
         fresh, overdue = self._alarms.look(leases, now_s())
@@ -141,9 +144,18 @@ class Expiry:
         await asyncio.gather(*(self._actions[kind](name) for kind, name in due))
 
     async def _restore(self, paused: Paused) -> None:
+        if step_ms := self._steps.step_ms(paused):
+            # Then leases are still paused, and restored the next time.
+            await self._follow_clock(paused, step_ms)
+            return
         count = await self._care.restore(paused, back_ms=_BACK_MS)
         if count:
             _log.warning("after an outage, %d leases were given their full length again", count)
+
+    async def _follow_clock(self, paused: Paused, step_ms: int) -> None:
+        booked = (a.id for a in self._view.allocations.values() if a.book_until_ms)
+        if await self._care.shift(paused, step_ms, [f"{Due.MAX}:{name}" for name in booked]):
+            _log.warning("the clock of Redis was set by %.1f s: deadlines follow", step_ms / 1000)
 
     async def _end_wait(self, allocation_id: str) -> None:
         await self._end(

@@ -23,8 +23,14 @@ class Tended:
 class Paused:
     """Leases went without care for too long and have to be restored first."""
 
-    tended_ms: str
+    tended: str
     """When they were last looked after, as Redis has it."""
+    now_ms: int
+
+    @property
+    def last_ms(self) -> int:
+        """When they were last looked after; 0 if it says no more."""
+        return int(self.tended.partition("!")[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +77,33 @@ class Care(Core):
                 members = (str(member).split(":", 1) for member in due)
                 found = tuple((Due(kind), name) for kind, name in members)
                 return Tended(now, None if next_ms < 0 else next_ms, found)
-            case ["PAUSED", str(tended)]:
-                return Paused(tended)
+            case ["PAUSED", str(tended), int(now)]:
+                return Paused(tended, now)
             case ["SILENT", str(beater), int(silent), int(longest)]:
                 return Silent(beater, silent, longest)
             case ["GIVEN_UP", str(beater), int(silent)]:
                 return GivenUp(beater, silent)
         raise unexpected("tend", reply)
+
+    async def shift(
+        self, paused: Paused, step_ms: int, stays: Iterable[str], *, now_ms: int | None = None
+    ) -> int:
+        """Put off what is due after some time, since the clock was set ahead by so much (or back).
+
+        `stays` are members of ``deadlines`` that are due at moments which people chose, besides
+        beginnings of bookings and deadlines of drains.
+
+        Returns:
+            How many deadlines were moved; 0 if another replica did it.
+        """
+        keys = (self.keys.deadlines, self.keys.tended)
+        reply = await self.run("shift", keys, (paused.tended, step_ms, *stays), now_ms)
+        match reply:
+            case ["SHIFTED", int(count)]:
+                return count
+            case ["DONE"]:
+                return 0
+        raise unexpected("shift", reply)
 
     async def restore(
         self, paused: Paused, *, back_ms: int, chunk: int = 500, now_ms: int | None = None
@@ -103,7 +129,7 @@ class Care(Core):
                 "restore",
                 (self.keys.deadlines, self.keys.tended, *record_keys),
                 (
-                    *("finish" if last else "", back_ms, paused.tended_ms, len(some)),
+                    *("finish" if last else "", back_ms, paused.tended, len(some)),
                     *some,
                     *(managers if last else ()),
                 ),

@@ -9,7 +9,7 @@
 -- ARGV[2]  at most so many due members
 --
 -- Returns  {"TENDED", now, next deadline in ms or -1, members that are due...}
---          {"PAUSED", when leases were last looked after}
+--          {"PAUSED", when leases were last looked after, now}
 --          {"SILENT", id of a heartbeat replica, for how long in ms, its limit in ms}
 --          {"GIVEN_UP", id of a heartbeat replica, for how long it was silent in ms}
 --
@@ -26,7 +26,7 @@ if silent then
 end
 local tended = redis.call('GET', KEYS[1])
 if tended and not is_tended(KEYS[1]) then
-  return {'PAUSED', tended}
+  return {'PAUSED', tended, now}
 end
 redis.call('SET', KEYS[1], now)
 local due = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', 0, ARGV[2])

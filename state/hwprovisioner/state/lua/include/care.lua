@@ -26,7 +26,8 @@ local function silent_beater(beaters_key)
 end
 
 local function is_tended(tended_key)
-  local tended = tonumber(redis.call('GET', tended_key) or '0')
+  -- No number once leases are to be restored: see silence.lua.
+  local tended = tonumber(redis.call('GET', tended_key) or '0') or 0
   return math.abs(now - tended) <= PAUSED_AFTER
 end
 

@@ -8,9 +8,12 @@ local function note_beater(beaters_key, id, heard, limit, process)
   redis.call('HSET', beaters_key, id, string.format('%.0f %.0f %s', heard, limit, process))
 end
 
--- Has leases restored before any is ended, unless nobody ever looked after them. What is written is no time, and never the same.
+-- Has leases restored before any is ended, unless nobody ever looked after them: when somebody did last, and since when not.
 local function pause(tended_key)
-  redis.call('SET', tended_key, string.format('-%.0f', now), 'XX')
+  local last = string.match(redis.call('GET', tended_key) or '', '^%d+')
+  if last then
+    redis.call('SET', tended_key, string.format('%s!%.0f', last, now))
+  end
 end
 
 -- Notes that somebody looks. After a gap everybody is silent until they say otherwise, for as long as they were before it.
