@@ -49,6 +49,11 @@ async def presence(service: Running, manager_id: str) -> int:
     return int(found)
 
 
+def held_with(**share: Any) -> stream.HeldHold:
+    hold = stream.HoldRef(hold_id="r.1", fence=1)
+    return stream.HeldHold(hold=hold, share=resource_pb2.Share(**share))
+
+
 @pytest.mark.parametrize(
     ("fields", "wrong"),
     [
@@ -73,6 +78,22 @@ async def presence(service: Running, manager_id: str) -> int:
             {"holds": [stream.HeldHold(hold=stream.HoldRef(hold_id="../etc"))]},
             ["register.holds[0].hold.hold_id"],
         ),
+        (
+            {"cleaned": [stream.HoldRef(hold_id="r.1")] * 1_001},
+            ["register.cleaned"],
+        ),
+        ({"cleaned": [stream.HoldRef(hold_id="r")]}, ["register.cleaned[0].hold_id"]),
+        ({"fences": {"a": -1}}, ["register.fences['a']"]),
+        ({"fences": {"a": 2**53 + 1}}, ["register.fences['a']"]),
+        (
+            {"holds": [held_with(cpus=-1, memory_bytes=2**60), held_with(gpus=[1, 1])]},
+            [
+                "register.holds[0].share.cpus",
+                "register.holds[0].share.memory_bytes",
+                "register.holds[1].share.gpus",
+            ],
+        ),
+        ({"holds": [held_with(gpus=[-1])]}, ["register.holds[0].share.gpus"]),
     ],
 )
 async def test_a_registration_with_rubbish_names_the_fields_and_changes_nothing(

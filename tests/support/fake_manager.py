@@ -153,12 +153,13 @@ async def manager(
     policy: Policy = serve_at_once,
     volunteers: bool = True,
     holds: Iterable[stream.HeldHold] = (),
+    **told: Any,
 ) -> AsyncIterator[Manager]:
     """Register, volunteer the inventory, and answer until the block ends, which cuts the stream."""
     inventory = list(inventory)
     call = stub.Subscribe()
     agent = Manager(call, manager_id, policy)
-    register = stream.Register(manager_id=manager_id, inventory=inventory, holds=holds)
+    register = stream.Register(manager_id=manager_id, inventory=inventory, holds=holds, **told)
     await agent.say(register=register)
     living = asyncio.create_task(agent.live(), name=f"manager {manager_id}")
     try:

@@ -74,12 +74,19 @@ class Reconciler:
         for hold in theirs.values():
             await self._compare(who, hold, told.get(hold.id), is_clean=hold.id in cleaned)
         await self._say_cleaned(who, cleaned & theirs.keys())
-        unknown = {i: held for i, held in told.items() if i not in theirs}
-        for allocation_id, held in _by_allocation(unknown.values()).items():
+        unknown = set(told) - set(theirs)
+        lost = [told[hold_id] for hold_id in unknown if self._may_be_lost(who, hold_id)]
+        for allocation_id, held in _by_allocation(lost).items():
             allocation = self._view.allocations.get(allocation_id)
             if allocation is not None and await self._take_back(who, allocation, held):
-                unknown = {i: each for i, each in unknown.items() if each not in held}
+                unknown.difference_update(each.hold.hold_id for each in held)
         return sorted(unknown)
+
+    def _may_be_lost(self, who: Speaker, hold_id: str) -> bool:
+        """Say whether Redis may have lost a hold that a manager has: it is of its own resource."""
+        resource = self._view.resources.get(hold_id.rpartition(".")[0])
+        is_its = resource is not None and resource.manager == who.manager_id
+        return is_its and hold_id not in self._view.holds
 
     async def _compare(
         self, who: Speaker, hold: Hold, held: HeldHold | None, *, is_clean: bool
