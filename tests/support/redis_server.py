@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from hwprovisioner.suite.leash import leashed
@@ -48,11 +48,18 @@ class RedisServer:
     With `leash` it dies with the thread that starts it, even if that is killed.
     """
 
-    def __init__(self, *options: str, durable: bool = False, leash: bool = False) -> None:
+    def __init__(
+        self,
+        *options: str,
+        durable: bool = False,
+        leash: bool = False,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="hwp-redis-")
         self._options = options
         self._durable = durable
         self._leash = leash
+        self._environ = None if environ is None else {**os.environ, **environ}
         self._process: subprocess.Popen[bytes] | None = None
         self.port = free_port()
         self.socket_path = str(Path(self._folder.name) / "redis.sock")
@@ -82,7 +89,9 @@ class RedisServer:
         ]
         if self._leash:
             command = [*leashed(command, signal.SIGKILL)]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, start_new_session=True, env=self._environ
+        )
         deadline = time.monotonic() + START_LIMIT_S
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
