@@ -28,7 +28,7 @@ FAREWELL_LIMIT_S = 2.0
 
 #: The retry loop here has its own backoff, so the channel's must not add to it. Keepalive finds
 #: dead sockets sooner; what counts is the silence limit.
-_OPTIONS: Sequence[tuple[str, Any]] = (
+OPTIONS: Sequence[tuple[str, Any]] = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 5_000),
     ("grpc.max_reconnect_backoff_ms", 1_000),
@@ -72,7 +72,7 @@ class Link:
             RefusedByLab: The lab will not have this manager; connecting again would not help.
         """
         while not self._stopping.is_set():
-            async with grpc.aio.insecure_channel(self._target, options=_OPTIONS) as channel:
+            async with grpc.aio.insecure_channel(self._target, options=OPTIONS) as channel:
                 await self._stay(services.AllocateServiceStub(channel))
 
     async def _stay(self, stub: services.AllocateServiceAsyncStub) -> None:

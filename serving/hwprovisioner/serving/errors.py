@@ -46,6 +46,7 @@ CODES: Mapping[str, grpc.StatusCode] = {
     "STOPPING": grpc.StatusCode.UNAVAILABLE,
     "REVISION_FORGOTTEN": grpc.StatusCode.OUT_OF_RANGE,
     "MANAGER_SILENT": grpc.StatusCode.DEADLINE_EXCEEDED,
+    "NOT_READ": grpc.StatusCode.UNAVAILABLE,
     "INTERNAL": grpc.StatusCode.INTERNAL,
 }
 """Every reason of the suite, and its code. A reason is never renamed: clients branch on it."""

@@ -31,6 +31,10 @@ _Message = Any
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
+UNREAD_LIMIT_S = 60.0
+"""A caller that only listens, and reads nothing for so long, is cut off."""
+
+
 class ErrorInterceptor(grpc.aio.ServerInterceptor):
     """Answers refusals with their status, and whatever else escapes with INTERNAL.
 
@@ -71,24 +75,29 @@ class _Undecodable:
 
 def _wrap(method: str, handler: _Handler) -> _Handler:
     decode: _Decode | None = handler.request_deserializer
+    # Who speaks as well may have the other side wait: a console whose user looks away.
+    limit_s: float | None = None
     match (handler.request_streaming, handler.response_streaming):
         case (False, False):
             make, behaviour = grpc.unary_unary_rpc_method_handler, handler.unary_unary
         case (False, True):
             make, behaviour = grpc.unary_stream_rpc_method_handler, handler.unary_stream
+            limit_s = UNREAD_LIMIT_S
         case (True, False):
             make, behaviour = grpc.stream_unary_rpc_method_handler, handler.stream_unary
         case _:
             make, behaviour = grpc.stream_stream_rpc_method_handler, handler.stream_stream
     if decode is not None:
         decode = _raising(decode) if handler.request_streaming else _noting(decode)
-    return make(_guarded(method, behaviour), decode, handler.response_serializer)
+    return make(_guarded(method, behaviour, limit_s), decode, handler.response_serializer)
 
 
-def _guarded(method: str, behaviour: Callable[..., Any] | None) -> Callable[..., Awaitable[Any]]:
+def _guarded(
+    method: str, behaviour: Callable[..., Any] | None, limit_s: float | None
+) -> Callable[..., Awaitable[Any]]:
     """Return a coroutine function that ends with a status whatever the behaviour raises."""
     assert behaviour is not None, f"{method} has no behaviour of its own kind"
-    call = _drain(behaviour) if inspect.isasyncgenfunction(behaviour) else behaviour
+    call = _drain(behaviour, limit_s) if inspect.isasyncgenfunction(behaviour) else behaviour
 
     async def guarded(request: _Message, context: _Context) -> _Message:
         try:
@@ -109,13 +118,27 @@ def _guarded(method: str, behaviour: Callable[..., Any] | None) -> Callable[...,
     return guarded
 
 
-def _drain(generate: Callable[..., Any]) -> Callable[..., Awaitable[None]]:
+def _drain(generate: Callable[..., Any], limit_s: float | None) -> Callable[..., Awaitable[None]]:
     async def drain(request: _Message, context: _Context) -> None:
         async with contextlib.aclosing(generate(request, context)) as responses:
             async for response in responses:
-                await context.write(response)
+                await _write(context, response, limit_s)
 
     return drain
+
+
+async def _write(context: _Context, response: _Message, limit_s: float | None) -> None:
+    """Write a response, which waits while the caller does not read.
+
+    Raises:
+        Refused: it has not for too long. What it missed it can ask for again.
+    """
+    try:
+        async with asyncio.timeout(limit_s):
+            await context.write(response)
+    except TimeoutError:
+        said = f"nothing was read for {limit_s:g} s: read what comes, or watch again later"
+        raise Refused("NOT_READ", said) from None
 
 
 def _status_for(method: str, error: Exception) -> Status:

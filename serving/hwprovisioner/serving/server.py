@@ -21,6 +21,20 @@ MAX_REQUEST_BYTES = 16 * 1024 * 1024
 #: of 5,000.
 _PENDING_LIMIT = 100_000
 
+SERVER_OPTIONS: Sequence[tuple[str, int]] = (
+    ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
+    # Dead peers are found after 30 s; clients may ping every 5 s, between calls too. C-core itself
+    # ends connections on which pings come more often than every 5 minutes.
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    # Who connects and does not speak HTTP/2 is cut off.
+    ("grpc.server_handshake_timeout_ms", 20_000),
+    ("grpc.server.max_pending_requests", _PENDING_LIMIT),
+    ("grpc.server.max_pending_requests_hard_limit", _PENDING_LIMIT),
+)
+
 _REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
 
 
@@ -53,17 +67,7 @@ def build_server(
     """
     server = grpc.aio.server(
         interceptors=[ErrorInterceptor()],
-        options=[
-            ("grpc.so_reuseport", int(reuse_port)),
-            ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
-            # Dead peers are found after 30 s; clients may ping every 5 s, between calls too.
-            ("grpc.keepalive_time_ms", 20_000),
-            ("grpc.keepalive_timeout_ms", 10_000),
-            ("grpc.keepalive_permit_without_calls", 1),
-            ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
-            ("grpc.server.max_pending_requests", _PENDING_LIMIT),
-            ("grpc.server.max_pending_requests_hard_limit", _PENDING_LIMIT),
-        ],
+        options=[("grpc.so_reuseport", int(reuse_port)), *SERVER_OPTIONS],
     )
     for service in services:
         service.add_to(server)

@@ -30,7 +30,8 @@ class AllocateServiceStub(object):
     """Brings demands and resources together.
 
     Errors of every method: INVALID_ARGUMENT, reason BAD_REQUEST, with one field violation for each wrong field;
-    UNAVAILABLE, reason STATE_UNAVAILABLE (the lab's Redis is away) or STOPPING (this server is), with a RetryInfo.
+    UNAVAILABLE, reason STATE_UNAVAILABLE (the lab's Redis is away) or STOPPING (this server is), with a RetryInfo. A stream of
+    answers of which nothing is read for a minute is ended so too, reason NOT_READ.
     """
 
     def __init__(self, channel):
@@ -145,7 +146,8 @@ class AllocateServiceServicer(object):
     """Brings demands and resources together.
 
     Errors of every method: INVALID_ARGUMENT, reason BAD_REQUEST, with one field violation for each wrong field;
-    UNAVAILABLE, reason STATE_UNAVAILABLE (the lab's Redis is away) or STOPPING (this server is), with a RetryInfo.
+    UNAVAILABLE, reason STATE_UNAVAILABLE (the lab's Redis is away) or STOPPING (this server is), with a RetryInfo. A stream of
+    answers of which nothing is read for a minute is ended so too, reason NOT_READ.
     """
 
     def Allocate(self, request, context):
@@ -494,7 +496,8 @@ class AllocateService(object):
     """Brings demands and resources together.
 
     Errors of every method: INVALID_ARGUMENT, reason BAD_REQUEST, with one field violation for each wrong field;
-    UNAVAILABLE, reason STATE_UNAVAILABLE (the lab's Redis is away) or STOPPING (this server is), with a RetryInfo.
+    UNAVAILABLE, reason STATE_UNAVAILABLE (the lab's Redis is away) or STOPPING (this server is), with a RetryInfo. A stream of
+    answers of which nothing is read for a minute is ended so too, reason NOT_READ.
     """
 
     @staticmethod

@@ -31,7 +31,8 @@ class AllocateServiceStub:
     """Brings demands and resources together.
 
     Errors of every method: INVALID_ARGUMENT, reason BAD_REQUEST, with one field violation for each wrong field;
-    UNAVAILABLE, reason STATE_UNAVAILABLE (the lab's Redis is away) or STOPPING (this server is), with a RetryInfo.
+    UNAVAILABLE, reason STATE_UNAVAILABLE (the lab's Redis is away) or STOPPING (this server is), with a RetryInfo. A stream of
+    answers of which nothing is read for a minute is ended so too, reason NOT_READ.
     """
 
     @_typing.overload
@@ -190,7 +191,8 @@ class AllocateServiceAsyncStub(AllocateServiceStub):
     """Brings demands and resources together.
 
     Errors of every method: INVALID_ARGUMENT, reason BAD_REQUEST, with one field violation for each wrong field;
-    UNAVAILABLE, reason STATE_UNAVAILABLE (the lab's Redis is away) or STOPPING (this server is), with a RetryInfo.
+    UNAVAILABLE, reason STATE_UNAVAILABLE (the lab's Redis is away) or STOPPING (this server is), with a RetryInfo. A stream of
+    answers of which nothing is read for a minute is ended so too, reason NOT_READ.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -345,7 +347,8 @@ class AllocateServiceServicer(metaclass=_abc_1.ABCMeta):
     """Brings demands and resources together.
 
     Errors of every method: INVALID_ARGUMENT, reason BAD_REQUEST, with one field violation for each wrong field;
-    UNAVAILABLE, reason STATE_UNAVAILABLE (the lab's Redis is away) or STOPPING (this server is), with a RetryInfo.
+    UNAVAILABLE, reason STATE_UNAVAILABLE (the lab's Redis is away) or STOPPING (this server is), with a RetryInfo. A stream of
+    answers of which nothing is read for a minute is ended so too, reason NOT_READ.
     """
 
     @_abc_1.abstractmethod
