@@ -69,17 +69,19 @@ def _fences_of_holds(story: Story) -> Iterator[Broken]:
     for change in story.changes:
         before, after = change.before, change.after
         if change.kind == "hold" and after.get("state") == "CLEANING" != before.get("state"):
-            if int(after["fence"]) <= int(before["fence"]):
+            if int(after.get("fence", 0)) <= int(before.get("fence", 0)):
                 what = f"the end of hold {change.id} did not raise its fence"
-                yield Broken.by(2, what, story.holds[change.id].granted, change.line)
+                hold = story.holds.get(change.id)
+                yield Broken.by(2, what, hold.granted if hold else None, change.line)
     begun: dict[str, tuple[int, Line]] = {}
     holds = sorted(
         (*story.holds.values(), *story.lost_holds.values()), key=lambda hold: hold.granted.at
     )
     for hold in holds:
         known = begun.get(hold.resource)
-        # What Redis has lost is given back with the fence that it had.
-        is_retaken = hold.id in story.lost_holds
+        # What Redis has lost is given back to whom it belongs, with the fence that it had.
+        lost = story.lost_holds.get(hold.id)
+        is_retaken = lost is not None and lost.allocation == hold.allocation
         if known and hold.fence <= known[0] and not is_retaken:
             what = f"hold {hold.id} began with fence {hold.fence}, after {known[0]}"
             yield Broken.by(2, what, known[1], hold.granted)
@@ -109,7 +111,8 @@ def _sets(story: Story) -> Iterator[Broken]:
         if change.kind == "hold" and not change.before:
             made[change.line["revision"]].append(change)
     for change in story.changes:
-        if change.kind == "allocation" and change.line["event"] == "grant":
+        is_grant = change.kind == "allocation" and change.line["event"] == "grant"
+        if is_grant and "demands" in change.after:  # where the log has a gap, much is not known
             asked = len(json.loads(change.after["demands"]).get("hosts", {}))
             got = len(made[change.line["revision"]])
             if got != asked:

@@ -44,6 +44,21 @@ def test_a_fence_that_was_used_in_what_redis_has_lost(history: History) -> None:
     assert only(history).promise == 2
 
 
+def test_a_hold_that_is_another_than_the_one_that_redis_has_lost(history: History) -> None:
+    history.submit("a")
+    history.submit("b", request="another")
+    history.grant("a", 5)
+    history.lose(1)
+    history.grant("b", 5)
+    assert only(history).promise == 2
+
+
+def test_a_history_with_gaps_is_judged_as_far_as_it_goes(history: History) -> None:
+    history.log("grant", ("allocation", "a", {"state": "PREPARING"}))
+    history.log("end", ("hold", "board.1", {"state": "CLEANING"}))
+    assert [broken.promise for broken in check(history.lines)] == [2]
+
+
 def test_a_board_that_is_lent_twice_because_redis_has_lost_the_first_grant(
     history: History,
 ) -> None:
