@@ -51,9 +51,10 @@ def watched_pair() -> Iterator[Pair]:
     ):
         for server in (first, second):
             server.command("ACL SETUSER replication on >secret +psync +replconf +ping")
+        # Sentinels look for replicas when they begin, and then not for 10 s.
+        _wait_for(lambda: b"state=online" in first.command("INFO replication"))
         with _sentinel(first.port) as port:
             pair = Pair(first, second, port)
-            _wait_for(lambda: b"master_link_status:up" in second.command("INFO replication"))
             _wait_for(lambda: b"slaves=1" in _said(port, "INFO sentinel"))
             yield pair
 

@@ -132,10 +132,12 @@ class Session:
                         self._heard_s, self._trouble = self._time.now(), None
                         self._take(event)
         except LabError as error:
-            # Once the hosts are in use this alone ends nothing: heartbeats tell what is so.
+            # Once the hosts are in use this alone ends nothing: a heartbeat tells what is so.
             name = self._teller.news.allocation_id
             _log.info("allocation %s is no longer followed: %s", name, error)
             self._end_wait(error)
+            if self._pulse is not None:
+                self._pulse.hurry()
         finally:
             self._answered.set()
 
