@@ -6,9 +6,10 @@ A fault that is to come (a failover, a clock that steps) is one more entry of `F
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
+from chaos.clock import NOTICED_S, can_be_set
 from chaos.lab import Lab, journal_of
 from support.tcp_proxy import TcpProxy
 
@@ -148,6 +149,25 @@ async def _roll(lab: Lab, names: str) -> None:
         await process.serves()
 
 
+def _setting_clock(ahead_s: int) -> Fault:
+    """The clock of the machine of Redis is set, and later set right."""
+
+    async def set_clock(lab: Lab, name: str) -> None:
+        await _set_clock(lab, ahead_s)
+
+    async def set_right(lab: Lab, name: str) -> None:
+        await _set_clock(lab, 0)
+
+    return Fault(_redis, set_clock, set_right, (2.0, 6.0))
+
+
+async def _set_clock(lab: Lab, ahead_s: int) -> None:
+    """Return once Redis must have noticed."""
+    assert lab.clock is not None
+    lab.clock.set(ahead_s)
+    await asyncio.sleep(2 * NOTICED_S)
+
+
 async def _nothing(lab: Lab, name: str) -> None:
     """It is over already."""
 
@@ -192,7 +212,7 @@ def _on_ways(change: Callable[[TcpProxy], None], span_s: tuple[float, float]) ->
     return Fault(_ways, _on_way(change), _on_way(_mend), span_s, _whoever_listens)
 
 
-FAULTS: Mapping[str, Fault] = {
+FAULTS: dict[str, Fault] = {
     "kill-allocate": _killing(_services("allocate")),
     "kill-heartbeat": _killing(_services("heartbeat")),
     "kill-manager": _killing(_managers),
@@ -225,3 +245,6 @@ FAULTS: Mapping[str, Fault] = {
     ),
 }
 """Every kind of fault, by its name."""
+
+if can_be_set():
+    FAULTS |= {"clock-ahead": _setting_clock(3600), "clock-back": _setting_clock(-3600)}

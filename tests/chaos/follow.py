@@ -4,6 +4,7 @@ import asyncio
 import json
 from typing import Any
 
+from chaos.clock import true_ms
 from chaos.history import Recorder
 from hwprovisioner.state.errors import StateUnavailable
 from hwprovisioner.state.keys import Keys
@@ -55,7 +56,7 @@ class LogReader:
         changes = json.loads(values["c"])
         event = values["e"]
         self._history.write(
-            "log", revision=revision, t=int(values["t"]), event=event, changes=changes
+            "log", revision=revision, t=true_ms(int(values["t"])), event=event, changes=changes
         )
         self.revision = revision
         if event == "ready":

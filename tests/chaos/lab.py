@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chaos.client import Setup
+from chaos.clock import can_be_set, environ_of
 from chaos.history import Recorder
 from chaos.process import Process, bring_driver, environment
 from support.redis_server import RedisServer, free_port
+from support.set_clock import SetClock
 from support.tcp_proxy import TcpProxy, proxy_to
 
 
@@ -39,6 +41,7 @@ class Lab:
         managers: by name.
         clients: processes of clients, by name.
         proxies: the ways between them, ``FROM>TO``.
+        clock: that of Redis, if it can be set.
     """
 
     folder: Path
@@ -50,6 +53,7 @@ class Lab:
     managers: dict[str, Process] = field(default_factory=dict)
     clients: dict[str, Process] = field(default_factory=dict)
     proxies: dict[str, TcpProxy] = field(default_factory=dict)
+    clock: SetClock | None = None
     starts: int = 0
 
     @property
@@ -97,12 +101,15 @@ class Lab:
 @contextlib.asynccontextmanager
 async def running(folder: Path, seed: int, size: Size) -> AsyncIterator[Lab]:
     """Run a lab whose boards are all free, until the block ends; clients are to be started."""
-    redis = RedisServer(durable=True, leash=True)
+    history = Recorder(folder / "histories" / "lab.jsonl", "lab")
+    clock = SetClock(folder / "clock") if can_be_set() else None
+    told = environ_of(clock) if clock else None
+    redis = RedisServer(durable=True, leash=True, environ=told)
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(redis.close)
         redis.start()
         bring_driver(folder)
-        lab = Lab(folder, seed, size, redis, Recorder(folder / "histories" / "lab.jsonl", "lab"))
+        lab = Lab(folder, seed, size, redis, history, clock=clock)
         stack.push_async_callback(_end, lab)
         await _add_services(lab, stack)
         await _add_managers(lab, stack)
