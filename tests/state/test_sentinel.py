@@ -93,7 +93,7 @@ async def test_whoever_does_not_say_is_passed_over_and_told(
 ) -> None:
     closed = free_port()
     hosts = f"127.0.0.1:{nobody},127.0.0.1:{closed},127.0.0.1:{redis_server.port}"
-    async with Link(f"redis+sentinel://{hosts}/lab/0", patience_ms=5000) as link:
+    async with Link(f"redis+sentinel://{hosts}/lab/0", patience_ms=1) as link:
         await eventually(lambda: "no sentinel" in link.why_away)
         with pytest.raises(StateUnavailable, match="no sentinel names the master lab") as failure:
             await link.call("PING")

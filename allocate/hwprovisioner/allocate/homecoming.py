@@ -23,20 +23,28 @@ class Homecoming:
         self._view = view
         self._when_over = when_over
         self._may_be_missing = True
-        self._began_s: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_over = False
         view.listen(self._note)
 
     def waits(self) -> bool:
         """Say whether to wait. Who comes back changes the view, so ask again then."""
         self._may_be_missing = self._may_be_missing and self._is_missing()
         if not self._may_be_missing:
-            self._began_s = None
+            self._begin_anew()
             return False
-        loop = asyncio.get_running_loop()
-        if self._began_s is None:
-            self._began_s = loop.time()
-            loop.call_later(LIMIT_S, self._when_over)
-        return loop.time() < self._began_s + LIMIT_S
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(LIMIT_S, self._end)
+        return not self._is_over
+
+    def _begin_anew(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._is_over = None, False
+
+    def _end(self) -> None:
+        self._is_over = True
+        self._when_over()
 
     def _is_missing(self) -> bool:
         return any(
@@ -47,3 +55,4 @@ class Homecoming:
     def _note(self, change: Change | None) -> None:
         if change is None or change.event == "recognize":
             self._may_be_missing = True
+            self._begin_anew()

@@ -74,6 +74,7 @@ class Allocate:
         lab = Lab(view, settings.policy)
         codec = Codec(view)
         reader = Reader(link, keys)
+        view.listen(lambda change: None if change else reader.forget_connections())
         allocations = Allocations(link, keys, view.offer, limits)
         holds = Holds(link, keys, view.offer, limits)
         managers = Managers(link, keys, view.offer, limits)

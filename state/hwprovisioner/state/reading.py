@@ -9,7 +9,7 @@ from hwprovisioner.state.keys import Due, Keys, sha256
 from hwprovisioner.state.transitions import Caller
 
 _REMEMBERED = 1000
-"""So many connections are kept; a hold's id is never used twice, so none is ever wrong."""
+"""So many connections are kept."""
 
 
 class Reader:
@@ -91,6 +91,10 @@ class Reader:
         self._fresh[hold_id] = connection
         while len(self._fresh) > _REMEMBERED:
             self._fresh.pop(next(iter(self._fresh)))
+
+    def forget_connections(self) -> None:
+        """Read all of them anew: the lab may have lost something, and what has an id is another."""
+        self._fresh.clear()
 
     async def connections(self, hold_ids: Iterable[str]) -> Mapping[str, str]:
         """Return connections of ready holds, as JSON; only for whoever has the token."""
