@@ -12,6 +12,8 @@ def check_end(lines: Iterable[Line], story: Story) -> Iterator[Broken]:
         if line.kind == "records":
             for kind in ("allocation", "resource"):
                 yield from _differences(kind, line, story)
+        elif line.kind == "failed":
+            yield Broken.by(0, f"{line['target']} did not do as it was told: {line['why']}", line)
         elif line.kind == "stuck":
             yield Broken.by(9, f"nothing became ready for {line['s']} s, though all wait", line)
 

@@ -38,6 +38,8 @@ class Injector:
         self._busy |= touched
         try:
             await self._inflict(planned, fault, target)
+        except AssertionError as error:  # a process does not start, or does not end
+            self._lab.history.write("failed", fault=planned.kind, target=target, why=str(error))
         finally:
             self._busy -= touched
 

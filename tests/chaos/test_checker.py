@@ -183,6 +183,11 @@ def test_a_whole_set_that_is_granted(history: History) -> None:
     assert check(history.lines) == []
 
 
+def test_a_process_that_does_not_start(history: History) -> None:
+    history.write("lab", "failed", fault="kill", target="allocate-1", why="not within 40 s")
+    assert only(history).promise == 0
+
+
 def test_a_lab_that_stands_still(history: History) -> None:
     history.write("lab", "stuck", fault="cut", s=30)
     assert only(history).promise == 9
