@@ -127,6 +127,10 @@ bench: $(SETUP) ## Measure: demand to ready, against an empty call to the same s
 bench-scheduler: $(SETUP) ## Measure what a scheduling decision costs, by the size of the lab; ARGS=--quick for less
 	@$(BIN)/python -m benchmarks.scheduler $(ARGS)
 
+.PHONY: bench-storm
+bench-storm: $(SETUP) ## Measure how soon 1,000 managers and 10,000 clients are back when Allocate was killed
+	@$(BIN)/python -m benchmarks.storm $(ARGS)
+
 .PHONY: setup
 setup: $(SETUP) ## Set up .venv (the implicit first step of every other target)
 	@:

@@ -1,0 +1,1 @@
+"""Everybody comes back in the same second: see `__main__`."""
