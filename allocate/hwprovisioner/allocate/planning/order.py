@@ -145,6 +145,11 @@ class Queue:
         """Return those who have something queued, by the first of their requests."""
         return (row[1] for row in self.lineup().rows)
 
+    @property
+    def users(self) -> int:
+        """How many have something queued."""
+        return len(self.lineup().rows)
+
     def lineup(self) -> Lineup:
         """Return the same with where the first of their requests stands."""
         if self._moved:

@@ -80,7 +80,7 @@ class Places:
 
     def prepare(self, count: int) -> None:
         """Make ready for being asked for the places of so many in a row."""
-        if count * self._users() >= self._lab.queue_length:
+        if count * self._lab.planner.queue.users >= self._lab.queue_length:
             self._take_order()
 
     def wants_news(self, event: asyncio.Event) -> None:
@@ -97,16 +97,13 @@ class Places:
             self._spent_s += self._effort() - begin
 
     def _place(self, allocation_id: str) -> int:
-        if self._users() > _FEW:
+        if self._lab.planner.queue.users > _FEW:
             self._take_order()
         is_new = self._order_version == self._lab.version
         if self._order and (is_new or len(self._order) > _MANY):
             self.outlook.kept.is_old |= not is_new
             return self._order.place(allocation_id)
         return place_of(self._lab.planner.queue, allocation_id)
-
-    def _users(self) -> int:
-        return sum(1 for _ in self._lab.planner.queue.users_in_order())
 
     def _take_order(self) -> None:
         """Take the order of all requests down, if it is time."""
