@@ -169,7 +169,7 @@ async def open_service(settings: Settings) -> AsyncIterator[Opened]:
             Link(settings.redis_url, client_name="hwp-allocate", greeting=recognition)
         )
         log_link = await stack.enter_async_context(
-            Link(settings.redis_url, client_name="hwp-allocate-log")
+            Link(settings.redis_url, client_name="hwp-allocate-log", greeting=recognition)
         )
         channel_link = await stack.enter_async_context(
             Link(settings.redis_url, client_name="hwp-allocate-channels", decodes=False)

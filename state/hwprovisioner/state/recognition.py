@@ -17,10 +17,10 @@ _log = logging.getLogger(__name__)
 
 
 class Recognition:
-    """Recognizes the lab's copy, as the greeting of every link that changes the lab.
+    """Recognizes the lab's copy, as the greeting of every link that changes the lab or follows it.
 
-    So nothing is changed in a copy that was not recognized, whichever replica is first. What is
-    read before is replaced, since revisions leap.
+    So nothing is changed in a copy that was not recognized, or shown of it, whichever replica is
+    first.
     """
 
     def __init__(self, keys: Keys, limits: Limits) -> None:
