@@ -25,9 +25,25 @@ class RecordedLab(AsyncLab):
 
     def _channels(self) -> Channels:
         if self._opened is None:
-            channels = super()._channels()
-            channels.heartbeat = RecordedBeats(channels.heartbeat, self._history)  # type: ignore[assignment]
-        return super()._channels()
+            addresses = (self.settings.allocate_address, self.settings.heartbeat_address)
+            self._opened = RecordedChannels(*addresses, self._history)
+        return self._opened
+
+
+class RecordedChannels(Channels):
+    """Its connections, of which that to the heartbeat service is renewed now and then."""
+
+    def __init__(self, allocate: str, heartbeat: str, history: Recorder) -> None:
+        self._history = history
+        super().__init__(allocate, heartbeat)
+
+    @property
+    def heartbeat(self) -> Any:
+        return self._recorded
+
+    @heartbeat.setter
+    def heartbeat(self, stub: Any) -> None:
+        self._recorded = RecordedBeats(stub, self._history)
 
 
 class RecordedBeats:
