@@ -18,6 +18,8 @@ SERVICE_NAME = heartbeat_service_pb2.DESCRIPTOR.services_by_name["HeartbeatServi
 # Becomes part of a key, so nothing that means something there.
 _ALLOCATION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _LONGEST_TOKEN = 256
+# Holders who know of a pause are in no hurry, and there may be very many.
+_PAUSED_RETRY_MS = 2000
 
 
 class HeartbeatServicer(heartbeat_service_pb2_grpc.HeartbeatServiceServicer):
@@ -90,14 +92,15 @@ def _read(request: heartbeat_service_pb2.HeartbeatRequest) -> Beat:
 
 def _away(error: errors.StateUnavailable, pause: Pause | None) -> Refused:
     """Return the refusal of a beat that could not be written, or not for certain."""
-    said, details = str(error), []
+    said, details, retry_after_ms = str(error), [], error.retry_after_ms
     if pause is not None:
         said += f"; meanwhile leases are paused, for {pause.remaining_ms / 1000:.0f} s at most"
         message = heartbeat_service_pb2.LeasePause()
         message.paused_for.FromMilliseconds(pause.paused_for_ms)
         message.remaining.FromMilliseconds(pause.remaining_ms)
         details.append(message)
-    return Refused(error.reason, said, retry_after_ms=error.retry_after_ms, details=details)
+        retry_after_ms = _PAUSED_RETRY_MS
+    return Refused(error.reason, said, retry_after_ms=retry_after_ms, details=details)
 
 
 def _ended(allocation_id: str, reason: str, detail: str) -> Refused:
