@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+import grpc
 import pytest
 
 from hwprovisioner.resourcemanager import Facts, Hold, OperatingSystem, Report
@@ -67,6 +68,32 @@ async def test_the_driver_is_told_of_share_demand_and_user(
         assert (hold.share.cpus, hold.share.memory_bytes, hold.share.gpus) == (2, 8, (1,))
         assert hold.demand == {"cpus": ">=2", "labels": ["a"]}
         assert (hold.allocation_id, hold.host, hold.user) == ("a1", "db", "eve")
+
+
+async def test_it_tells_with_its_registration_all_that_the_lab_may_have_lost(
+    lab: ScriptedLab, journal_file: Path
+) -> None:
+    resources = {"rack": box("rack", instances=3), "box": box()}
+    async with manager(lab.target, journal_file, Hardware(), resources):
+        session = await lab.session()
+        share = resource_pb2.Share(cpus=2, memory_bytes=8, gpus=[1])
+        await session.offer("h1", 1, "rack", share=share, allocation_id="a1", host="db")
+        await session.hear("ready", hold_id="h1")
+        await session.offer("h2", 4)
+        await session.hear("ready", hold_id="h2")
+        await session.release("h2", 6)
+        await session.hear("cleaned", hold_id="h2")
+        session.end(grpc.StatusCode.UNAVAILABLE)
+        again = await lab.session()
+        [held] = again.register.holds
+        assert (held.hold.hold_id, held.hold.fence, held.share) == ("h1", 1, share)
+        assert (held.allocation_id, held.host) == ("a1", "db")
+        assert held.state == resource_pb2.HOLD_STATE_READY
+        [ref] = again.register.cleaned
+        assert (ref.hold_id, ref.fence) == ("h2", 6)
+        assert dict(again.register.fences) == {"rack": 1, "box": 6}
+        volunteered = [await again.hear("volunteer") for _ in resources]
+        assert {each.spec.name: each.fence for each in volunteered} == {"rack": 1, "box": 6}
 
 
 async def test_a_release_tears_down_cleans_and_says_so_with_its_fence(

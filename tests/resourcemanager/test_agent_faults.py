@@ -151,6 +151,23 @@ async def test_a_release_of_a_hold_that_never_got_here_keeps_nobody_waiting(
         assert "withdraw" not in session.events()
 
 
+async def test_what_was_declined_is_not_cleaned_under_the_feet_of_who_has_it(
+    lab: ScriptedLab, journal_file: Path
+) -> None:
+    hardware = Hardware()
+    async with manager(lab.target, journal_file, hardware):
+        session = await lab.session()
+        await session.offer("h1", 1)
+        await session.hear("ready")
+        await session.offer("h2", 2)
+        assert "hold h1 still has it" in (await session.hear("decline", hold_id="h2")).reason
+        await session.release("h2", 3, begun=False)
+        await session.hear("cleaned", hold_id="h2", fence=3)
+        await session.release("h1", 4)
+        await session.hear("cleaned", hold_id="h1", fence=4)
+        assert hardware.calls == ["prepare h1", "tear_down h1", "clean h1"]
+
+
 async def test_what_the_lab_does_not_know_is_cleaned_and_forgotten(
     lab: ScriptedLab, journal_file: Path
 ) -> None:

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,8 @@ from hwprovisioner.resourcemanager.holds import (
     WrongPhase,
     answer_offer,
 )
+from hwprovisioner.resourcemanager.model import Share
+from hwprovisioner.resourcemanager.room import Room
 
 
 def hold(hold_id: str = "h", fence: int = 5) -> Hold:
@@ -83,6 +86,38 @@ def test_a_repeated_offer_gets_the_same_answer(phase: Phase) -> None:
 @pytest.mark.parametrize("phase", [Phase.CLEANING, Phase.CLEANED])
 def test_an_old_offer_of_a_hold_that_has_ended_is_ignored(phase: Phase) -> None:
     assert answer_offer(hold(), Held(hold(), phase), [], 5, exclusive=True) == Ignore()
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_an_offer_of_a_known_hold_for_another_allocation_is_declined(phase: Phase) -> None:
+    """The lab has lost that it gave the id away."""
+    known = Held(replace(hold(), allocation_id="theirs"), phase)
+    offer = replace(hold(), allocation_id="another")
+    assert isinstance(answer_offer(offer, known, [known], 5, exclusive=True), TurnDown)
+
+
+@pytest.mark.parametrize(
+    ("share", "fits"),
+    [
+        (Share(cpus=2, memory_bytes=1, gpus=(1,)), True),
+        (Share(cpus=3), False),
+        (Share(memory_bytes=2), False),
+        (Share(gpus=(1, 0)), False),
+    ],
+)
+def test_a_divisible_resource_takes_no_more_than_fits_beside_what_is_not_clean(
+    share: Share, fits: bool
+) -> None:
+    others = [
+        Held(replace(hold("other", 3), share=Share(2, 1, (0,))), Phase.CLEANING),
+        Held(replace(hold("gone", 2), share=Share(4, 2, (1,))), Phase.CLEANED),
+    ]
+    offer, room = replace(hold(), share=share), Room(2, cpus=4, memory_bytes=2)
+    answer = answer_offer(offer, None, others, 3, exclusive=False, room=room)
+    assert isinstance(answer, Take) is fits
+    full = answer_offer(offer, None, others, 3, exclusive=False, room=Room(1))
+    assert isinstance(full, TurnDown)
+    assert full.retry_s
 
 
 @given(

@@ -52,7 +52,11 @@ class Aftercare:
             has_begun: It had been accepted.
         """
         held = self._journal.holds.get(hold.id)
-        if held is None:
+        if held is None and not has_begun and self._is_anothers(hold.resource):
+            # It was declined for that, and nothing was begun. To clean now would be to clean under
+            # the feet of whoever has the resource.
+            held = Held(hold, Phase.CLEANED)
+        elif held is None:
             # Not in the journal: it was lost, or never got here. What the driver does on tear-down
             # is right for both.
             held = Held.lost(hold) if has_begun else Held(hold, Phase.CLEANING)
@@ -64,6 +68,12 @@ class Aftercare:
         _log.info("hold %s on %s has ended: %s", hold.id, held.hold.resource, reason)
         self._worker.become(held)
         self._clean(held)
+
+    def _is_anothers(self, name: str) -> bool:
+        """Say whether a hold has all of a resource."""
+        represented = self._fleet.get(name)
+        is_exclusive = represented is not None and represented.is_exclusive
+        return is_exclusive and any(held.is_live for held in self._journal.of(name))
 
     def disown(self, hold_id: str) -> None:
         """Clean what the lab does not know of: its word rules."""
