@@ -80,7 +80,7 @@ async def test_after_a_restart_managers_have_to_register_before_anything_is_gran
             server.start()
             await lab.link.wait_connected()
 
-            assert await revision(lab) > last + LEAP
+            assert await revision(lab) > now * 1000 > last
             dump = await lab.dump()
             records = check_promises(dump, {})
             presences = {i: (m.presence, m.epoch) for i, m in records.managers.items()}
@@ -126,6 +126,20 @@ async def test_no_revision_comes_twice_after_all_was_deleted(redis_url: str) -> 
         assert (await lab.register()).epoch > who.epoch
 
 
+async def test_no_revision_comes_twice_when_a_leap_was_lost_too(redis_url: str) -> None:
+    """Redis crashes twice within a second."""
+    async with recognized(redis_url) as lab:
+        copied = await revision(lab)
+        seen = copied
+        for _ in range(3):
+            await lab.link.call("SET", lab.keys.revision, copied)
+            await lab.link.call("DEL", lab.keys.log, lab.keys.run)
+            lab.link.renew("so that it connects once more")
+            await lab.link.wait_connected()
+            assert await revision(lab) > seen
+            seen = await revision(lab)
+
+
 async def test_it_goes_on_above_what_was_there_though_the_clock_was_set_back(
     redis_url: str,
 ) -> None:
@@ -156,7 +170,7 @@ async def test_a_replica_is_no_lab_before_it_is_promoted_and_then_another_copy()
                     await early.call("PING")
             assert second.command("REPLICAOF NO ONE") == b"+OK\r\n"
             async with recognized(second.url) as promoted:
-                assert await revision(promoted) > int(copied) + LEAP
+                assert await revision(promoted) > int(copied)
                 # Nobody noticed that it was a replica once more, and is the master again.
                 run = await promoted.link.call("GET", promoted.keys.run)
                 second.command(f"REPLICAOF 127.0.0.1 {first.port}")

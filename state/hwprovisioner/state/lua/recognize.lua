@@ -19,9 +19,9 @@
 --          {"SAME"}  it was served by this run of Redis
 --
 --@include change
--- No copy lacks as many changes as that; and where there is no copy at all, no lab has come so far that makes less than 1,000
--- changes in each ms.
-local LEAP, PER_MS = 2 ^ 32, 1000
+-- A lab that makes less than so many changes in each ms has not come as far as the clock, in whatever copy. Only where the clock
+-- was set back, it leaps from what is known: no copy lacks as many changes as that.
+local PER_MS, LEAP = 1000, 2 ^ 32
 
 -- A run ends with its process, and where a replica becomes the master.
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
@@ -30,7 +30,7 @@ if redis.call('GET', KEYS[4]) == run then
   return {'SAME'}
 end
 local last = tonumber(redis.call('GET', REVISION) or '0')
-redis.call('SET', REVISION, string.format('%.0f', math.max(last + LEAP, now * PER_MS)))
+redis.call('SET', REVISION, string.format('%.0f', now * PER_MS > last and now * PER_MS or last + LEAP))
 redis.call('SET', KEYS[4], run)
 redis.call('HSET', KEYS[5], 'replica', '', 'epoch', next_revision(), 'until_ms', 0)
 redis.call('SET', KEYS[6], 0)
