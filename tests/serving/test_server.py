@@ -20,7 +20,6 @@ from hwprovisioner.serving import (
     Service,
     bad_request,
     bind,
-    interceptor,
 )
 from hwprovisioner.v1 import allocate_service_pb2 as pb
 from hwprovisioner.v1 import allocate_service_pb2_grpc, manager_stream_pb2
@@ -33,7 +32,6 @@ PROGRAMS = Path(sys.executable).parent
 
 
 ended: list[str] = []
-watched: list[str] = []
 #: Those whose callers leave while they are worked on.
 calls: list[Any] = []
 
@@ -50,12 +48,7 @@ class Servicer(allocate_service_pb2_grpc.AllocateServiceServicer):
         return pb.GetResourceResponse()
 
     async def WatchLab(self, request: Any, context: Any) -> AsyncIterator[pb.WatchLabResponse]:
-        try:
-            while request.after_revision:
-                yield pb.WatchLabResponse(event="x" * 10_000)
-            yield pb.WatchLabResponse(revision=1)
-        finally:
-            watched.append("over")
+        yield pb.WatchLabResponse(revision=1)
         await fail("refuse", context)
 
     async def WatchAllocation(self, request: Any, context: Any) -> None:  # type: ignore[override]
@@ -187,49 +180,6 @@ async def test_a_stream_handler_that_writes_may_refuse(running: Running) -> None
     await call.read()
     with pytest.raises(grpc.aio.AioRpcError, match="is not nice"):
         await call.read()
-
-
-async def test_a_watcher_that_does_not_read_is_cut_off_and_others_are_served(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(interceptor, "UNREAD_LIMIT_S", 0.5)
-    watched.clear()
-    async with serving(service()) as running:
-        feed: Any = lab(running).WatchLab(pb.WatchLabRequest(after_revision=1))
-        await feed.read()
-        await lab(running).GetResource(pb.GetResourceRequest(), timeout=10)
-        await eventually(lambda: watched)
-        with pytest.raises(grpc.aio.AioRpcError) as failure:
-            await read_all(feed)
-        assert error_info(failure.value).reason == "NOT_READ"
-
-
-async def read_all(call: Any) -> None:
-    while await call.read() is not grpc.aio.EOF:
-        pass
-
-
-@pytest.mark.parametrize(
-    "rubbish",
-    [
-        b"GET / HTTP/1.1\r\n\r\n",
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 64,
-        b"PRI * HTTP/2.0\r\n",
-        b"",
-    ],
-    ids=["http1", "frames", "half", "nothing"],
-)
-async def test_rubbish_on_a_connection_disturbs_nobody_else(
-    running: Running, rubbish: bytes
-) -> None:
-    ways = [await asyncio.open_connection("127.0.0.1", running.port) for _ in range(50)]
-    try:
-        for _, writer in ways:
-            writer.write(rubbish)
-        await lab(running).GetResource(pb.GetResourceRequest(), timeout=10)
-    finally:
-        for _, writer in ways:
-            writer.transport.abort()
 
 
 async def test_a_cancelled_call_ends_its_handler_and_is_no_error(
