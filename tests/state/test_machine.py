@@ -31,7 +31,7 @@ from hwprovisioner.state.tables import Health
 from hwprovisioner.state.transitions import Commit
 from support.lab_machine import MANAGERS, SLOTS, flags, mostly_right
 from support.lab_machine_checks import check_history, check_model
-from support.lab_machine_upkeep import UpkeepMachine
+from support.lab_machine_loss import LossMachine
 from support.lab_promises import check_promises, check_view
 
 NEVER = "hwp:{x}:request:none"
@@ -58,7 +58,7 @@ requests = st.integers(0, 30)
 resources = st.sampled_from(sorted(SLOTS))
 
 
-class LabMachine(UpkeepMachine):
+class LabMachine(LossMachine):
     """Everything that can happen to a lab."""
 
     @initialize(seed=st.integers(0, 9))

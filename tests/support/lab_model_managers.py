@@ -17,6 +17,14 @@ class WholeLabModel(UpkeepModel):
         self.deadlines[f"manager:{name}"] = self.now + self.limits.silence_ms
         return "REGISTERED"
 
+    def recognize(self, revision: int) -> None:
+        """Redis has come back with what there is now."""
+        for name, known in self.managers.items():
+            if known.presence == "ONLINE":
+                known.presence, known.epoch = "DISCONNECTED", 0
+                self.deadlines[f"manager:{name}"] = self.now + self.limits.lost_ms
+        self.tended, self.epoch = 0, revision
+
     def heard(self, name: str, epoch: int) -> str:
         if outdated := self.outdated(name, epoch):
             return outdated
