@@ -19,7 +19,7 @@ from support.outage_lab import LIMIT_S, OutageLab, longer_than, running
 from support.plugin_run import STRANGERS
 from support.user import HWP
 
-TTL_S = 8
+TTL_S = 10
 AWAY_S = TTL_S + 2
 
 _TEST = f"""
