@@ -21,7 +21,7 @@ from support.redis_server import running
 
 _BATCH = 1_000
 _FREE = {
-    **dict.fromkeys(("rev", "volunteered", "slots"), "1"),
+    **dict.fromkeys(("rev", "epoch", "volunteered", "slots"), "1"),
     **dict.fromkeys(("used_slots", "used_cpus", "used_memory", "fence", "rest_until"), "0"),
     **{"cpus": "8", "memory": str(1 << 40), "used_gpus": "", "holds": "", "removed": "0"},
     **{"health": "HEALTHY", "admin": "ENABLED"},
