@@ -44,8 +44,10 @@ class Pair:
 
 @contextlib.contextmanager
 def watched_pair() -> Iterator[Pair]:
-    replication = ("--masteruser", "replication", "--masterauth", "secret")
-    replication += ("--repl-diskless-sync-delay", "0")
+    replication = (
+        *("--masteruser", "replication", "--masterauth", "secret"),
+        *("--repl-diskless-sync-delay", "0"),
+    )
     with (
         running(*replication) as first,
         running(*replication, "--replicaof", f"127.0.0.1 {first.port}") as second,
