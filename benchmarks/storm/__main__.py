@@ -44,17 +44,21 @@ def main() -> int:
         sizes = chosen.managers, chosen.clients
         load = [stack.enter_context(_load(n, port, *sizes)) for n in range(_PROCESSES)]
         began = time.time()
-        _tell(load, "begin")
+        before = _tell(load, "begin")
         print(f"all had begun after {time.time() - began:.1f} s", flush=True)
         first.kill()
         first.wait()
-        stack.enter_context(_allocate(redis.unix_url, port))
+        service = stack.enter_context(_allocate(redis.unix_url, port))
         listens = time.time()
         answers = _tell(load, "back")
+        worked_s = _worked_s(service.pid)
     heard = sorted(at - listens for answer in answers for at in answer["heard"])
     ended = [why for answer in answers for why in answer["ended"]]
     half, most = heard[len(heard) // 2], heard[len(heard) * 99 // 100]
     print(f"half were back after {half:.1f} s, 99 % after {most:.1f} s")
+    pairs = zip(before, answers, strict=True)
+    of_load_s = sum(after["worked_s"] - earlier["worked_s"] for earlier, after in pairs)
+    print(f"processor time: Allocate {worked_s:.1f} s (with its start), load {of_load_s:.1f} s")
     print(*ended[:5], sep="\n", end="\n" if ended else "")
     ratios = [
         Ratio("the last one back, in 10 s", heard[-1] / LIMIT_S, at_most=1),
@@ -79,6 +83,12 @@ def _allocate(url: str, port: int) -> Iterator["subprocess.Popen[bytes]"]:
             yield process
         finally:
             process.terminate()
+
+
+def _worked_s(pid: int) -> float:
+    """Return the processor time of a process."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _is_listening(port: int) -> bool:

@@ -177,7 +177,8 @@ async def main() -> None:
                 break
         heard = [peer.heard_s for peer in peers]
         ended = [peer.error for peer in peers if peer.error]
-        print(json.dumps({"heard": heard, "ended": ended}), flush=True)
+        said = {"heard": heard, "ended": ended, "worked_s": time.process_time()}
+        print(json.dumps(said), flush=True)
     for task in tasks:
         task.cancel()
 
