@@ -46,7 +46,8 @@ def check_hardware(lines: Iterable[Line], story: Story) -> Iterator[Broken]:
 
 def _prepare(board: Board, line: Line) -> Iterator[Broken]:
     name, hold = line["resource"], line["hold"]
-    if board.dirty and board.dirty["hold"] != hold:
+    is_anew = board.dirty and board.dirty["hold"] == hold
+    if board.dirty and not (is_anew and board.dirty["allocation"] == line["allocation"]):
         what = f"{name} was prepared for {hold} before it was cleaned after {board.dirty['hold']}"
         yield Broken.by(3, what, board.dirty, line)
     if board.last and line["fence"] < board.last["fence"]:

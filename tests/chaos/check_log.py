@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from chaos.broken import Broken
 from chaos.history import Line
@@ -12,10 +12,11 @@ from hwprovisioner.state.tables import ALLOCATION, HOLD
 _TABLES = {"allocation": ALLOCATION, "hold": HOLD}
 
 
-def check_log(lines: Iterable[Line], story: Story) -> Iterator[Broken]:
+def check_log(lines: Sequence[Line], story: Story) -> Iterator[Broken]:
     yield from _revisions(lines)
     yield from _transitions(story)
     yield from _fences(story)
+    yield from _fences_of_holds(lines, story)
     yield from _capacity(story)
     yield from _sets(story)
 
@@ -61,11 +62,14 @@ def _fences(story: Story) -> Iterator[Broken]:
                 what = f"the fence of {change.id} fell from {known[0]} to {fence}"
                 yield Broken.by(2, what, known[1], change.line)
             highest[change.id] = (fence, change.line)
-    yield from _fences_of_holds(story)
 
 
-def _fences_of_holds(story: Story) -> Iterator[Broken]:
-    """A fence rises with each new hold, and at its end."""
+def _fences_of_holds(lines: Iterable[Line], story: Story) -> Iterator[Broken]:
+    """A fence rises with each new hold, and at its end.
+
+    Of an offer that Redis has lost before its manager took it up nobody knows.
+    """
+    taken_up = {(line["hold"], line["allocation"]) for line in lines if line.kind == "hardware"}
     for change in story.changes:
         before, after = change.before, change.after
         if change.kind == "hold" and after.get("state") == "CLEANING" != before.get("state"):
@@ -74,9 +78,8 @@ def _fences_of_holds(story: Story) -> Iterator[Broken]:
                 hold = story.holds.get(change.id)
                 yield Broken.by(2, what, hold.granted if hold else None, change.line)
     begun: dict[str, tuple[int, Line]] = {}
-    holds = sorted(
-        (*story.holds.values(), *story.lost_holds.values()), key=lambda hold: hold.granted.at
-    )
+    lost_holds = [h for h in story.lost_holds.values() if (h.id, h.allocation) in taken_up]
+    holds = sorted((*story.holds.values(), *lost_holds), key=lambda hold: hold.granted.at)
     for hold in holds:
         known = begun.get(hold.resource)
         # What Redis has lost is given back to whom it belongs, with the fence that it had.

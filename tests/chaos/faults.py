@@ -30,6 +30,7 @@ class Fault:
         span_s: how long it lasts: the shortest and the longest.
         hurts: what does not work meanwhile, by the target, likewise.
         loses: whether Redis may lose what it has acknowledged.
+        forgets: whether somebody forgets what only one other knows: not two at a time, then.
     """
 
     targets: Callable[[Lab], Iterable[str]]
@@ -38,6 +39,7 @@ class Fault:
     span_s: tuple[float, float]
     hurts: Callable[[str], str] = lambda target: target
     loses: bool = False
+    forgets: bool = False
 
 
 def _services(kind: str) -> Callable[[Lab], Iterable[str]]:
@@ -200,8 +202,8 @@ def _mend(proxy: TcpProxy) -> None:
     proxy.release_replies()
 
 
-def _killing(targets: Callable[[Lab], Iterable[str]], kill: Doing = _kill) -> Fault:
-    return Fault(targets, kill, _start, (0.1, 1.5))
+def _killing(targets: Callable[[Lab], Iterable[str]]) -> Fault:
+    return Fault(targets, _kill, _start, (0.1, 1.5))
 
 
 def _pausing(targets: Callable[[Lab], Iterable[str]], span_s: tuple[float, float]) -> Fault:
@@ -217,7 +219,7 @@ FAULTS: dict[str, Fault] = {
     "kill-heartbeat": _killing(_services("heartbeat")),
     "kill-manager": _killing(_managers),
     "kill-client": _killing(_clients),
-    "lose-journal": _killing(_managers, _kill_and_lose_journal),
+    "lose-journal": Fault(_managers, _kill_and_lose_journal, _start, (0.1, 1.5), forgets=True),
     "pause-allocate": _pausing(_services("allocate"), (0.3, 4.0)),
     "pause-heartbeat": _pausing(_services("heartbeat"), (0.3, 4.0)),
     # Longer than a manager may be silent, and then longer than it may be away.
@@ -231,7 +233,7 @@ FAULTS: dict[str, Fault] = {
     "kill-all-managers": _killing(_together(_managers)),
     "power-cut": _killing(_together(_everything)),
     # As with `appendfsync everysec`, or where a replica takes over that lacked the newest.
-    "lose-tail": Fault(_redis, _lose_tail, _start, (0.1, 2.0), loses=True),
+    "lose-tail": Fault(_redis, _lose_tail, _start, (0.1, 2.0), loses=True, forgets=True),
     "forget-scripts": Fault(_redis, _forget_scripts, _nothing, (0.0, 0.1), lambda _: ""),
     "no-notifications": Fault(_redis, _stop_notifying, _notify, (2.0, 6.0), lambda _: ""),
     "cut": _on_ways(TcpProxy.cut, (0.0, 0.1)),

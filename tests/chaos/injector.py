@@ -11,6 +11,9 @@ from chaos.plan import Planned
 
 #: Longer than this, nobody waits for the lab to make progress.
 PROGRESS_LIMIT_S = 30.0
+#: After so long each has been told again what it had forgotten.
+REMEMBERED_S = 5.0
+_MEMORY = "memory"
 
 
 class Injector:
@@ -32,12 +35,14 @@ class Injector:
         fault = FAULTS[planned.kind]
         targets = sorted(fault.targets(self._lab))
         target = targets[int(planned.target * len(targets))]
-        touched = set(target.split(","))
+        touched = set(target.split(",")) | ({_MEMORY} if fault.forgets else set())
         if touched & self._busy:
             return  # one thing at a time happens to each
         self._busy |= touched
         try:
             await self._inflict(planned, fault, target)
+            if fault.forgets:
+                await asyncio.sleep(REMEMBERED_S)
         except AssertionError as error:  # a process does not start, or does not end
             self._lab.history.write("failed", fault=planned.kind, target=target, why=str(error))
         finally:

@@ -39,16 +39,36 @@ def test_a_fence_that_was_used_in_what_redis_has_lost(history: History) -> None:
     history.submit("a")
     history.submit("b", request="another")
     history.grant("a", 5)
+    history.hardware("prepare", "board.5")
     history.lose(1)
+    history.hardware("cleaned", "board.5")
     history.grant("b", 4)
     assert only(history).promise == 2
+
+
+def test_an_offer_that_redis_has_lost_before_anybody_knew_of_it(history: History) -> None:
+    history.submit("a")
+    history.submit("b", request="another")
+    history.grant("a", 5)
+    history.lose(1)
+    history.grant("b", 5)
+    assert check(history.lines) == []
+
+
+def test_a_board_that_is_prepared_for_another_with_the_same_hold(history: History) -> None:
+    history.hardware("prepare", "board.5", "a")
+    history.hardware("prepare", "board.5", "b")
+    history.hardware("cleaned", "board.5", "b")
+    assert only(history).promise == 3
 
 
 def test_a_hold_that_is_another_than_the_one_that_redis_has_lost(history: History) -> None:
     history.submit("a")
     history.submit("b", request="another")
     history.grant("a", 5)
+    history.hardware("prepare", "board.5")
     history.lose(1)
+    history.hardware("cleaned", "board.5")
     history.grant("b", 5)
     assert only(history).promise == 2
 
