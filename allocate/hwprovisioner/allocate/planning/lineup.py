@@ -48,12 +48,18 @@ class UserQueue:
 
     def first_from(self, start: int, mask: int) -> int | None:
         """Return the place of the first request of some classes from a place on."""
-        found = self.first_within(start, start + _SCANNED, mask)
-        if found is not None or start + _SCANNED >= len(self.items):
-            return found
-        least: Item = self.items[start + _SCANNED]
+        wanted = self.classes & mask
+        # One class alone is looked up at once.
+        if wanted & (wanted - 1):
+            found = self.first_within(start, start + _SCANNED, wanted)
+            if found is not None:
+                return found
+            start += _SCANNED
+        if start >= len(self.items):
+            return None
+        least: Item = self.items[start]
         upcoming = []
-        for place in bits(self.classes & mask):
+        for place in bits(wanted):
             of_class = self.by_class[1 << place]
             nth = bisect_left(of_class, least)
             if nth < len(of_class):

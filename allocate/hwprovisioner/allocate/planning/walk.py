@@ -111,7 +111,8 @@ class Walk:
         bound = min((each[0] for each in upcoming if each[3] is not None), default=None)
         if bound is None:
             for row in passed:
-                self._go_on(row[1], 1)
+                if row[1].classes & self.mask:
+                    self._go_on(row[1], 1)
         else:
             self._pass(passed, bound, lineup.step)
 
