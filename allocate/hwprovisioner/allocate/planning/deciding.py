@@ -114,7 +114,8 @@ class Pass:
     def _mask(self) -> int:
         """Return the classes that may still have a use for something."""
         mask = self._open.classes | self._arrivals.classes | self._lending.borrowers | self._again
-        return mask & self._board.classes.queued & ~self._blocked
+        mask &= self._board.classes.queued
+        return mask & ~self._blocked if self._blocked else mask
 
     def _visit(self, request: Request, walk: Walk) -> bool:
         """Grant a request, or let it wait; returns whether it was granted."""

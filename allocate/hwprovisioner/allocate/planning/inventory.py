@@ -148,7 +148,7 @@ class Inventory:
                 nothing uses it.
         """
         before = self._standings.get(name)
-        if before is not None and (standing is None or not self._is_alike(name, standing)):
+        if before is not None and (standing is None or not _is_alike(before, standing)):
             self._forget(name, before)
             before = None
         if standing is None:
@@ -228,12 +228,6 @@ class Inventory:
             found &= functools.reduce(operator.or_, of_any, 0)
         return found
 
-    def _is_alike(self, name: str, standing: Standing) -> bool:
-        """Say whether a resource is still what it was."""
-        before, after = self._shape_of[name].spec, standing.room.spec
-        # Mostly it is the same object, and equality is dear.
-        return before is after or before == after
-
     def _introduce(self, name: str, spec: Spec) -> None:
         shape = self._shape_of[name] = self._shape(spec)
         shape.names[name] = None
@@ -297,3 +291,9 @@ class Inventory:
             if not values[value]:
                 del values[value]
         self._on_shape(shape, False)
+
+
+def _is_alike(before: Standing, after: Standing) -> bool:
+    """Say whether a resource is still what it was."""
+    # Mostly it is the same object, and equality is dear.
+    return before.room.spec is after.room.spec or before.room.spec == after.room.spec

@@ -29,17 +29,13 @@ class Lending:
                 self._lent.update(dict.fromkeys(keeper.names, keeper))
         self._keys: dict[str, Key] = {}
         """By request that keeps something, where it stands."""
-        self._borrowers = 0
-        self._looks = _LOOKS
-
-    @property
-    def borrowers(self) -> int:
+        self.borrowers = 0
         """The bits of the classes of which something ends in time to use what is newly kept."""
-        return self._borrowers if self._looks > 0 else 0
+        self._looks = _LOOKS
 
     def forget_borrowers(self) -> None:
         """Offer what is kept to nobody but to those who are looked at anyway."""
-        self._borrowers = 0
+        self.borrowers = 0
 
     def is_lent(self, name: str) -> bool:
         """Say whether a resource is kept, and may be used meanwhile."""
@@ -54,6 +50,8 @@ class Lending:
         also: tuple[str, ...] = ()
         if self._lent and ends_ms:
             self._looks -= 1
+            if self._looks <= 0:
+                self.borrowers = 0
             lent = (name for name in self._lent if name not in behind)
             also = tuple(name for name in lent if self._ends_in_time(name, ends_ms))
         return Wish.of(request, self._now_ms, also, behind)
@@ -91,7 +89,8 @@ class Lending:
         self._lent[name] = keeper
         span_ms = keeper.lends_until(self._now_ms) - self._now_ms
         span_ms -= self._board.finder.turnover(name)
-        self._borrowers |= classes.shorter_than(classes.matching(name), span_ms)
+        if self._looks > 0:
+            self.borrowers |= classes.shorter_than(classes.matching(name), span_ms)
 
     def lend_on(self, name: str) -> None:
         """Lend what is left of a resource of which something was taken, if there is anything."""

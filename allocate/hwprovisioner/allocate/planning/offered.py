@@ -65,8 +65,9 @@ class Offered:
         shapes = inventory.shapes
         self.classes = self._classes.named(self._names)
         for index in self._of_shape:
-            left_out = lacking if self._claimed >> index & 1 else 0
-            found = shapes[index].awaited & ~left_out
+            found = shapes[index].awaited
+            if self._claimed >> index & 1:
+                found &= ~lacking
             if self._is_strict and inventory.divisible >> index & 1:
                 found &= self._classes.wanting_at_most(self._most_cpus(index))
             self.classes |= found

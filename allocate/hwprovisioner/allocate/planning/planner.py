@@ -39,7 +39,8 @@ class Planner(Board):
 
     def set_resource(self, name: str, standing: Standing | None, ends_ms: int = 0) -> None:
         """Take in how a resource is now; see `Inventory.put`."""
-        self._forget_keeping(name)
+        if self.keepers:
+            self._forget_keeping(name)
         self.inventory.put(name, standing, ends_ms)
         if standing is not None and self.inventory.is_open(name):
             self._changed.add(name)

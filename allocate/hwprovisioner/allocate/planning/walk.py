@@ -63,13 +63,17 @@ class Walk:
 
     def __iter__(self) -> Iterator[Request]:
         lineup = self._queue.lineup()
-        known = self.mask
+        known, barred = self.mask, self._barred
         while self.mask:
             self._find_next(lineup)
             if not self._next:
                 return
             key, place, user, item = heappop(self._next)
-            if item is not None and item[3] & self._wanted_of(user):
+            if (
+                item is not None
+                and item[3] & self.mask
+                and not (barred and barred.get(user.name, 0) & item[3])
+            ):
                 self.key = key
                 yield self._queue.requests[item[2]]
                 if not self.mask:
