@@ -10,6 +10,7 @@ import pytest
 from hwprovisioner.resourcemanager import Facts, Hold, OperatingSystem, Report
 from hwprovisioner.resourcemanager.holds import Phase
 from hwprovisioner.v1 import demand_pb2, manager_stream_pb2, resource_pb2
+from support.cared_for import settled
 from support.eventually import eventually
 from support.manager import Hardware, box, manager
 from support.scripted_lab import ScriptedLab
@@ -217,8 +218,7 @@ async def test_a_release_with_an_old_fence_is_ignored(lab: ScriptedLab, journal_
         await session.offer("h1", 5)
         await session.hear("ready")
         await session.release("h1", 4)
-        await session.say(ping=manager_stream_pb2.Ping())
-        await session.hear("pong")
+        await settled(session)
         assert run.journal.holds["h1"].phase is Phase.READY
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from hwprovisioner.resourcemanager import Connection, DriverError
 from hwprovisioner.v1 import manager_stream_pb2
+from support.cared_for import settled
 from support.eventually import eventually
 from support.manager import Hardware, box, manager
 from support.scripted_lab import ScriptedLab
@@ -102,8 +103,7 @@ async def test_a_slow_resource_delays_no_other(lab: ScriptedLab, journal_file: P
         await eventually(lambda: "clean slow" in hardware.running)
         await session.release("quick", 2, "other")
         await session.hear("cleaned", hold_id="quick")
-        await session.say(ping=manager_stream_pb2.Ping())
-        await session.hear("pong")
+        await settled(session)
 
 
 @pytest.mark.parametrize(
@@ -205,6 +205,5 @@ async def test_rubbish_from_the_lab_changes_nothing(lab: ScriptedLab, journal_fi
         await session.say(offer=manager_stream_pb2.Offer())
         await session.say(release=manager_stream_pb2.Release())
         await session.say(refused=manager_stream_pb2.Refused(reason="NO_SUCH_HOLD"))
-        await session.say(ping=manager_stream_pb2.Ping())
-        await session.hear("pong")
+        await settled(session)
         assert dict(run.journal.holds) == {}

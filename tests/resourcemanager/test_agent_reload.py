@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from hwprovisioner.v1 import manager_stream_pb2
+from support.cared_for import settled
 from support.manager import Hardware, box, manager
 from support.scripted_lab import ScriptedLab
 
@@ -39,8 +40,7 @@ async def test_a_change_waits_until_the_hold_has_ended(
         await session.offer("h1", 1)
         await session.hear("ready")
         run.agent.represent({"box": box(cpus=9)})
-        await session.say(ping=manager_stream_pb2.Ping())
-        await session.hear("pong")
+        await settled(session)
         assert "volunteer" not in session.events()
         await session.release("h1", 2)
         await session.hear("cleaned")

@@ -1,6 +1,5 @@
 """Cleaning within limits, and facts that are found out."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,19 +12,7 @@ from hwprovisioner.v1 import resource_pb2
 from support.cared_for import HEALTHY, QUARANTINED, TWICE, dirty, settled
 from support.eventually import eventually
 from support.manager import Hardware, box, manager
-from support.scripted_lab import ScriptedLab, scripted_lab
-
-
-@pytest.fixture
-async def lab() -> AsyncIterator[ScriptedLab]:
-    async with scripted_lab() as lab:
-        yield lab
-
-
-@pytest.fixture
-def journal_file(tmp_path: Path) -> Path:
-    return tmp_path / "journal"
-
+from support.scripted_lab import ScriptedLab
 
 # Cleaning.
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -26,21 +26,10 @@ from hwprovisioner.resourcemanager.maker import Maker
 from hwprovisioner.resourcemanager.model import Gpu, Instance, Makes, OperatingSystem, Traits
 from support.eventually import eventually
 from support.manager import Hardware, box, manager
-from support.scripted_lab import ScriptedLab, Session, scripted_lab
+from support.scripted_lab import ScriptedLab, Session
 
 #: A call ends by then; nothing is measured.
 SOON_S = 0.1
-
-
-@pytest.fixture
-async def lab() -> AsyncIterator[ScriptedLab]:
-    async with scripted_lab() as lab:
-        yield lab
-
-
-@pytest.fixture
-def journal_file(tmp_path: Path) -> Path:
-    return tmp_path / "journal"
 
 
 async def hang() -> None:

@@ -1,7 +1,6 @@
 """The stream itself: connecting, losing it, being sent away."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import grpc
@@ -14,17 +13,6 @@ from support.eventually import eventually
 from support.manager import Hardware, box, manager
 from support.scripted_lab import ScriptedLab, scripted_lab
 from support.tcp_proxy import proxy_to
-
-
-@pytest.fixture
-async def lab() -> AsyncIterator[ScriptedLab]:
-    async with scripted_lab() as lab:
-        yield lab
-
-
-@pytest.fixture
-def journal_file(tmp_path: Path) -> Path:
-    return tmp_path / "journal"
 
 
 def with_details(code: int, *details: object) -> tuple[tuple[str, bytes], ...]:

@@ -1,30 +1,16 @@
 """What is given up, suspected or doubted: when it is looked after, told, and lent again."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import grpc
-import pytest
 
 from hwprovisioner.resourcemanager import DriverError
 from hwprovisioner.resourcemanager.holds import Phase
 from support.cared_for import HEALTHY, QUARANTINED, TWICE, Checked, dirty, settled
 from support.eventually import eventually
 from support.manager import Hardware, box, manager
-from support.scripted_lab import ScriptedLab, scripted_lab
-
-
-@pytest.fixture
-async def lab() -> AsyncIterator[ScriptedLab]:
-    async with scripted_lab() as lab:
-        yield lab
-
-
-@pytest.fixture
-def journal_file(tmp_path: Path) -> Path:
-    return tmp_path / "journal"
-
+from support.scripted_lab import ScriptedLab
 
 # What is given up.
 

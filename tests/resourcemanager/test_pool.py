@@ -17,23 +17,12 @@ from hwprovisioner.v1 import demand_pb2, resource_pb2
 from support.eventually import eventually
 from support.folder_maker import Workshop, holder_of, warm
 from support.manager import Manager, manager
-from support.scripted_lab import ScriptedLab, Session, scripted_lab
-
-
-@pytest.fixture
-async def lab() -> AsyncIterator[ScriptedLab]:
-    async with scripted_lab() as lab:
-        yield lab
+from support.scripted_lab import ScriptedLab, Session
 
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Workshop:
     return Workshop(tmp_path / "made")
-
-
-@pytest.fixture
-def journal_file(tmp_path: Path) -> Path:
-    return tmp_path / "journal"
 
 
 @contextlib.asynccontextmanager

@@ -1,7 +1,6 @@
 """Repair within limits, and never under a holder."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -11,18 +10,7 @@ from hwprovisioner.resourcemanager.model import Care
 from support.cared_for import HEALTHY, QUARANTINED, TWICE, Mendable, settled
 from support.eventually import eventually
 from support.manager import Hardware, box, manager
-from support.scripted_lab import ScriptedLab, scripted_lab
-
-
-@pytest.fixture
-async def lab() -> AsyncIterator[ScriptedLab]:
-    async with scripted_lab() as lab:
-        yield lab
-
-
-@pytest.fixture
-def journal_file(tmp_path: Path) -> Path:
-    return tmp_path / "journal"
+from support.scripted_lab import ScriptedLab
 
 
 async def test_what_is_not_well_is_repaired_and_lent_again(
