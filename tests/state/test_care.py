@@ -247,7 +247,7 @@ async def test_a_touch_makes_redis_announce_alarms_that_went_off(lazy_redis: str
         now_ms = int(seconds) * 1000  # Alarms go by the clock of Redis.
         for allocation_id in ("lasting", "short"):
             await lab.submit(allocation_id, ttl_ms=HOUR, now_ms=now_ms)
-        # Shortened here: an alarm that is set too late, on a busy machine, would be deleted without an announcement.
+        # Shortened here: set too late, on a busy machine, an alarm is deleted unannounced.
         assert await link.call("PEXPIRE", lab.keys.alarm("short"), "1") == 1
 
         async def touched() -> bool:
