@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from hwprovisioner.state.keys import Keys
 from support import needs
 from support.redis_server import free_port
 
@@ -141,6 +142,17 @@ def test_everything_goes_on_after_redis_was_restarted(suite: Suite) -> None:
     suite.compose("restart", "redis")
     suite.wait_until_healthy(*SERVICES)
     assert suite.names_of_resources() == ["this-container"]
+
+
+def test_a_new_container_takes_the_place_of_a_heartbeat_that_was_killed(suite: Suite) -> None:
+    """Else the lab would end no lease until it has given the old one up."""
+    for command in (("kill", "heartbeat"), ("rm", "--force", "heartbeat"), ("up", "-d")):
+        suite.compose(*command, limit_s=HEALTH_LIMIT_S)
+    suite.wait_until_healthy(*SERVICES)
+    signed_on = suite.compose(
+        *("exec", "-T", "redis", "redis-cli", "hkeys", Keys("default").beaters)
+    )
+    assert signed_on.split() == ["heartbeat/0.0.0.0:7080"]
 
 
 def test_redis_is_published_nowhere_and_the_rest_on_this_machine_only(suite: Suite) -> None:
