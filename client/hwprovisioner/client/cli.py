@@ -5,8 +5,6 @@ Commands import what they need when they run: `hwp --help` loads neither gRPC no
 
 from __future__ import annotations
 
-import importlib.metadata
-
 import click
 
 from hwprovisioner.client.commands.allocate import allocate
@@ -32,6 +30,8 @@ from hwprovisioner.client.commands.watch import watch
 
 def _show_version(context: click.Context, parameter: click.Parameter, value: bool) -> None:
     if value and not context.resilient_parsing:
+        import importlib.metadata
+
         click.echo(f"hwp {importlib.metadata.version('hardware-provisioner')}")
         context.exit()
 

@@ -1,15 +1,15 @@
-"""The command `hwp up`, found by the client's command line through its entry point."""
+"""The command `hwp up`, which the client's command line finds here, and loads for `hwp --help`."""
 
-import asyncio
+from __future__ import annotations
+
 import os
 import sys
-from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
 _PORT = click.IntRange(0, 65535)
-_FILE = click.Path(path_type=Path)
+_FILE = click.Path()
 
 _EPILOG = """\b
 Environment: HWP_REDIS_URL, REDIS_URL or REDIS_HOST with REDIS_PORT, REDIS_DB, REDIS_USER,
@@ -33,14 +33,14 @@ Exit status: 0 stopped as asked, 1 it could not run or something had to be kille
 @click.option("--write-ports", type=_FILE, help="Write the addresses to this file, as JSON.")
 def up(
     redis: str | None,
-    config: Path | None,
+    config: str | None,
     no_manager: bool,
     port_allocate: int | None,
     port_heartbeat: int | None,
     port_manager: int | None,
-    state_dir: Path | None,
+    state_dir: str | None,
     reload: bool,
-    write_ports: Path | None,
+    write_ports: str | None,
 ) -> None:
     """Run the whole suite on this machine, until Ctrl-C.
 
@@ -48,19 +48,23 @@ def up(
     resource manager, says on which ports they listen, and keeps them running. No root, no Docker;
     nothing acknowledged is lost when it is stopped or killed.
     """
+    from pathlib import Path
+
     ports = {"allocate": port_allocate, "heartbeat": port_heartbeat, "manager": port_manager}
     _run(
         redis=redis,
-        config=config,
+        config=Path(config) if config else None,
         manager=not no_manager,
         ports={name: port for name, port in ports.items() if port is not None},
-        folder=state_dir.expanduser() if state_dir else None,
+        folder=Path(state_dir).expanduser() if state_dir else None,
         reload=reload,
-        write_ports=write_ports,
+        write_ports=Path(write_ports) if write_ports else None,
     )
 
 
 def _run(**options: Any) -> NoReturn:  # noqa: ANN401  # the fields of `Options`, loaded here
+    import asyncio
+
     try:
         from .console import TerminalConsole
         from .errors import SuiteError

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -27,6 +26,8 @@ def completing(
     def complete(
         context: click.Context, parameter: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
+        import asyncio
+
         async def names() -> Iterable[str]:
             options = LabOptions(
                 context.params.get("address"), context.params.get("heartbeat_address")

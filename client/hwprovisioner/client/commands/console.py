@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import click
@@ -67,6 +66,7 @@ async def _console(options: LabOptions, word: str, escape: bytes, token: str | N
 
 async def _talk(tunnel: Tunnel, keys: StandardInput, screen: StandardOutput, escape: bytes) -> None:
     """Passes bytes on until the host's end or the escape."""
+    import asyncio
 
     async def send() -> bool:
         """Says whether this is to end now."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
@@ -97,6 +96,8 @@ async def _until_over(lab: AsyncLab, host: FoundHost) -> None:
 
 
 async def _stdio(options: LabOptions, word: str, port: int, token: str | None) -> None:
+    import asyncio
+
     from hwprovisioner.client.commands.stdio import StandardInput, StandardOutput
 
     async with options.lab() as lab:

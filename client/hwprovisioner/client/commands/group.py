@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -14,16 +14,17 @@ from hwprovisioner.client.commands.exit_codes import ExitCode, code_for
 from hwprovisioner.client.errors import LabError
 from hwprovisioner.client.printable import printable
 
-ENTRY_POINTS = "hwprovisioner.commands"
+#: Commands of other parts, by the module that brings them. The client finds them when they are
+#: wanted and never imports them otherwise: it works without those parts.
+_ELSEWHERE = {"up": "hwprovisioner.suite.command"}
 
 
 class HwpGroup(click.Group):
-    """Commands of its own, and those that other packages bring (`up`)."""
+    """Commands of its own, and those of other parts (`up`)."""
 
     def list_commands(self, context: click.Context) -> list[str]:
         """Lists its own in the order of a day's work, then the others."""
-        own = list(self.commands)
-        return own + sorted(name for name in _entry_points() if name not in own)
+        return [*self.commands, *_ELSEWHERE]
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         """Finds a command by its name."""
@@ -96,23 +97,18 @@ def _flushed(code: int) -> int:
     return code
 
 
-def _entry_points() -> list[str]:
-    return [point.name for point in importlib.metadata.entry_points(group=ENTRY_POINTS)]
-
-
 def _load(name: str) -> click.Command | None:
-    for point in importlib.metadata.entry_points(group=ENTRY_POINTS, name=name):
-        try:
-            found = point.load()
-        except ImportError as error:
-            return _missing(name, str(error))
-        if isinstance(found, click.Command):
-            return found
-    return None
+    if name not in _ELSEWHERE:
+        return None
+    try:
+        command: click.Command = getattr(importlib.import_module(_ELSEWHERE[name]), name)
+    except ImportError as error:
+        return _missing(name, str(error))
+    return command
 
 
 def _missing(name: str, why: str) -> click.Command:
-    """Stands in for a command whose package is not all there."""
+    """Stands in for a command whose part is not all there."""
 
     @click.command(name, short_help="(needs the extra [suite])", context_settings=_TAKES_ALL)
     def missing() -> None:

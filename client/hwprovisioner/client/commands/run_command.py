@@ -15,7 +15,6 @@ import click
 from hwprovisioner.client.commands.demand_options import NOTHING_WANTED, with_demands
 from hwprovisioner.client.commands.exit_codes import ExitCode
 from hwprovisioner.client.commands.lab_options import LabOptions, run, with_lab
-from hwprovisioner.client.commands.own_allocations import OwnAllocations
 from hwprovisioner.client.commands.release import complete_own, token_for
 from hwprovisioner.client.commands.request_options import with_request
 from hwprovisioner.client.errors import NotAllowed
@@ -113,6 +112,8 @@ class _Wanted:
                 f"{self.allocation_id}: no token for it here; give --token or HWP_TOKEN",
                 reason="NO_TOKEN",
             )
+        from hwprovisioner.client.commands.own_allocations import OwnAllocations
+
         key_file = OwnAllocations.of_user().key_file(self.allocation_id) or None
         return functools.partial(lab.attach, self.allocation_id, token, ssh_key=key_file)
 

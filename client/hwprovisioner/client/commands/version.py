@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-
 import click
 
 from hwprovisioner.client.commands.lab_options import LabOptions, run, with_lab
@@ -16,6 +14,8 @@ LIMIT_S = 2.0
 @with_lab
 def version(lab: LabOptions, client: bool) -> int:
     """Show the version of this client, whether the servers answer, and the managers' versions."""
+    import importlib.metadata
+
     click.echo(f"client     {importlib.metadata.version('hardware-provisioner')}")
     return 0 if client else run(lab, _servers(lab))
 

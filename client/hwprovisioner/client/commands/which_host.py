@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from hwprovisioner.client.commands.own_allocations import OwnAllocations
 from hwprovisioner.client.errors import LabError, NotAllowed, NotFound, WrongHost
 from hwprovisioner.client.guessing import did_you_mean
 
 if TYPE_CHECKING:
+    from hwprovisioner.client.commands.own_allocations import OwnAllocations
     from hwprovisioner.client.facts import Connection
     from hwprovisioner.client.lab import AsyncLab
     from hwprovisioner.client.reach import Reach
@@ -44,7 +44,7 @@ def complete_host(
     context: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """Completes the ids of this user's allocations; a host's name follows a slash."""
-    ids = OwnAllocations.of_user().tokens()
+    ids = _own().tokens()
     return [CompletionItem(f"{each}/") for each in ids if f"{each}/".startswith(incomplete)]
 
 
@@ -69,7 +69,7 @@ async def find_host(lab: AsyncLab, word: str, token: str | None = None) -> Found
     allocation_id, slash, host = word.partition("/")
     if slash:
         return await _in(lab, allocation_id, host, token)
-    if word in OwnAllocations.of_user().tokens():
+    if word in _own().tokens():
         return await _in(lab, word, "", token)
     if own := os.environ.get("HWP_ALLOCATION_ID", ""):
         return await _in(lab, own, "" if word == own else word, token)
@@ -103,7 +103,7 @@ async def _in(lab: AsyncLab, allocation_id: str, host: str, token: str | None) -
 
 async def _among_own(lab: AsyncLab, host: str) -> FoundHost:
     found = []
-    for allocation_id, token in OwnAllocations.of_user().tokens().items():
+    for allocation_id, token in _own().tokens().items():
         try:
             allocation = await lab.get_allocation(allocation_id, token)
         except (NotFound, NotAllowed):
@@ -127,10 +127,16 @@ def _found(lab: AsyncLab, allocation: Allocation, host: str, token: str) -> Foun
     from hwprovisioner.client.facts import read_hosts
     from hwprovisioner.client.holder_key import HolderKey, fill_in
 
-    key_file = OwnAllocations.of_user().key_file(allocation.id)
+    key_file = _own().key_file(allocation.id)
     fill_in(allocation.hosts, HolderKey(file=key_file))
     connection = read_hosts(allocation.hosts)[host].connection
     return FoundHost(allocation.id, token, host, connection, lab.reach(allocation.id, token, host))
+
+
+def _own() -> OwnAllocations:
+    from hwprovisioner.client.commands.own_allocations import OwnAllocations
+
+    return OwnAllocations.of_user()
 
 
 def _token_for(allocation_id: str) -> str:
