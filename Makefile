@@ -120,8 +120,12 @@ pictures: $(SETUP) ## Draw the pictures in docs/ from the texts and tables they 
 	@$(BIN)/python tools/draw_states.py
 
 .PHONY: bench
-bench: $(SETUP) ## Measure: demand to ready, against an empty call to the same server
+bench: $(SETUP) ## Measure all that is promised of speed, next to floors and peers; ARGS='--list' names the cases
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: bench-quick
+bench-quick: $(SETUP) ## The same in under a minute, shorter and with fewer cases
+	@$(BIN)/python -m benchmarks --quick $(ARGS)
 
 .PHONY: bench-scheduler
 bench-scheduler: $(SETUP) ## Measure what a scheduling decision costs, by the size of the lab; ARGS=--quick for less

@@ -1,31 +1,86 @@
-"""``make bench``: starts the suite, measures, prints ratios, ends everything."""
+"""``make bench``: everything that is promised of speed, next to its floor or a peer, in one run.
+
+Exit status: 0 everything was measured and reached, 1 something falls short, 2 it could not run,
+3 nothing falls short, but something was not measured.
+"""
 
 import argparse
-import asyncio
-import json
+import fnmatch
+import signal
 import sys
-from pathlib import Path
+import time
+from collections.abc import Sequence
+from dataclasses import replace
 
-from benchmarks import idle
-from benchmarks.measuring import table
-from benchmarks.running_suite import running_suite
+from benchmarks.cases import CASES
+from benchmarks.frame import results, table
+from benchmarks.frame.case import QUICK, Case, Effort
+from benchmarks.frame.results import RESULTS
+from benchmarks.frame.running import run
+from benchmarks.frame.verdict import Figure
 
-RESULTS = Path(__file__).parent / "results"
+COULD_NOT_RUN = 2
 
 
 def main() -> int:
-    """Return 0 if every ratio is what it should be."""
+    """Measure what is asked for, tell it, keep it, and return the exit status."""
+    chosen = _arguments()
+    cases = _chosen(chosen.case, quick=chosen.quick)
+    if not cases:
+        print(f"benchmarks: no case is called {' or '.join(chosen.case)}; --list", file=sys.stderr)
+        return COULD_NOT_RUN
+    if chosen.list:
+        print(*(f"{case.name:<24}{case.what}" for case in cases), sep="\n")
+        return 0
+    effort = QUICK if chosen.quick else Effort()
+    given = {"rounds": chosen.rounds, "seconds": chosen.seconds, "spare": chosen.spare}
+    effort = replace(effort, tolerant=chosen.tolerant)
+    effort = replace(effort, **{name: value for name, value in given.items() if value is not None})
+    # Ended by whoever, everything that was started is ended, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(COULD_NOT_RUN))
+    return _run(cases, effort, has_where=chosen.where)
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=300, help="how often each is measured")
-    arguments = parser.parse_args()
-    with running_suite(resources=1) as addresses:
-        asyncio.run(idle.measure(addresses, 20))  # what is slow only once is not measured
-        timings, ratios = asyncio.run(idle.measure(addresses, arguments.rounds))
-    print(table(timings), "", *ratios, sep="\n")
-    RESULTS.mkdir(exist_ok=True)
-    result = {ratio.name: round(ratio.value, 3) for ratio in ratios}
-    (RESULTS / "idle.json").write_text(json.dumps(result, indent=2) + "\n")
-    return 0 if all(ratio.holds for ratio in ratios) else 1
+    parser.add_argument("case", nargs="*", help="names of cases, or patterns; all if none is given")
+    parser.add_argument("--quick", action="store_true", help="shorter and fewer, in under 60 s")
+    parser.add_argument("--list", action="store_true", help="list the cases")
+    parser.add_argument("--where", action="store_true", help="name the lines that measured")
+    parser.add_argument("--rounds", type=int, help="quiet rounds of each case, at least 3")
+    parser.add_argument("--spare", type=int, help="so many more if some are disturbed")
+    parser.add_argument("--seconds", type=float, help="how long each side makes load in a round")
+    parser.add_argument(
+        "--tolerant",
+        action="store_true",
+        help="disturbed rounds count: for work on a case, its figures mean little",
+    )
+    return parser.parse_args()
+
+
+def _chosen(patterns: Sequence[str], quick: bool) -> list[Case]:
+    if patterns:
+        return [c for c in CASES if any(fnmatch.fnmatch(c.name, each) for each in patterns)]
+    return [case for case in CASES if not (quick and case.full)]
+
+
+def _run(cases: Sequence[Case], effort: Effort, has_where: bool) -> int:
+    folder = RESULTS / "quick" if effort.quick else RESULTS
+    figures: list[Figure] = []
+    began = time.monotonic()
+    print(table.head(), flush=True)
+    try:
+        for case in cases:
+            ran = run(case, effort)
+            figures += ran.figures
+            print(*table.told(case, ran.figures, has_where), sep="\n", flush=True)
+            results.write(folder, effort, results.of_case(case, ran.figures, ran.rounds))
+    except KeyboardInterrupt:
+        print("\nbenchmarks: ended by Ctrl-C", file=sys.stderr)
+        return COULD_NOT_RUN
+    passed = time.monotonic() - began
+    print(f"\n{table.summary(figures)}, in {passed:.0f} s; all of it: {folder}/")
+    return table.status(figures)
 
 
 if __name__ == "__main__":

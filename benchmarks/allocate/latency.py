@@ -1,0 +1,66 @@
+"""An idle lab: how long from a demand to its hardware."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+
+from benchmarks.frame import floor, services
+from benchmarks.frame.case import Case, Effort, Reading, Readings, Side, Wanted, reading
+from benchmarks.frame.stage import Stage
+
+_WARM_UP = 50
+_ROUND_TRIPS = 2
+"""Redis is needed twice from a demand to its grant: to queue it, and to grant it."""
+
+
+@contextlib.contextmanager
+def _open(stage: Stage, effort: Effort) -> Iterator[Mapping[str, Side]]:
+    redis = stage.redis()
+    lab = services.allocate(stage, redis)
+    services.manager(stage, lab, resources=1)
+    # A Redis of its own, so that what the lab writes is not in the way.
+    beside = stage.redis("redis-beside")
+    where = (lab, floor.start(stage), beside.unix_url)
+    client = stage.talker("client", "benchmarks.allocate.latency_client", *where)
+    client.ask("measure", times=_WARM_UP)
+    times = effort.pick(full=300, quick=60)
+
+    def one_holder() -> Readings:
+        said = client.ask("measure", times=times)
+        found = {name: Reading(*each) for name, each in said.items()}
+        needed = found["stream ping-pong"].value + _ROUND_TRIPS * found["Redis write"].value
+        found["ping-pong and Redis"] = reading(needed, "ms")
+        return found
+
+    yield {"one holder": one_holder}
+
+
+CASES = (
+    Case(
+        name="allocate-idle",
+        what="one holder in an idle lab, one machine, nothing to prepare",
+        wanted=(
+            Wanted(
+                name="demand to granted / stream ping-pong and 2 Redis writes",
+                of="demand to granted",
+                to="ping-pong and Redis",
+                at_most=1.5,
+                words="at most 1.5 x (stream ping-pong + Redis round trips it needs)",
+            ),
+            Wanted(
+                name="demand to READY / empty call",
+                of="demand to ready",
+                to="empty call",
+                at_most=10,
+                words="at most 10 x the empty unary round trip",
+            ),
+            Wanted(name="empty call", of="empty call"),
+            Wanted(name="stream ping-pong", of="stream ping-pong"),
+            Wanted(name="a stream opened and answered once", of="stream opened"),
+            Wanted(name="Redis write, on the disk", of="Redis write"),
+            Wanted(name="demand to granted", of="demand to granted"),
+            Wanted(name="demand to READY", of="demand to ready"),
+            Wanted(name="release to cleaned", of="release to cleaned"),
+        ),
+        open=_open,
+    ),
+)
