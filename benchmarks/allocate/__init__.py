@@ -1,1 +1,1 @@
-"""Allocate: how soon an idle lab answers, how much a loaded one does, how soon the next has it."""
+"""Allocate in figures: how soon an idle lab answers, how much a loaded one does, how soon the next has it."""
