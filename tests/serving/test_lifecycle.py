@@ -12,7 +12,7 @@ from support.grpc_server import serving
 
 SERVICE = textwrap.dedent(
     """
-    import asyncio, sys
+    import asyncio, os, sys, uvloop
     from dataclasses import dataclass
     from hwprovisioner.serving import *
 
@@ -45,7 +45,8 @@ SERVICE = textwrap.dedent(
         await serve(server, readiness, stopping, loops={"tired": loop}, grace_ms=1000)
         print("closed", flush=True)
 
-    sys.exit(run_service("svc", "A service.", Settings, main, arguments=sys.argv[2:]))
+    loop = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}[os.environ["LOOP"]]
+    sys.exit(run_service("svc", "A service.", Settings, main, loop=loop, arguments=sys.argv[2:]))
     """
 )
 
@@ -56,7 +57,7 @@ def start(*arguments: str, **environ: str) -> subprocess.Popen[str]:
     }
     return subprocess.Popen(
         [sys.executable, "-c", SERVICE, *(arguments or ("live",))],
-        env=environment | environ,
+        env={**environment, "LOOP": "asyncio", **environ},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -68,9 +69,14 @@ def line_of(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
+@pytest.fixture(params=["asyncio", "uvloop"])
+def loop(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.mark.parametrize("which", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_it_in_order(which: signal.Signals) -> None:
-    with start() as process:
+def test_a_signal_stops_it_in_order(which: signal.Signals, loop: str) -> None:
+    with start(LOOP=loop) as process:
         assert int(line_of(process)) > 0
         process.send_signal(which)
         output, errors = process.communicate()
@@ -80,8 +86,8 @@ def test_a_signal_stops_it_in_order(which: signal.Signals) -> None:
     assert process.returncode == 0
 
 
-def test_a_second_signal_ends_it_at_once() -> None:
-    with start("hang") as process:
+def test_a_second_signal_ends_it_at_once(loop: str) -> None:
+    with start("hang", LOOP=loop) as process:
         line_of(process)
         process.send_signal(signal.SIGTERM)
         assert line_of(process) == "loop cancelled"
@@ -90,17 +96,17 @@ def test_a_second_signal_ends_it_at_once() -> None:
     assert process.returncode == -signal.SIGINT
 
 
-def test_a_loop_that_dies_takes_the_process_down_and_says_why() -> None:
-    with start("die") as process:
+def test_a_loop_that_dies_takes_the_process_down_and_says_why(loop: str) -> None:
+    with start("die", LOOP=loop) as process:
         _, errors = process.communicate()
     assert process.returncode == 1
     assert "the loop is tired" in errors
 
 
-def test_a_taken_port_is_one_clear_line() -> None:
+def test_a_taken_port_is_one_clear_line(loop: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with start(HWP_HEARTBEAT_PORT=str(port)) as process:
+        with start(HWP_HEARTBEAT_PORT=str(port), LOOP=loop) as process:
             _, errors = process.communicate()
     assert process.returncode == 78
     assert f"cannot listen on 127.0.0.1:{port}" in errors

@@ -5,6 +5,8 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
+import uvloop
+
 from hwprovisioner.allocate.policy_file import PolicyError, read_policy
 from hwprovisioner.allocate.settings import Settings
 from hwprovisioner.serving import run_service
@@ -21,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["validate"]:
         return _validate(words[1:])
-    return run_service(NAME, SUMMARY, Settings, _run, arguments=words)
+    return run_service(NAME, SUMMARY, Settings, _run, loop=uvloop.new_event_loop, arguments=words)
 
 
 async def _run(settings: Settings, stopping: asyncio.Event) -> None:

@@ -56,6 +56,7 @@ def run_service(
     settings_type: type[SettingsT],
     main: Callable[[SettingsT, asyncio.Event], Coroutine[Any, Any, None]],
     *,
+    loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
     arguments: Sequence[str] | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> int:
@@ -66,6 +67,7 @@ def run_service(
         summary: one sentence for `--help`.
         settings_type: read from the environment.
         main: the service, until the event is set.
+        loop: makes the event loop that it runs on.
         arguments: of the command line; those of the process by default.
         environ: that of the process by default.
     """
@@ -83,7 +85,7 @@ def run_service(
     except SettingsError as error:
         return _refuse(name, [*error.faults, f"`{name} --help` lists all settings"])
     logs.configure(log_format=settings.serving.log_format, level=settings.serving.log_level)
-    return run(functools.partial(main, settings))
+    return run(functools.partial(main, settings), loop=loop)
 
 
 def _refuse(name: str, faults: Sequence[str]) -> int:

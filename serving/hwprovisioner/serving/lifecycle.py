@@ -76,15 +76,24 @@ async def _supervised(name: str, loop: Loop) -> None:
     raise RuntimeError(f"the loop {name!r} ended, which it should not before it is cancelled")
 
 
-def run(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> int:
+def run(
+    main: Callable[[asyncio.Event], Coroutine[Any, Any, None]],
+    *,
+    loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
+) -> int:
     """Run a service as a process, and return its exit status.
 
     SIGINT and SIGTERM set the event that `main` gets. A second signal ends the process at once, as
     if there were no handler. The status is 0 if it was told to stop, 1 if it failed, 78 if it
     cannot listen where its settings say.
+
+    Args:
+        main: the service, until its event is set.
+        loop: makes the event loop that it runs on.
     """
     try:
-        asyncio.run(_until_signalled(main))
+        with asyncio.Runner(loop_factory=loop) as runner:
+            runner.run(_until_signalled(main))
     except BindError as error:
         _log.error("%s", error)
         return WRONG_SETTINGS
