@@ -1,33 +1,28 @@
 """``python -m benchmarks.storm``: everybody loses Allocate at once, and comes back.
 
-Managers and clients, each with a connection of its own, hold or wait for machines. Allocate is
-killed and started again. How long is it, from the moment in which it listens again, until each of
-them has heard from it, and has anything ended that should not have?
+Managers and clients, each with a connection of its own, hold or wait for machines. Every Allocate
+is killed and started again. How long is it, from the moment in which all listen again, until each
+of them has heard from one, and has anything ended that should not have?
 
-The load is made by processes on the same machine, which take as much of it as the service does.
+The load is made by a process on the same machine, which takes some of it from the service.
 """
 
 import argparse
-import contextlib
-import json
 import os
+import random
 import resource
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from benchmarks.frame.machine import Load, load_between, sample
+from benchmarks.frame.stage import RedisServer, Stage, listening
 from benchmarks.measuring import Ratio
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
-
-from support.redis_server import free_port, running
-
-LIMIT_S = 10.0
-_PROCESSES = 4
+_LIMIT_S = 10.0
 
 
 def main() -> int:
@@ -35,92 +30,92 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.storm", description=__doc__)
     parser.add_argument("--managers", type=int, default=1_000)
     parser.add_argument("--clients", type=int, default=10_000)
+    parser.add_argument("--replicas", type=int, default=1, help="so many Allocates of one lab")
     chosen = parser.parse_args()
+    # Each connection is a file on either side.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    with running() as redis, contextlib.ExitStack() as stack:
-        port = free_port()
-        first = stack.enter_context(_allocate(redis.unix_url, port))
-        sizes = chosen.managers, chosen.clients
-        load = [stack.enter_context(_load(n, port, *sizes)) for n in range(_PROCESSES)]
-        began = time.time()
-        before = _tell(load, "begin")
-        print(f"all had begun after {time.time() - began:.1f} s", flush=True)
-        first.kill()
-        first.wait()
-        service = stack.enter_context(_allocate(redis.unix_url, port))
-        listens = time.time()
-        answers = _tell(load, "back")
-        worked_s = _worked_s(service.pid)
-    heard = sorted(at - listens for answer in answers for at in answer["heard"])
-    ended = [why for answer in answers for why in answer["ended"]]
-    half, most = heard[len(heard) // 2], heard[len(heard) * 99 // 100]
-    print(f"half were back after {half:.1f} s, 99 % after {most:.1f} s")
-    pairs = zip(before, answers, strict=True)
-    of_load_s = sum(after["worked_s"] - earlier["worked_s"] for earlier, after in pairs)
-    print(f"processor time: Allocate {worked_s:.1f} s (with its start), load {of_load_s:.1f} s")
-    print(*ended[:5], sep="\n", end="\n" if ended else "")
+    ports = [_free_port() for _ in range(chosen.replicas)]
+    with Stage() as stage:
+        redis = stage.redis()
+        first = [_start(stage, redis, "before", port) for port in ports]
+        _wait_for(ports, first)
+        numbers = chosen.managers, chosen.clients, *ports
+        load = stage.talker("load", "benchmarks.storm.load", *map(str, numbers))
+        begin_s = time.monotonic()
+        load.ask("begin")
+        print(f"all had begun after {time.monotonic() - begin_s:.1f} s", flush=True)
+        for each in first:
+            each.kill()
+            each.wait()
+        second = [_start(stage, redis, "after", port) for port in ports]
+        _wait_for(ports, second)
+        before = sample()
+        said = load.ask("back")
+        used = load_between(before, sample(), os.getpid(), stage.named)
+    back_s = [heard_s - before.at_s for heard_s in said["heard_s"]]
+    peers = chosen.managers + chosen.clients
+    print(*_told(back_s, used, peers, said), sep="\n")
     ratios = [
-        Ratio("the last one back, in 10 s", heard[-1] / LIMIT_S, at_most=1),
-        Ratio("allocations that ended", len(ended), at_most=0),
+        Ratio("the last one back, in 10 s", back_s[-1] / _LIMIT_S, at_most=1),
+        Ratio("peers that did not come back", peers - len(back_s), at_most=0),
+        Ratio("allocations that ended", len(said["ended"]), at_most=0),
     ]
     print(*ratios, sep="\n")
     return 0 if all(ratio.holds for ratio in ratios) else 1
 
 
-@contextlib.contextmanager
-def _allocate(url: str, port: int) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run Allocate until the block ends; it listens when the block begins."""
-    told = {"HWP_REDIS_URL": url, "HWP_ALLOCATE_PORT": str(port), "HWP_LOG_LEVEL": "error"}
-    with subprocess.Popen(
-        [sys.executable, "-m", "hwprovisioner.allocate"], env={**os.environ, **told}
-    ) as process:
-        try:
-            while not _is_listening(port):
-                if process.poll() is not None:
-                    raise RuntimeError("Allocate does not start")
-                time.sleep(0.02)
-            yield process
-        finally:
-            process.terminate()
+def _told(
+    back_s: Sequence[float], used: Load, peers: int, said: Mapping[str, Any]
+) -> Iterator[str]:
+    """Yield what was measured, a line each."""
+    half_s, most_s = back_s[len(back_s) // 2], back_s[len(back_s) * 99 // 100]
+    yield f"back after {half_s:.1f} s: half, {most_s:.1f} s: 99 %, {back_s[-1]:.1f} s: all"
+    for name, cores in used.shares.items():
+        if spent_s := cores * used.seconds:
+            yield f"{spent_s:6.2f} s of a processor, {spent_s / peers * 1e3:.3f} ms a peer: {name}"
+    if used.disturbed:
+        yield f"DISTURBED: others used {used.foreign:.2f} processors meanwhile"
+    for trouble, times in said["troubles"]:
+        yield f"{times:>6} times: {trouble}"
+    yield from said["ended"][:5]
 
 
-def _worked_s(pid: int) -> float:
-    """Return the processor time of a process."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _is_listening(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-    except OSError:
-        return False
-    return True
-
-
-@contextlib.contextmanager
-def _load(number: int, port: int, managers: int, clients: int) -> Iterator["subprocess.Popen[str]"]:
-    mine = [str(count // _PROCESSES) for count in (managers, clients)]
-    command = [sys.executable, "-m", "benchmarks.storm.load", str(number), f"127.0.0.1:{port}"]
-    process = subprocess.Popen(
-        [*command, *mine], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+def _start(stage: Stage, redis: RedisServer, name: str, port: int) -> "subprocess.Popen[bytes]":
+    """Begin to start an Allocate."""
+    environment = {
+        "HWP_ALLOCATE_PORT": str(port),
+        "HWP_REDIS_URL": redis.unix_url,
+        "HWP_LOG_LEVEL": "error",
+    }
+    return stage.start(
+        f"allocate {port} {name}", ["hwp-allocate"], ready=lambda: True, environment=environment
     )
-    with process:
-        yield process
-        assert process.stdin is not None
-        process.stdin.close()
 
 
-def _tell(load: Sequence["subprocess.Popen[str]"], word: str) -> list[dict[str, Any]]:
-    for process in load:
-        assert process.stdin is not None
-        print(word, file=process.stdin, flush=True)
-    answers = []
-    for process in load:
-        assert process.stdout is not None
-        answers.append(json.loads(process.stdout.readline()))
-    return answers
+def _wait_for(ports: Sequence[int], processes: Sequence["subprocess.Popen[bytes]"]) -> None:
+    """Wait until all listen."""
+    for port, process in zip(ports, processes, strict=True):
+        is_listening = listening(port)
+        while not is_listening():
+            if process.poll() is not None:
+                raise RuntimeError(f"Allocate at port {port} has ended with {process.returncode}")
+            time.sleep(0.02)
+
+
+def _free_port() -> int:
+    """Return a port that the system gives to no connection by itself.
+
+    Else one of ten thousand who come again while nobody listens would find itself there.
+    """
+    while True:
+        with socket.socket() as probe:
+            port = random.randrange(20_000, 30_000)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 if __name__ == "__main__":
