@@ -99,7 +99,7 @@ test-security: $(SETUP) ## Look for insecure code (bandit, ruff S)
 
 .PHONY: test-lint-docker
 test-lint-docker: $(SETUP) ## Check Dockerfiles (hadolint) and, where docker compose is there, the compose file
-	$(BIN)/hadolint $$(find . -path ./.venv -prune -o -name 'Dockerfile*' -type f -print)
+	$(BIN)/hadolint $$(find . -path './.venv*' -prune -o -name 'Dockerfile*' -type f -print)
 	@tools/compose.sh config --quiet || [ $$? = 3 ]
 
 .PHONY: test-lint-shellcheck
@@ -127,6 +127,10 @@ bench: $(SETUP) ## Measure all that is promised of speed, next to floors and pee
 bench-quick: $(SETUP) ## The same in under a minute, shorter and with fewer cases
 	@$(BIN)/python -m benchmarks --quick $(ARGS)
 
+.PHONY: bench-peers
+bench-peers: $(SETUP) ## Install what `make bench` measures beside us, in an environment of its own (it does so by itself)
+	@$(BIN)/python -m benchmarks.peers.environment
+
 .PHONY: bench-scheduler
 bench-scheduler: $(SETUP) ## Measure what a scheduling decision costs, by the size of the lab; ARGS=--quick for less
 	@$(BIN)/python -m benchmarks.scheduler $(ARGS)
@@ -144,5 +148,5 @@ $(SETUP): requirements.lock pyproject.toml tools/setup_env.py
 
 .PHONY: clean
 clean: ## Remove .venv, caches and whatever builds and tests left behind
-	rm -rf .venv build dist htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-peers build dist htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -68,6 +68,8 @@ def _run(cases: Sequence[Case], effort: Effort, has_where: bool) -> int:
     folder = RESULTS / "quick" if effort.quick else RESULTS
     figures: list[Figure] = []
     began = time.monotonic()
+    if not effort.quick:
+        _prepare(cases)
     print(table.head(), flush=True)
     try:
         for case in cases:
@@ -81,6 +83,12 @@ def _run(cases: Sequence[Case], effort: Effort, has_where: bool) -> int:
     passed = time.monotonic() - began
     print(f"\n{table.summary(figures)}, in {passed:.0f} s; all of it: {folder}/")
     return table.status(figures)
+
+
+def _prepare(cases: Sequence[Case]) -> None:
+    needs = [case.needs for case in cases] + [each.needs for case in cases for each in case.wanted]
+    for need in {need for some in needs for need in some}:
+        need.prepare()
 
 
 if __name__ == "__main__":

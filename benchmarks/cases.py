@@ -1,5 +1,5 @@
 """All cases of `make bench`, in the order in which they run."""
 
-from benchmarks.allocate import latency
+from benchmarks.allocate import latency, loaded
 
-CASES = (*latency.CASES,)
+CASES = (*latency.CASES, *loaded.CASES)

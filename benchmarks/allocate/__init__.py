@@ -1,1 +1,1 @@
-"""Allocate in figures: how soon an idle lab answers, how much a loaded one does, how soon the next has it."""
+"""Allocate: how soon an idle lab answers, what a loaded one does, how soon the next one has it."""

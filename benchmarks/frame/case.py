@@ -47,6 +47,9 @@ class Need(Protocol):
     def missing(self) -> str:
         """Return what to do to have it; empty if it is there."""
 
+    def prepare(self) -> None:
+        """Get it if that is ours to do, before a full run."""
+
 
 @dataclass(frozen=True)
 class Program:
@@ -58,6 +61,9 @@ class Program:
     def missing(self) -> str:
         """Return how to install it; empty if it is there."""
         return "" if shutil.which(self.name) else f"no {self.name}: {self.install}"
+
+    def prepare(self) -> None:
+        """Do nothing: what is installed on this machine is its owner's business."""
 
 
 H2LOAD = Program("h2load", "apt-get install nghttp2-client")

@@ -40,6 +40,8 @@ class Load:
 
     seconds: float
     foreign: float
+    ours: float = 0.0
+    """Of this process and all that it has started."""
     shares: Mapping[str, float] = field(default_factory=dict)
     """Of each process that has a name."""
 
@@ -110,15 +112,18 @@ def load_between(
         ended_s: what others have used that ran in between, by name.
     """
     seconds = after.at_s - before.at_s
-    known = [_total_s(side, [ours, _KTHREADD]) for side in (before, after)]
-    foreign = (after.busy_s - before.busy_s) - (known[1] - known[0])
+    busy = after.busy_s - before.busy_s
+    used = _total_s(after, [ours]) - _total_s(before, [ours])
+    # Threads of the kernel write and clean up for whoever is there.
+    kernel = _total_s(after, [_KTHREADD]) - _total_s(before, [_KTHREADD])
+    foreign = max(0.0, busy - used - kernel)
     shares = {name: spent / seconds for name, spent in (ended_s or {}).items()}
     for name, pid in named.items():
         family = sorted(descendants(after.processes, [pid]) - {pid})
         each = {name: pid, **{f"{name}/{n}": child for n, child in enumerate(family, 1)}}
         for what, child in each.items():
             shares[what] = (_own_s(after, child) - _own_s(before, child)) / seconds
-    return Load(seconds, max(0.0, foreign / seconds), shares)
+    return Load(seconds, foreign / seconds, used / seconds, shares)
 
 
 def _own_s(side: Sample, pid: int) -> float:

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -10,8 +10,9 @@ from benchmarks.frame import machine
 from benchmarks.frame.case import Effort, Reading, Readings, Side
 from benchmarks.frame.machine import Load
 
-_QUIET_LIMIT_S = 6.0
-_LOOK_S = 0.5
+_QUIET_LIMIT_S, _QUIET_LOOK_S = 6.0, 0.5
+_SETTLE_LIMIT_S, _SETTLE_LOOK_S = 5.0, 0.1
+_IDLE_CORES = 0.1
 
 
 class Processes(Protocol):
@@ -69,6 +70,7 @@ def _take(sides: Mapping[str, Side], processes: Processes, effort: Effort, is_ba
     readings: dict[str, Readings] = {}
     loads: dict[str, Load] = {}
     for name, side in list(sides.items())[:: -1 if is_back else 1]:
+        _settle()
         spent_s, before = dict(processes.spent_s), machine.sample()
         readings[name] = side()
         after = machine.sample()
@@ -77,11 +79,22 @@ def _take(sides: Mapping[str, Side], processes: Processes, effort: Effort, is_ba
     return Round({name: readings[name] for name in sides}, loads, effort.tolerant)
 
 
+def _settle() -> None:
+    """Wait until our own processes are done with what the last side left them to do."""
+    _look(lambda load: load.ours <= _IDLE_CORES, _SETTLE_LOOK_S, _SETTLE_LIMIT_S)
+
+
 def _wait_quiet() -> None:
     """Wait until others leave the machine alone, but not for ever."""
-    deadline = time.monotonic() + _QUIET_LIMIT_S
-    is_quiet = False
-    while not is_quiet and time.monotonic() < deadline:
-        before = machine.sample()
-        time.sleep(_LOOK_S)
-        is_quiet = not machine.load_between(before, machine.sample(), os.getpid(), {}).disturbed
+    _look(lambda load: not load.disturbed, _QUIET_LOOK_S, _QUIET_LIMIT_S)
+
+
+def _look(is_well: Callable[[Load], bool], each_s: float, limit_s: float) -> None:
+    deadline = time.monotonic() + limit_s
+    before = machine.sample()
+    while time.monotonic() < deadline:
+        time.sleep(each_s)
+        after = machine.sample()
+        if is_well(machine.load_between(before, after, os.getpid(), {})):
+            return
+        before = after

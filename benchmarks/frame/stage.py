@@ -68,6 +68,7 @@ class Stage:
         environment: Mapping[str, str] | None = None,
         load: bool = False,
         cores: Sequence[int] = (),
+        folder: Path | None = None,
     ) -> "subprocess.Popen[bytes]":
         """Start a process, and wait until it is ready.
 
@@ -78,11 +79,16 @@ class Stage:
             environment: beside what is in ours.
             load: it makes load.
             cores: the only ones that it may run on.
+            folder: where it runs.
         """
         log = self.folder / f"{name}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                _leashed(command), env=_environment(environment), stdout=output, stderr=output
+                _leashed(command),
+                env=_environment(environment),
+                stdout=output,
+                stderr=output,
+                cwd=folder,
             )
         self._own(name, process, load, cores)
         deadline = time.monotonic() + START_LIMIT_S

@@ -38,6 +38,7 @@ def test_only_what_nobody_of_ours_used_is_foreign() -> None:
     load = load_between(before, after, OURS, {"service": SERVICE})
 
     assert load.foreign == 0.75 / 2
+    assert load.ours == 2.0 / 2
     assert load.shares == {"service": 0.5, "service/1": 0.25}
 
 

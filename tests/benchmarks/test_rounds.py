@@ -34,6 +34,7 @@ def order() -> list[str]:
 def others(monkeypatch: pytest.MonkeyPatch) -> Others:
     others = Others()
     monkeypatch.setattr(machine, "sample", others.sample)
+    monkeypatch.setattr("benchmarks.frame.rounds._settle", lambda: None)
     return others
 
 

@@ -16,6 +16,9 @@ class Missing:
     def missing(self) -> str:
         return "no peer: install it"
 
+    def prepare(self) -> None:
+        raise AssertionError("judging installs nothing")
+
 
 def a_round(
     ours: float = 60,
@@ -30,8 +33,8 @@ def a_round(
         "peer": {"theirs": Reading(theirs, "/s", "theirs.py:2")},
     }
     loads = {
-        "us": Load(1, foreign, {"service": service, "client": client}),
-        "peer": Load(1, foreign, {"peer": peer, "client": client}),
+        "us": Load(1, foreign, shares={"service": service, "client": client}),
+        "peer": Load(1, foreign, shares={"peer": peer, "client": client}),
     }
     return Round(sides, loads)
 
@@ -111,7 +114,7 @@ def test_nor_are_we_better_than_a_peer_whose_load_was_its_limit() -> None:
 
 def test_falling_short_of_a_peer_that_could_do_even_more_is_falling_short() -> None:
     rounds = [
-        Round(each.sides, {**each.loads, "peer": Load(1, 0, {"client": 0.95})})
+        Round(each.sides, {**each.loads, "peer": Load(1, 0, shares={"client": 0.95})})
         for each in [a_round(10)] * 3
     ]
 

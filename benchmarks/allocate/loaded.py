@@ -1,0 +1,195 @@
+"""Fifty clients that ask, give back and ask again: how much a lab does, next to labgrid's."""
+
+import contextlib
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.frame import services
+from benchmarks.frame.case import Case, Effort, Readings, Side, Wanted, reading
+from benchmarks.frame.stage import Stage
+from benchmarks.frame.talking import Talker, ask_all
+from benchmarks.peers.environment import LABGRID
+from benchmarks.peers.labgrid import lab as labgrid
+
+CLIENTS = 50
+PROCESSES = 2
+"""The clients are spread over so many."""
+_WARM_UP_S = 0.5
+
+
+@dataclass(frozen=True)
+class Loop:
+    """What a closed loop of clients came to."""
+
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+
+
+def loop(clients: Sequence[Talker], seconds: float) -> Loop:
+    """Have all clients go round for some time, and put together what they say."""
+    said: list[dict[str, Any]] = ask_all(clients, "loop", seconds=seconds)
+    each = [ms for answer in said for ms in answer["each_ms"]]
+    # Each ends after its last turn; those that are slower go on beside fewer.
+    rate = sum(len(answer["each_ms"]) / answer["seconds"] for answer in said)
+    return Loop(rate, *_halves(each))
+
+
+def _halves(each: Sequence[float]) -> tuple[float, float]:
+    percents = statistics.quantiles(each, n=100, method="inclusive")
+    return statistics.median(each), percents[98]
+
+
+def lab(stage: Stage, name: str, resources: int, sessions: int = 0) -> list[Talker]:
+    """Run a lab of its own with so many resources free; returns its clients.
+
+    Args:
+        stage: where.
+        name: put behind the names of its processes.
+        resources: free ones.
+        sessions: so many others have a machine more each, and their streams open, and do nothing.
+    """
+    address = services.allocate(stage, stage.redis(f"redis-{name}"), f"allocate-{name}")
+    services.manager(stage, address, resources + sessions, f"manager-{name}")
+    if sessions:
+        _clients(stage, f"sessions-{name}", address, sessions).ask("hold")
+    each = CLIENTS // PROCESSES
+    return [_clients(stage, f"clients-{name}-{n}", address, each) for n in range(PROCESSES)]
+
+
+def _clients(stage: Stage, name: str, address: str, count: int) -> Talker:
+    return stage.talker(name, "benchmarks.allocate.clients", name, address, str(count))
+
+
+@contextlib.contextmanager
+def _open(stage: Stage, effort: Effort) -> Iterator[Mapping[str, Side]]:
+    sides: dict[str, Side] = {"hwp": _looping(lab(stage, "plain", 100), effort, _plain)}
+    if not LABGRID.missing():
+        peers = [labgrid.loaded(stage, 100, CLIENTS)]
+        sides["labgrid"] = _looping(peers, effort, _as_shipped)
+    if not effort.quick:
+        sides |= _further(stage, effort)
+    yield sides
+
+
+def _further(stage: Stage, effort: Effort) -> Mapping[str, Side]:
+    sides = {
+        "hwp, large": _looping(lab(stage, "large", 1_000), effort, _large),
+        "hwp, sessions": _looping(lab(stage, "sessions", 100, sessions=500), effort, _beside),
+    }
+    if not LABGRID.missing():
+        peers = [labgrid.loaded(stage, 100, CLIENTS, is_debug=False)]
+        sides["labgrid, debug off"] = _looping(peers, effort, _no_debug)
+    return sides
+
+
+def _looping(clients: Sequence[Talker], effort: Effort, told: Callable[[Loop], Readings]) -> Side:
+    loop(clients, _WARM_UP_S)
+    return lambda: told(loop(clients, effort.seconds))
+
+
+def _plain(found: Loop) -> Readings:
+    return {
+        "allocations": reading(found.per_second, "/s"),
+        "p50": reading(found.p50_ms, "ms"),
+        "p99": reading(found.p99_ms, "ms"),
+    }
+
+
+def _large(found: Loop) -> Readings:
+    return {"allocations of a large lab": reading(found.per_second, "/s")}
+
+
+def _beside(found: Loop) -> Readings:
+    return {"allocations beside sessions": reading(found.per_second, "/s")}
+
+
+def _as_shipped(found: Loop) -> Readings:
+    return {
+        "allocations of labgrid": reading(found.per_second, "/s"),
+        "p50 of labgrid": reading(found.p50_ms, "ms"),
+    }
+
+
+def _no_debug(found: Loop) -> Readings:
+    return {
+        "allocations of labgrid, debug off": reading(found.per_second, "/s"),
+        "p50 of labgrid, debug off": reading(found.p50_ms, "ms"),
+    }
+
+
+CASES = (
+    Case(
+        name="allocate-loaded",
+        what="50 clients on 100 resources, closed loop",
+        wanted=(
+            Wanted(
+                name="allocations / labgrid's, as shipped",
+                of="allocations",
+                to="allocations of labgrid",
+                at_least=20,
+                words="at least 20 x labgrid's allocations/s as shipped",
+                needs=(LABGRID,),
+            ),
+            Wanted(
+                name="allocations / labgrid's, its debug mode off",
+                of="allocations",
+                to="allocations of labgrid, debug off",
+                at_least=8,
+                words="8 x with its debug mode off",
+                needs=(LABGRID,),
+                full=True,
+            ),
+            Wanted(
+                name="p99 / labgrid's p50, as shipped",
+                of="p99",
+                to="p50 of labgrid",
+                at_most=1,
+                words="our p99 below labgrid's p50",
+                needs=(LABGRID,),
+            ),
+            Wanted(
+                name="p99 / labgrid's p50, its debug mode off",
+                of="p99",
+                to="p50 of labgrid, debug off",
+                at_most=1,
+                words="our p99 below labgrid's p50",
+                needs=(LABGRID,),
+                full=True,
+            ),
+            Wanted(
+                name="with 1,000 resources / with 100",
+                of="allocations of a large lab",
+                to="allocations",
+                full=True,
+                at_least=0.8,
+                words="with 1,000 resources within 20 % of that",
+            ),
+            Wanted(
+                name="with 500 idle sessions beside / without",
+                of="allocations beside sessions",
+                to="allocations",
+                full=True,
+                at_least=0.8,
+                words="with 500 idle sessions beside within 20 % of that",
+            ),
+            Wanted(name="allocations", of="allocations"),
+            Wanted(name="demand to READY, p50", of="p50"),
+            Wanted(name="demand to READY, p99", of="p99"),
+            Wanted(
+                name="allocations of labgrid, as shipped",
+                of="allocations of labgrid",
+                needs=(LABGRID,),
+            ),
+            Wanted(
+                name="allocations of labgrid, its debug mode off",
+                of="allocations of labgrid, debug off",
+                needs=(LABGRID,),
+                full=True,
+            ),
+        ),
+        open=_open,
+    ),
+)

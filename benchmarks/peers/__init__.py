@@ -1,0 +1,1 @@
+"""Others that do something similar, measured in the same run."""
