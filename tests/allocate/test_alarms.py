@@ -44,3 +44,22 @@ def test_the_next_look_is_when_the_first_one_may_be_ended() -> None:
     assert alarms.next_s == pytest.approx(10.06 + SAFETY_NET_S)
     alarms.look(["a", "b"], 11.0)
     assert alarms.next_s is None
+
+
+def test_what_was_foreseen_is_touched_in_time_and_not_once_more() -> None:
+    alarms = Alarms()
+    alarms.foresee({"a": 10.0, "b": 10.02})
+    assert alarms.ripe(9.99) == []
+    assert alarms.ripe(10.0) == ["a"]
+    assert alarms.look(["a", "b"], 10.03) == (["b"], [])
+    assert alarms.look(["a"], 10.01 + SAFETY_NET_S) == ([], ["a"])
+
+
+def test_what_was_foreseen_and_is_not_due_is_no_reason_to_end_it() -> None:
+    alarms = Alarms()
+    alarms.foresee({"a": 10.0})
+    alarms.ripe(10.0)
+    assert alarms.look([], 10.01) == ([], [])
+    alarms.foresee({})
+    assert alarms.ripe(20.0) == []
+    assert alarms.look(["a"], 20.0) == (["a"], [])

@@ -33,15 +33,19 @@ async def lease_ms(lab: StateLab, name: str) -> int | None:
 
 
 async def test_tending_tells_what_is_due_and_what_is_next(lab: StateLab) -> None:
-    assert await lab.tend() == Tended(NOW, None, ())
+    assert await lab.tend() == Tended(NOW, (), ())
     await lab.submit("a", wait_ms=500)
     await lab.submit("b", ttl_ms=1_000, wait_ms=300)
     await lab.register("m:n")
-    assert await lab.tend(NOW + 299) == Tended(NOW + 299, NOW + 300, ())
+    waits = ((Due.WAIT, "b", NOW + 300), (Due.WAIT, "a", NOW + 500))
+    assert await lab.tend(NOW + 299) == Tended(NOW + 299, (), waits[:1])
+    ahead = await lab.care.tend(ahead=3, now_ms=NOW + 299)
+    assert ahead == Tended(NOW + 299, (), (*waits, (Due.LEASE, "b", NOW + 1_000)))
     due = ((Due.WAIT, "b"), (Due.WAIT, "a"))
-    assert await lab.tend(NOW + 500) == Tended(NOW + 500, NOW + 1_000, due)
+    next_one = ((Due.LEASE, "b", NOW + 1_000),)
+    assert await lab.tend(NOW + 500) == Tended(NOW + 500, due, next_one)
     limited = await lab.care.tend(1, now_ms=NOW + 500)
-    assert limited == Tended(NOW + 500, NOW + 1_000, due[:1])
+    assert limited == Tended(NOW + 500, due[:1], next_one)
 
 
 async def test_names_with_colons_come_back_whole_from_what_is_due(lab: StateLab) -> None:
@@ -89,7 +93,8 @@ async def test_every_lease_gets_its_full_length_again_in_chunks(
     for index in range(count):
         assert await lease_ms(lab, f"a{index}") == back + TTL + index
         assert abs(dump[f"alarm:a{index}"] - (back + TTL + index) / 1000) <= 1
-    assert await lab.care.tend(now_ms=back) == Tended(back, back + TTL if count else None, ())
+    first = ((Due.LEASE, "a0", back + TTL),) if count else ()
+    assert await lab.care.tend(now_ms=back) == Tended(back, (), first)
 
 
 async def test_what_has_ended_is_not_restored(lab: StateLab) -> None:
@@ -100,6 +105,19 @@ async def test_what_has_ended_is_not_restored(lab: StateLab) -> None:
     assert await lab.care.restore(paused, back_ms=BACK, now_ms=NOW + HOUR) == 0
     assert await lease_ms(lab, "a") is None
     assert "alarm:a" not in await lab.dump()
+
+
+async def test_what_ended_before_an_outage_is_remembered_after_it(lab: StateLab) -> None:
+    """Its waiter may not have been told; so too if the clock was set while nobody could see it."""
+    await lab.tend()
+    await lab.submit("a")
+    await lab.allocations.release("a", [], token="the-token", now_ms=NOW)
+    due = await lab.deadline_ms("forget:a")
+    assert due is not None
+    for back in (NOW + 5_000, due + HOUR):
+        await lab.care.restore(await paused_at(lab, back), back_ms=BACK, now_ms=back)
+        assert await lab.deadline_ms("forget:a") == max(due, back + BACK)
+    assert (await lab.tend(due + HOUR + 100)).due == ()
 
 
 async def test_managers_get_time_to_come_back_but_never_less_than_they_had(lab: StateLab) -> None:

@@ -1,6 +1,6 @@
-"""Which alarm keys were touched when, and which leases are to be ended without them. Pure."""
+"""Which alarm keys are to be touched when, and which leases are to be ended without them. Pure."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 SAFETY_NET_S = 0.1
 """An alarm that was touched and not announced within this time is acted upon anyway."""
@@ -14,7 +14,18 @@ class Alarms:
 
     def __init__(self) -> None:
         self._touched: dict[str, float] = {}
+        self._foreseen: Mapping[str, float] = {}
         self._looked_s = 0.0
+
+    def foresee(self, leases: Mapping[str, float]) -> None:
+        """Take note of when leases will be due, by the clock of `look`. Others are forgotten."""
+        self._foreseen = leases
+
+    def ripe(self, now_s: float) -> list[str]:
+        """Return those that were foreseen to be due by now: their alarms are to be touched."""
+        ripe = [lease for lease, at in self._foreseen.items() if at <= now_s]
+        self._touched |= {lease: now_s for lease in ripe if lease not in self._touched}
+        return ripe
 
     def look(self, due: Collection[str], now_s: float) -> tuple[list[str], list[str]]:
         """Take note of all leases that are due, by any clock that only goes forward.

@@ -1,15 +1,18 @@
 """Doing what is due: ending leases that ran out, waits and offers, beginning what is booked.
 
 Leases are driven by Redis' ``expired`` notifications of their alarm keys. Those come late by
-themselves, so the sweeper sleeps until the next deadline and touches the alarm keys that are due:
-Redis expires a key that is looked at, and says so at once. What is still overdue a moment later
-(notifications off, lost, or refused by a managed Redis) the sweeper ends itself. All other
+themselves, so the sweeper knows which deadlines are next, sleeps until then, and touches the alarm
+keys that are due: Redis expires a key that is looked at, and says so at once. The same turn asks
+what is due and what will be, so nothing is waited for in between. What is still overdue a moment
+later (notifications off, lost, or refused by a managed Redis) the sweeper ends itself. All other
 deadlines have no alarm keys; the sweeper ends them directly. Every script reads the deadline again,
 so any number of replicas may do the same thing twice.
 """
 
 import asyncio
+import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterable
 
 from hwprovisioner.allocate.alarms import Alarms
@@ -27,8 +30,11 @@ _log = logging.getLogger(__name__)
 
 PERIOD_S = 0.5
 """Leases are looked after at least so often, so a deadline set meanwhile is seen in time."""
-SHORTEST_S = 0.02
+SHORTEST_S = 0.001
 """It is looked no sooner again: where much is due at about the same time, it is taken together."""
+_AHEAD = 50
+"""So many deadlines are known beforehand. What is due together with still more is touched a round
+trip later."""
 _BACK_MS = 60_000
 """Managers have so long to come back after an outage."""
 _SHOW_UP_MS = 600_000
@@ -78,7 +84,7 @@ class Expiry:
         """Sleep until something is due, end it, and so on, until cancelled."""
         while True:
             try:
-                outcome = await self._care.tend()
+                outcome = await self._look()
                 pause_s = await self._turn(outcome)
             except StateUnavailable as error:
                 _log.warning("leases are not looked after: %s", error)
@@ -95,12 +101,19 @@ class Expiry:
         await self._allocations.expire(allocation_id, self._view.holds_of(allocation_id))
 
     async def _sleep(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._soon.wait()
-        except TimeoutError:
-            pass
+        until_s = time.monotonic() + seconds
+        # uvloop counts in whole ms, and may be early.
+        while not self._soon.is_set() and (left_s := until_s - time.monotonic()) > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left_s):
+                    await self._soon.wait()
         self._soon.clear()
+
+    async def _look(self) -> Outcome:
+        """Touch the alarms that were foreseen to be due by now, and learn what is due."""
+        ripe = self._alarms.ripe(time.monotonic())
+        _, outcome = await asyncio.gather(self._care.touch(ripe), self._care.tend(ahead=_AHEAD))
+        return outcome
 
     async def _turn(self, outcome: Outcome) -> float:
         """Do what is to be done, and return how long to sleep, in s."""
@@ -116,18 +129,22 @@ class Expiry:
                 return 0
         self._silent = ""
         self._steps.tended(outcome.now_ms)
-        now_s = asyncio.get_running_loop().time
+        now_s = time.monotonic()
+        # Redis expires a key in the ms after its time.
+        coming = [
+            (due, name, now_s + (at_ms + 1 - outcome.now_ms) / 1000)
+            for due, name, at_ms in outcome.coming
+        ]
+        self._alarms.foresee({name: at_s for due, name, at_s in coming if due is Due.LEASE})
         leases = [name for due, name in outcome.due if due is Due.LEASE]
-        fresh, overdue = self._alarms.look(leases, now_s())
+        fresh, overdue = self._alarms.look(leases, now_s)
         await self._care.touch(fresh)
         others = [(due, name) for due, name in outcome.due if due is not Due.LEASE]
         await self._act([*others, *((Due.LEASE, name) for name in overdue)])
-        waits_s = [PERIOD_S]
+        ends_s = [now_s + PERIOD_S, *(at_s for _, _, at_s in coming[:1])]
         if (next_s := self._alarms.next_s) is not None:
-            waits_s.append(next_s - now_s())
-        if outcome.next_ms is not None:
-            waits_s.append((outcome.next_ms - outcome.now_ms + 1) / 1000)
-        return max(SHORTEST_S, min(waits_s))
+            ends_s.append(next_s)
+        return max(SHORTEST_S, min(ends_s) - time.monotonic())
 
     def _wait_for(self, silent: Silent) -> None:
         """Say once for whom leases are paused."""

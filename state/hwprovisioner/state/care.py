@@ -13,10 +13,10 @@ class Tended:
     """What is due, and when something will be."""
 
     now_ms: int
-    next_ms: int | None
-    """The next deadline, None if there is none."""
     due: tuple[tuple[Due, str], ...]
     """What is due about whom, longest overdue first."""
+    coming: tuple[tuple[Due, str, int], ...]
+    """What will be due next about whom, and when, as far as it was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +68,21 @@ Outcome: TypeAlias = Tended | Paused | Silent | GivenUp
 class Care(Core):
     """What a replica does for the lab as a whole."""
 
-    async def tend(self, limit: int = 1000, *, now_ms: int | None = None) -> Outcome:
-        """Say that leases are looked after, and learn what is due, at most `limit` things."""
+    async def tend(
+        self, limit: int = 1000, ahead: int = 1, *, now_ms: int | None = None
+    ) -> Outcome:
+        """Say that leases are looked after, and learn what is due, and what will be.
+
+        At most `limit` things that are, and `ahead` that will be.
+        """
         keys = (self.keys.tended, self.keys.deadlines, self.keys.beaters, self.keys.looked)
-        reply = await self.run("tend", keys, (limit,), now_ms)
+        reply = await self.run("tend", keys, (limit, ahead), now_ms)
         match reply:
-            case ["TENDED", int(now), int(next_ms), *due]:
-                members = (str(member).split(":", 1) for member in due)
-                found = tuple((Due(kind), name) for kind, name in members)
-                return Tended(now, None if next_ms < 0 else next_ms, found)
+            case ["TENDED", int(now), list(due), list(coming)]:
+                found = tuple(_due(member) for member in due)
+                next_ones = zip(coming[::2], coming[1::2], strict=True)
+                ahead_of = tuple((*_due(member), int(at_ms)) for member, at_ms in next_ones)
+                return Tended(now, found, ahead_of)
             case ["PAUSED", str(tended), int(now)]:
                 return Paused(tended, now)
             case ["SILENT", str(beater), int(silent), int(longest)]:
@@ -182,3 +188,8 @@ class Care(Core):
             case ["RESIGNED"]:
                 return Election(None, 0)
         raise unexpected("elect", reply)
+
+
+def _due(member: str) -> tuple[Due, str]:
+    kind, _, name = member.partition(":")
+    return Due(kind), name

@@ -6,9 +6,10 @@
 -- KEYS[3]  hash    heartbeat replicas
 -- KEYS[4]  string  when they were last looked at
 -- ARGV[1]  now, ms since the epoch; "" reads the server's clock
--- ARGV[2]  at most so many due members
+-- ARGV[2]  at most so many members that are due
+-- ARGV[3]  at most so many that will be
 --
--- Returns  {"TENDED", now, next deadline in ms or -1, members that are due...}
+-- Returns  {"TENDED", now, members that are due, those that will be next, each with its deadline}
 --          {"PAUSED", when leases were last looked after, now}
 --          {"SILENT", id of a heartbeat replica, for how long in ms, its limit in ms}
 --          {"GIVEN_UP", id of a heartbeat replica, for how long it was silent in ms}
@@ -30,5 +31,5 @@ if tended and not is_tended(KEYS[1]) then
 end
 redis.call('SET', KEYS[1], now)
 local due = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', 0, ARGV[2])
-local first = redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
-return {'TENDED', now, first[2] and tonumber(first[2]) or -1, unpack(due)}
+local coming = redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[3])
+return {'TENDED', now, due, coming}
