@@ -5,7 +5,7 @@ from support.lab_model_records import ModelManager, ModelResource
 from support.lab_model_upkeep import UpkeepModel
 
 BACK_MS = 60_000
-PUT_OFF = ("manager", "offer", "wait", "max", "preempt", "revoke")
+PUT_OFF = ("manager", "offer", "wait", "max", "preempt", "revoke", "forget")
 
 
 class WholeLabModel(UpkeepModel):

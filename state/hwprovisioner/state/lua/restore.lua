@@ -1,8 +1,9 @@
 -- Gives leases their full length again after a time in which nobody looked after them, because heartbeats may not have been
 -- taken then. Managers are given time to come back likewise, and so is what waits for them: offers, and what is queued or has
--- a maximum duration; and holders that may not have heard that they give way to another, or that what they have is taken out of
--- service. What is kept lasts as long as was said at least. What is booked has no lease yet, and begins when its time comes, or
--- at once if it has come. Called for all, in chunks; the last one ends the pause. All of it can be done twice.
+-- a maximum duration; holders that may not have heard that they give way to another, or that what they have is taken out of
+-- service; and whoever has not heard yet how it ended. What is kept lasts as long as was said at least. What is booked has no
+-- lease yet, and begins when its time comes, or at once if it has come. Called for all, in chunks; the last one ends the pause.
+-- All of it can be done twice.
 --
 -- KEYS[1]  zset    deadlines
 -- KEYS[2]  string  when leases were last looked after
@@ -47,6 +48,8 @@ for i = 1, allocations do
       put_off('offer:' .. hold)
     end
     restored = restored + 1
+  elseif allocation[1] == 'ENDED' then
+    put_off('forget:' .. id)
   end
 end
 for i = 6 + allocations, #ARGV do
