@@ -1,5 +1,6 @@
 """All cases of `make bench`, in the order in which they run."""
 
-from benchmarks.allocate import latency, loaded
+from benchmarks.allocate import hand_over, latency, loaded
+from benchmarks.peers import rates
 
-CASES = (*latency.CASES, *loaded.CASES)
+CASES = (*latency.CASES, *loaded.CASES, *hand_over.CASES, *rates.CASES)

@@ -4,6 +4,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+import grpc.aio
+
 from hwprovisioner.v1 import allocate_service_pb2 as pb
 from hwprovisioner.v1.demand_pb2 import Demands, HostDemand
 
@@ -31,19 +33,22 @@ class Asked:
     token: str = ""
     revision: int = 0
 
+    async def until_queued(self) -> None:
+        """Wait until the lab knows of it."""
+        self._hear(await self.call.read())
+
     async def until_ready(self) -> None:
         """Wait until the machine can be used.
 
         Raises:
             RuntimeError: the allocation has ended instead.
         """
-        async for answer in self.call:
-            self._hear(answer)
-            if self.ready:
-                return
-        raise RuntimeError("the lab has ended the call")
+        while not self.ready:
+            self._hear(await self.call.read())
 
-    def _hear(self, answer: pb.AllocateResponse) -> None:
+    def _hear(self, answer: Any) -> None:  # noqa: ANN401
+        if answer is grpc.aio.EOF:
+            raise RuntimeError("the lab has ended the call")
         now, update = time.perf_counter(), answer.update
         if answer.token:
             self.allocation, self.token = update.allocation.id, answer.token

@@ -1,12 +1,16 @@
 """An idle lab: how long from a demand to its hardware."""
 
 import contextlib
+import statistics
 from collections.abc import Iterator, Mapping
 
 from benchmarks.frame import floor, services
 from benchmarks.frame.case import Case, Effort, Reading, Readings, Side, Wanted, reading
 from benchmarks.frame.stage import Stage
+from benchmarks.peers.environment import LABGRID
+from benchmarks.peers.labgrid import lab as labgrid
 
+RESOURCES = 10
 _WARM_UP = 50
 _ROUND_TRIPS = 2
 """Redis is needed twice from a demand to its grant: to queue it, and to grant it."""
@@ -16,7 +20,7 @@ _ROUND_TRIPS = 2
 def _open(stage: Stage, effort: Effort) -> Iterator[Mapping[str, Side]]:
     redis = stage.redis()
     lab = services.allocate(stage, redis)
-    services.manager(stage, lab, resources=1)
+    services.manager(stage, lab, resources=RESOURCES)
     # A Redis of its own, so that what the lab writes is not in the way.
     beside = stage.redis("redis-beside")
     where = (lab, floor.start(stage), beside.unix_url)
@@ -31,13 +35,24 @@ def _open(stage: Stage, effort: Effort) -> Iterator[Mapping[str, Side]]:
         found["ping-pong and Redis"] = reading(needed, "ms")
         return found
 
-    yield {"one holder": one_holder}
+    sides: dict[str, Side] = {"one holder": one_holder}
+    if not LABGRID.missing():
+        peer = labgrid.loaded(stage, RESOURCES, clients=1)
+        peer.ask("some", times=_WARM_UP)
+        few = effort.pick(full=100, quick=30)
+
+        def of_labgrid() -> Readings:
+            each = peer.ask("some", times=few)
+            return {"reserve to acquired": reading(statistics.median(each), "ms")}
+
+        sides["labgrid"] = of_labgrid
+    yield sides
 
 
 CASES = (
     Case(
         name="allocate-idle",
-        what="one holder in an idle lab, one machine, nothing to prepare",
+        what="one holder in an idle lab, 10 machines, nothing to prepare",
         wanted=(
             Wanted(
                 name="demand to granted / stream ping-pong and 2 Redis writes",
@@ -53,6 +68,14 @@ CASES = (
                 at_most=10,
                 words="at most 10 x the empty unary round trip",
             ),
+            Wanted(
+                name="demand to READY / labgrid's reserve to acquired",
+                of="demand to ready",
+                to="reserve to acquired",
+                at_most=1,
+                words="less than labgrid's reserve-to-acquired in the same run",
+                needs=(LABGRID,),
+            ),
             Wanted(name="empty call", of="empty call"),
             Wanted(name="stream ping-pong", of="stream ping-pong"),
             Wanted(name="a stream opened and answered once", of="stream opened"),
@@ -60,6 +83,9 @@ CASES = (
             Wanted(name="demand to granted", of="demand to granted"),
             Wanted(name="demand to READY", of="demand to ready"),
             Wanted(name="release to cleaned", of="release to cleaned"),
+            Wanted(
+                name="reserve to acquired of labgrid", of="reserve to acquired", needs=(LABGRID,)
+            ),
         ),
         open=_open,
     ),

@@ -37,6 +37,18 @@ Side = Callable[[], Readings]
 """Measures once. Names of readings are those of the case: no two sides give the same one."""
 
 
+@dataclass(frozen=True)
+class Fresh:
+    """A side that has to be prepared before each round, which is no part of what is measured."""
+
+    prepare: Callable[[], None]
+    measure: Side
+
+    def __call__(self) -> Readings:
+        """Measure once, after `prepare`."""
+        return self.measure()
+
+
 class NotMeasured(Exception):
     """Why something cannot be measured here, and what would help."""
 

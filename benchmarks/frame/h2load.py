@@ -3,6 +3,7 @@
 import re
 import struct
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,11 +24,11 @@ class Answered:
     """At the end so many may have been dropped, which the server has seen all the same."""
 
 
-def body(folder: Path, name: str, message: Message) -> Path:
-    """Write a request as gRPC frames it."""
-    packed = message.SerializeToString()
+def body(folder: Path, name: str, messages: Sequence[Message]) -> Path:
+    """Write a request as gRPC frames it: one message, or all that a stream carries."""
     file = folder / f"{name}.body"
-    file.write_bytes(struct.pack(">BI", 0, len(packed)) + packed)
+    packed = [message.SerializeToString() for message in messages]
+    file.write_bytes(b"".join(struct.pack(">BI", 0, len(each)) + each for each in packed))
     return file
 
 
@@ -53,14 +54,22 @@ def run(
         connections: how many.
     """
     each = max(1, in_flight // connections)
-    command = [
-        *("h2load", "-c", str(connections), "-m", str(each), "-D", f"{seconds:g}"),
-        *("-d", str(request), "-H", "content-type: application/grpc", "-H", "te: trailers"),
-        f"http://127.0.0.1:{port}{path}",
-    ]
+    words = command(port, path, request, each, connections)
     with stage.spending(NAME, load=True):
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return answered(said, seconds, each * connections)
+        lasting = [*words, "-D", f"{round(seconds * 1000)}ms"]
+        done = subprocess.run(lasting, capture_output=True, text=True, check=False)
+    return answered(done.stdout + done.stderr, seconds, each * connections)
+
+
+def command(
+    port: int, path: str, request: Path, in_flight: int, connections: int = 1
+) -> Sequence[str]:
+    """Return its command line, but for how much (`-n`) or how long (`-D`)."""
+    return (
+        *("h2load", "-c", str(connections), "-m", str(in_flight), "-d", str(request)),
+        *("-H", "content-type: application/grpc", "-H", "te: trailers"),
+        f"http://127.0.0.1:{port}{path}",
+    )
 
 
 def answered(said: str, seconds: float, in_flight: int) -> Answered:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from benchmarks.frame import machine
-from benchmarks.frame.case import Effort, Reading, Readings, Side
+from benchmarks.frame.case import Effort, Fresh, Reading, Readings, Side
 from benchmarks.frame.machine import Load
 
 _QUIET_LIMIT_S, _QUIET_LOOK_S = 6.0, 0.5
@@ -70,6 +70,8 @@ def _take(sides: Mapping[str, Side], processes: Processes, effort: Effort, is_ba
     readings: dict[str, Readings] = {}
     loads: dict[str, Load] = {}
     for name, side in list(sides.items())[:: -1 if is_back else 1]:
+        if isinstance(side, Fresh):
+            side.prepare()
         _settle()
         spent_s, before = dict(processes.spent_s), machine.sample()
         readings[name] = side()

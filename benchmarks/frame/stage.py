@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
 from benchmarks.frame.talking import Talker
 
@@ -28,6 +28,8 @@ START_LIMIT_S = 30.0
 _STOP_LIMIT_S = 10.0
 _LOOK_S = 0.01
 _OURS = ("HWP_", "REDIS_", "ALLOCATE_API", "HEARTBEAT_API", "CONFIG_FILE")
+
+_Process: TypeAlias = "subprocess.Popen[bytes] | subprocess.Popen[str]"
 
 
 class Stage:
@@ -44,6 +46,7 @@ class Stage:
         self._stack = contextlib.ExitStack()
         self.folder = Path(tempfile.mkdtemp(prefix="hwp-bench-"))
         self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        self._processes: dict[str, _Process] = {}
         self.named: dict[str, int] = {}
         self.load: set[str] = set()
         self.spent_s: dict[str, float] = {}
@@ -124,6 +127,12 @@ class Stage:
         self._own(name, process, load, ())
         return Talker(name, process, self.folder / f"{name}.log")
 
+    def end(self, name: str) -> None:
+        """End a process before the stage ends; another one may have its name then."""
+        del self.named[name]
+        with self.spending(name, load=name in self.load):
+            _end(self._processes.pop(name))
+
     def redis(self, name: str = "redis", *options: str) -> RedisServer:
         """Start a Redis that has everything on the disk before it says so."""
         server = RedisServer(*options, durable=True, leash=True)
@@ -144,12 +153,13 @@ class Stage:
     def _own(
         self,
         name: str,
-        process: "subprocess.Popen[bytes] | subprocess.Popen[str]",
+        process: _Process,
         load: bool,
         cores: Sequence[int],
     ) -> None:
         assert name not in self.named, name
         self._stack.callback(_end, process)
+        self._processes[name] = process
         self.named[name] = process.pid
         if load:
             self.load.add(name)
@@ -185,7 +195,7 @@ def _children_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _end(process: "subprocess.Popen[bytes] | subprocess.Popen[str]") -> None:
+def _end(process: _Process) -> None:
     process.terminate()
     try:
         process.wait(_STOP_LIMIT_S)

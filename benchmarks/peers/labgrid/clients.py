@@ -92,6 +92,10 @@ class Clients:
             await client.start()
         return len(self._clients)
 
+    async def some(self, times: int) -> list[float]:
+        """Have the first one go round so many times; returns each, in ms."""
+        return [await self._clients[0].once() * 1000 for _ in range(times)]
+
     async def loop(self, seconds: float) -> dict[str, Any]:
         """Have each go round for so long; returns how long that took, and each time in ms."""
         began = time.perf_counter()
@@ -108,7 +112,7 @@ async def _turns(client: Client, until: float, found: list[float]) -> None:
 async def main() -> None:
     """Do what is said on standard input, for the coordinator at an address."""
     clients = Clients(sys.argv[1])
-    await listen({"start": clients.start, "loop": clients.loop})
+    await listen({"start": clients.start, "loop": clients.loop, "some": clients.some})
 
 
 if __name__ == "__main__":
