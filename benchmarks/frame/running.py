@@ -35,6 +35,11 @@ def run(case: Case, effort: Effort) -> Ran:
     return Ran(case, figures, found, time.monotonic() - began)
 
 
+def left_out(case: Case, why: str) -> Ran:
+    """Return that nothing was measured of a case."""
+    return Ran(case, _none(case.wanted, why), [], 0.0)
+
+
 def _measured(
     case: Case, wanted: Sequence[Wanted], effort: Effort, found: list[Round]
 ) -> list[Figure]:

@@ -1,4 +1,4 @@
-"""What etcd and Redis alone can do on this machine, for whoever wants to compare."""
+"""What etcd and Redis can do by themselves on this machine, for whoever wants to compare."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from benchmarks.frame.case import (
     ETCD,
     H2LOAD,
+    REDIS_BENCHMARK,
     Case,
     Effort,
     Fresh,
@@ -16,6 +17,7 @@ from benchmarks.frame.case import (
 )
 from benchmarks.frame.stage import Stage
 from benchmarks.peers.etcd.server import Etcd
+from benchmarks.peers.redis_alone import RedisAlone
 
 LEASES = 10_000
 _IN_FLIGHT = 128
@@ -23,7 +25,7 @@ _STREAMS = 4
 
 
 @contextlib.contextmanager
-def _open(stage: Stage, effort: Effort) -> Iterator[Mapping[str, Side]]:
+def _open_etcd(stage: Stage, effort: Effort) -> Iterator[Mapping[str, Side]]:
     etcd = Etcd(stage)
     leases = effort.pick(full=LEASES, quick=1_000)
 
@@ -48,6 +50,23 @@ def _open(stage: Stage, effort: Effort) -> Iterator[Mapping[str, Side]]:
     yield {name: Fresh(fresh, side) for name, side in sides.items()}
 
 
+@contextlib.contextmanager
+def _open_redis(stage: Stage, effort: Effort) -> Iterator[Mapping[str, Side]]:
+    redis = RedisAlone(stage, effort.pick(full=LEASES, quick=1_000))
+    many, few = effort.pick(full=60_000, quick=6_000), effort.pick(full=1_500, quick=150)
+
+    def writes() -> Readings:
+        return {"writes": reading(redis.writes(many), "/s")}
+
+    def beats() -> Readings:
+        return {"beats, one by one": reading(redis.beats(many, 1), "/s")}
+
+    def batches() -> Readings:
+        return {"beats, 100 together": reading(redis.beats(few, 100), "/s")}
+
+    yield {"writes": writes, "beats": beats, "batches": batches}
+
+
 CASES = (
     Case(
         name="etcd",
@@ -59,6 +78,19 @@ CASES = (
             Wanted(name="transactions: compare and put", of="transactions"),
         ),
         needs=(ETCD, H2LOAD),
-        open=_open,
+        open=_open_etcd,
+        full=True,
+    ),
+    Case(
+        name="redis",
+        what="Redis by itself, all on the disk, 10,000 leases (quick: 1,000), 64 connections",
+        wanted=(
+            Wanted(name="plain writes", of="writes"),
+            Wanted(name="beats, a script for each", of="beats, one by one"),
+            Wanted(name="beats, a script for 100", of="beats, 100 together"),
+        ),
+        needs=(REDIS_BENCHMARK,),
+        open=_open_redis,
+        full=True,
     ),
 )
