@@ -1,26 +1,24 @@
 """Hearing from Redis that alarm keys have expired.
 
 Notifications only wake: they are announced late and once, may be switched off, and are lost while
-the connection is. So nothing depends on them (see `expiry.py`), and each new subscription asks for
-a sweep, since there was a gap.
+the connection is. So nothing depends on them (see `expiry.py`), and each new connection asks for a
+sweep, since there was a gap.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from redis.asyncio import Redis
-from redis.exceptions import RedisError, ResponseError
-
 from hwprovisioner.state.errors import StateUnavailable
 from hwprovisioner.state.keys import Keys
-from hwprovisioner.state.pubsub import check_not_cancelled
+from hwprovisioner.state.pubsub import Ear
+from hwprovisioner.state.resp import CommandRefused, Connection, packed
 
 _log = logging.getLogger(__name__)
 
+_SETTING = "notify-keyspace-events"
 _WANTED_FLAGS = "Kx"
 """Keyspace channels, expired events."""
-_RETRY_S = 1.0
 
 
 class Notifications:
@@ -28,55 +26,56 @@ class Notifications:
 
     def __init__(
         self,
-        redis: Redis,
+        ear: Ear,
         keys: Keys,
         *,
         on_expired: Callable[[str], Awaitable[None]],
         on_gap: Callable[[], None],
     ) -> None:
         """Tell `on_expired` the id of each allocation whose alarm went off, `on_gap` of gaps."""
-        self._redis = redis
         self._prefix = keys.alarm("")
         self._on_expired = on_expired
         self._on_gap = on_gap
-
-    async def listen(self) -> None:
-        """Listen until cancelled; Redis may go away and come back."""
-        while True:
-            try:
-                await self._switch_on()
-                await self._listen()
-            except (RedisError, OSError, StateUnavailable) as error:
-                _log.debug("no notifications for now: %s", error)
-            await asyncio.sleep(_RETRY_S)
-
-    async def _switch_on(self) -> None:
-        """Add the flags that are wanted to those that are set; some Redis do not let one."""
-        try:
-            setting = await self._redis.config_get("notify-keyspace-events")
-            flags = str(setting.get("notify-keyspace-events", ""))
-            has_expired = "x" in flags or "A" in flags
-            if not ("K" in flags and has_expired):
-                missing = "".join(flag for flag in _WANTED_FLAGS if flag not in flags)
-                await self._redis.config_set("notify-keyspace-events", flags + missing)
-        except ResponseError as error:
-            _log.warning(
-                "cannot switch keyspace notifications on (%s): leases still end in time, by the"
-                " sweep; to have both, set notify-keyspace-events to %s in Redis",
-                *(error, _WANTED_FLAGS),
-            )
-
-    async def _listen(self) -> None:
-        database = self._redis.connection_pool.connection_kwargs.get("db", 0)
+        self._tasks: asyncio.TaskGroup | None = None
         # The lab's braces are not special in a pattern, its name has no special characters.
-        pattern = f"__keyspace@{database}__:{self._prefix}*"
-        async with self._redis.pubsub() as pubsub:
-            await pubsub.psubscribe(pattern)
-            while True:
-                message = await pubsub.get_message(timeout=1.0)
-                check_not_cancelled()
-                match message:
-                    case {"type": "psubscribe"}:
-                        self._on_gap()
-                    case {"type": "pmessage", "data": "expired", "channel": str(channel)}:
-                        await self._on_expired(channel.split(self._prefix, 1)[1])
+        ear.on_keys(f"{self._prefix}*", self._hear, _switch_on)
+        ear.link.listen(self._become)
+
+    async def act(self) -> None:
+        """Do what the alarms call for, until cancelled. None waits for another."""
+        async with asyncio.TaskGroup() as self._tasks:
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                self._tasks = None
+
+    def _become(self, is_connected: bool) -> None:
+        if is_connected:
+            self._on_gap()
+
+    def _hear(self, channel: str, event: str) -> None:
+        if event == "expired" and self._tasks is not None:
+            self._tasks.create_task(self._expire(channel.split(self._prefix, 1)[1]))
+
+    async def _expire(self, allocation_id: str) -> None:
+        try:
+            await self._on_expired(allocation_id)
+        except StateUnavailable as error:
+            _log.debug("left to the sweep: %s", error)
+
+
+async def _switch_on(connection: Connection) -> None:
+    """Add the flags that are wanted to those that are set; some Redis do not let one."""
+    try:
+        setting = await connection.send(packed("CONFIG", "GET", _SETTING))
+        flags = str(setting[1]) if setting else ""
+        has_expired = "x" in flags or "A" in flags
+        if not ("K" in flags and has_expired):
+            missing = "".join(flag for flag in _WANTED_FLAGS if flag not in flags)
+            await connection.send(packed("CONFIG", "SET", _SETTING, flags + missing))
+    except CommandRefused as error:
+        _log.warning(
+            "cannot switch keyspace notifications on (%s): leases still end in time, by the"
+            " sweep; to have both, set %s to %s in Redis",
+            *(error, _SETTING, _WANTED_FLAGS),
+        )

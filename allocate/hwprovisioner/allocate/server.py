@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 import grpc.aio
-from redis.asyncio import Redis
 
 from hwprovisioner.allocate import garbage
 from hwprovisioner.allocate.booking_desk import BookingDesk
@@ -48,7 +47,7 @@ from hwprovisioner.state.holds import Holds
 from hwprovisioner.state.keys import Keys
 from hwprovisioner.state.link import Link
 from hwprovisioner.state.managers import Managers
-from hwprovisioner.state.pubsub import pubsub_client
+from hwprovisioner.state.pubsub import Ear
 from hwprovisioner.state.reading import Reader
 from hwprovisioner.state.recognition import Recognition
 from hwprovisioner.state.upkeep import Upkeep
@@ -66,9 +65,12 @@ class Allocate:
     """The service of one replica: what it is made of, without network and Redis."""
 
     def __init__(
-        self, settings: Settings, link: Link, log_link: Link, channel_link: Link, redis: Redis
+        self, settings: Settings, link: Link, log_link: Link, channel_link: Link, ear: Ear
     ) -> None:
-        """Put it together: `link` for scripts, the others for the change log and for channels."""
+        """Put it together: `link` for scripts, the others for the change log and for channels.
+
+        `ear` is entered afterwards: by then all is named that is to be heard.
+        """
         keys, limits = Keys(settings.lab), settings.limits
         view = View()
         lab = Lab(view, settings.policy)
@@ -93,9 +95,9 @@ class Allocate:
         self.suspecting = Suspecting(view, reader, upkeep)
         self.memory = Memory(view, lab, reader, care)
         self.notifications = Notifications(
-            redis, keys, on_expired=self.expiry.expire, on_gap=self.expiry.look_again
+            ear, keys, on_expired=self.expiry.expire, on_gap=self.expiry.look_again
         )
-        self.signals = Signals(redis, keys)
+        self.signals = Signals(ear, keys)
         channels = Channels(channel_link, keys)
         switchboard = Switchboard(channels, self.signals)
         freshness = Freshness(view, self.follower, reader)
@@ -139,8 +141,7 @@ class Allocate:
             "sweep": self.expiry.sweep,
             "memory": self.memory.keep,
             "suspecting": self.suspecting.watch,
-            "notifications": self.notifications.listen,
-            "signals": self.signals.listen,
+            "notifications": self.notifications.act,
             "streams": functools.partial(self.dispatch.end_at, stopping),
         }
 
@@ -174,8 +175,9 @@ async def open_service(settings: Settings) -> AsyncIterator[Opened]:
         channel_link = await stack.enter_async_context(
             Link(settings.redis_url, client_name="hwp-allocate-channels", decodes=False)
         )
-        redis = await stack.enter_async_context(pubsub_client(settings.redis_url))
-        allocate = Allocate(settings, link, log_link, channel_link, redis)
+        ear = Ear(settings.redis_url, client_name="hwp-allocate-ear")
+        allocate = Allocate(settings, link, log_link, channel_link, ear)
+        await stack.enter_async_context(ear.link)
         allocate.follower.listen(functools.partial(_report, readiness))
         server = build_server(
             [Service(SERVICE, functools.partial(_add, allocate.servicer))], readiness

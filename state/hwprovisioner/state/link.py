@@ -15,7 +15,7 @@ from typing import Any, Self
 from hwprovisioner.state import scripts
 from hwprovisioner.state.address import Address
 from hwprovisioner.state.errors import StateUnavailable
-from hwprovisioner.state.resp import CommandRefused, Connection, packed, packed_each
+from hwprovisioner.state.resp import CommandRefused, Connection, Published, packed, packed_each
 from hwprovisioner.state.scripts import Script
 from hwprovisioner.state.sentinel import find_master
 
@@ -48,6 +48,7 @@ class Link:
         retry_after_ms: what callers are told when Redis is away.
         decodes: replies are text; else they are bytes as they came.
         greeting: what is done first over each new connection.
+        on_published: told what is published, where the greeting subscribes to anything.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Link:
         retry_after_ms: int = 500,
         decodes: bool = True,
         greeting: Greeting | None = None,
+        on_published: Published | None = None,
     ) -> None:
         self.address = Address.from_url(url)
         self._client_name = client_name
@@ -68,6 +70,7 @@ class Link:
         self._retry_after_ms = retry_after_ms
         self._decodes = decodes
         self._greeting = greeting
+        self._on_published = on_published
         self._connection: Connection | None = None
         self._up = asyncio.Event()
         self._listeners: list[Listener] = []
@@ -208,7 +211,12 @@ class Link:
         address = self.address
 
         def protocol() -> Connection:
-            return Connection(self._timeout_s, self._lose, decodes=self._decodes)
+            return Connection(
+                self._timeout_s,
+                self._lose,
+                decodes=self._decodes,
+                on_published=self._on_published,
+            )
 
         async with asyncio.timeout(self._timeout_s):
             if address.path:

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import hiredis
 
@@ -13,6 +13,10 @@ from hwprovisioner.state.errors import StateError, StateUnavailable
 _UNAVAILABLE = frozenset(
     "LOADING MASTERDOWN READONLY BUSY CLUSTERDOWN MISCONF NOREPLICAS OOM TRYAGAIN".split()
 )
+
+
+Published: TypeAlias = Callable[[list[Any]], None]
+"""Told what came, whole: ``["message", CHANNEL, WORDS]`` or ``["pmessage", PATTERN, ...]``."""
 
 
 class CommandRefused(StateError):
@@ -40,15 +44,18 @@ class Connection(asyncio.Protocol):
         on_lost: Callable[["Connection", str], None],
         *,
         decodes: bool = True,
+        on_published: Published | None = None,
     ) -> None:
         """Cut the connection when it owes a reply for `timeout_s`, up to half of it longer.
 
         `on_lost` is called at once when it is lost, before the calls under way fail. With `decodes`
-        replies are text, else bytes.
+        replies are text, else bytes. Who subscribes to anything hears it by `on_published`, and
+        decodes.
         """
         self._loop = asyncio.get_running_loop()
         self._timeout_s = timeout_s
         self._on_lost = on_lost
+        self._on_published = on_published
         self._reader = hiredis.Reader(
             replyError=CommandRefused,
             encoding="utf-8" if decodes else None,
@@ -131,7 +138,10 @@ class Connection(asyncio.Protocol):
             self._reader.feed(data)
             while (reply := self._reader.gets()) is not self:
                 self._replies += 1
-                self._settle(self._awaited.popleft(), reply)
+                if self._on_published is not None and _is_published(reply):
+                    self._on_published(reply)
+                else:
+                    self._settle(self._awaited.popleft(), reply)
                 if self.lost.done():
                     return
         except (hiredis.HiredisError, IndexError) as error:
@@ -209,6 +219,10 @@ def packed_each(name: str, keys: Iterable[str], *args: str) -> Iterator[bytes]:
     for key in keys:
         word = key.encode()
         yield b"%b$%d\r\n%b\r\n%b" % (start, len(word), word, rest)
+
+
+def _is_published(reply: object) -> bool:
+    return isinstance(reply, list) and reply[0] in ("message", "pmessage")
 
 
 # A call may be sent right after one look, so a whole timeout has passed for it only at the third.
