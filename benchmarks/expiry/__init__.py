@@ -1,0 +1,1 @@
+"""How late leases end, by the clock of Redis."""
