@@ -26,7 +26,7 @@ import grpc.aio
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from hwprovisioner.heartbeat.beats import Beat, BeatWriter, Outcome
+from hwprovisioner.heartbeat.beats import MOST_AT_ONCE, Beat, BeatWriter, Outcome
 from hwprovisioner.heartbeat.gathering import QUIET_TURNS, Gatherer
 from hwprovisioner.heartbeat.servicer import SERVICE_NAME, HeartbeatServicer
 from hwprovisioner.serving import STARTED, Readiness, Service, bind, build_server, serve
@@ -59,8 +59,10 @@ async def serve_both(url: str, quiet_turns: int) -> None:
     """Serve beats and empty calls; tell the port on stdout."""
     async with Link(url) as link:
         writer = BeatWriter(link, Keys())
-        async with Gatherer[Beat, Outcome](writer.write, quiet_turns=quiet_turns) as beats:
-            servicer = HeartbeatServicer(beats.add)
+        async with Gatherer[Beat, Outcome](
+            writer.write, largest_batch=MOST_AT_ONCE, quiet_turns=quiet_turns
+        ) as beats:
+            servicer = HeartbeatServicer(beats.add, writer.write)
             services = [
                 Service(
                     SERVICE_NAME,

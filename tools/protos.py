@@ -25,7 +25,8 @@ def generate(target: Path) -> None:
         sys.exit("protos: no .proto file below protos/hwprovisioner")
     command = [
         *(sys.executable, "-m", "grpc_tools.protoc"),
-        *(f"--proto_path={PROTOS}", f"--proto_path={files('grpc_tools') / '_proto'}"),
+        *(f"--proto_path={folder}" for folder in (PROTOS, PROTOS / "third_party")),
+        f"--proto_path={files('grpc_tools') / '_proto'}",
         *(f"--python_out={target}", f"--grpc_python_out={target}"),
         *(f"--mypy_out=quiet:{target}", f"--mypy_grpc_out=quiet:{target}"),
         *(str(source) for source in sources),

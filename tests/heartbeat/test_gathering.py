@@ -28,7 +28,7 @@ async def turns(count: int) -> None:
 
 async def test_what_comes_in_one_turn_is_written_at_once() -> None:
     writer = Writer()
-    async with Gatherer[int, int](writer.write) as gatherer:
+    async with Gatherer[int, int](writer.write, largest_batch=500) as gatherer:
         results = await asyncio.gather(*(gatherer.add(n) for n in range(100)))
     assert results == [2 * n for n in range(100)]
     assert writer.batches == [list(range(100))]
@@ -36,7 +36,9 @@ async def test_what_comes_in_one_turn_is_written_at_once() -> None:
 
 async def test_a_lone_item_waits_for_the_quiet_turns_alone() -> None:
     writer = Writer()
-    async with Gatherer[int, int](writer.write, quiet_turns=3, longest_wait_s=3600) as gatherer:
+    async with Gatherer[int, int](
+        writer.write, largest_batch=500, quiet_turns=3, longest_wait_s=3600
+    ) as gatherer:
         task = asyncio.create_task(gatherer.add(1))
         await turns(3)
         assert not writer.batches
@@ -47,7 +49,9 @@ async def test_a_lone_item_waits_for_the_quiet_turns_alone() -> None:
 
 async def test_each_item_that_comes_begins_the_quiet_anew() -> None:
     writer = Writer()
-    async with Gatherer[int, int](writer.write, quiet_turns=4, longest_wait_s=3600) as gatherer:
+    async with Gatherer[int, int](
+        writer.write, largest_batch=500, quiet_turns=4, longest_wait_s=3600
+    ) as gatherer:
         tasks = []
         for n in range(10):
             tasks.append(asyncio.create_task(gatherer.add(n)))
@@ -59,7 +63,7 @@ async def test_each_item_that_comes_begins_the_quiet_anew() -> None:
 async def test_no_item_waits_longer_than_the_limit() -> None:
     writer = Writer()
     async with Gatherer[int, int](
-        writer.write, quiet_turns=10**9, longest_wait_s=0.001
+        writer.write, largest_batch=500, quiet_turns=10**9, longest_wait_s=0.001
     ) as gatherer:
         assert await gatherer.add(1) == 2
 
@@ -85,7 +89,7 @@ async def test_a_batch_does_not_wait_for_the_one_before() -> None:
 
 async def test_an_item_whose_caller_is_gone_is_not_written() -> None:
     writer = Writer()
-    async with Gatherer[int, int](writer.write) as gatherer:
+    async with Gatherer[int, int](writer.write, largest_batch=500) as gatherer:
         tasks = [asyncio.create_task(gatherer.add(n)) for n in range(3)]
         await turns(1)
         tasks[0].cancel()
@@ -115,7 +119,7 @@ async def test_what_writing_raises_is_raised_for_all_and_the_next_batch_goes_on(
             raise ConnectionError("away")
         return items
 
-    async with Gatherer[int, int](write) as gatherer:
+    async with Gatherer[int, int](write, largest_batch=500) as gatherer:
         results = await asyncio.gather(*(gatherer.add(n) for n in range(3)), return_exceptions=True)
         assert [type(result) for result in results] == [ConnectionError] * 3
         fails = False
@@ -124,7 +128,9 @@ async def test_what_writing_raises_is_raised_for_all_and_the_next_batch_goes_on(
 
 async def test_leaving_writes_what_waits() -> None:
     writer = Writer()
-    async with Gatherer[int, int](writer.write, quiet_turns=10**9, longest_wait_s=3600) as gatherer:
+    async with Gatherer[int, int](
+        writer.write, largest_batch=500, quiet_turns=10**9, longest_wait_s=3600
+    ) as gatherer:
         task = asyncio.create_task(gatherer.add(1))
         await turns(1)
     assert writer.batches == [[1]]
@@ -134,7 +140,7 @@ async def test_leaving_writes_what_waits() -> None:
 @pytest.mark.parametrize("count", [1, 2, 499, 500, 501, 1001])
 async def test_every_item_gets_its_own_result(count: int) -> None:
     writer = Writer()
-    async with Gatherer[int, int](writer.write) as gatherer:
+    async with Gatherer[int, int](writer.write, largest_batch=500) as gatherer:
         results = await asyncio.gather(*(gatherer.add(n) for n in range(count)))
     assert results == [2 * n for n in range(count)]
     assert sum(len(batch) for batch in writer.batches) == count

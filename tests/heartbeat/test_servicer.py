@@ -59,8 +59,9 @@ async def serving(
     lab: LabState, chance: Callable[[], float]
 ) -> AsyncIterator[Callable[[str], Any]]:
     """Yield what sends one beat."""
-    async with Gatherer[Beat, Outcome](BeatWriter(lab.link, lab.keys).write) as beats:
-        servicer = HeartbeatServicer(beats.add, chance=chance)
+    writer = BeatWriter(lab.link, lab.keys)
+    async with Gatherer[Beat, Outcome](writer.write, largest_batch=10) as beats:
+        servicer = HeartbeatServicer(beats.add, writer.write, chance=chance)
         adapter = Synchronous(servicer, asyncio.get_running_loop())
         server = grpc_testing.server_from_dictionary(
             {SERVICE: adapter}, grpc_testing.strict_fake_time(0)

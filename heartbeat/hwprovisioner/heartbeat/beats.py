@@ -1,7 +1,8 @@
-"""Beats in Redis: one script for a whole batch."""
+"""Beats in Redis: one script for many."""
 
 import asyncio
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -12,6 +13,9 @@ from hwprovisioner.state.scripts import script
 
 #: Holders have to hear soon that Redis does not answer: their leases run on until they do.
 ANSWER_LIMIT_S = 1.5
+
+#: Beats that one script writes: others, who may have a single one, wait for it in Redis and here.
+MOST_AT_ONCE = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,47 +80,43 @@ class BeatWriter:
         `now_ms` is for tests: otherwise it is the clock of Redis.
 
         Raises:
-            StateUnavailable: Redis is away; they may have been written or not.
+            StateUnavailable: Redis is away; they may have been written or not, each for itself.
         """
-        keys = [self._keys.deadlines, *self._keys.pauses]
-        args = ["" if now_ms is None else str(now_ms)]
-        for beat in beats:
-            keys += (
-                self._keys.allocation(beat.allocation_id),
-                self._keys.alarm(beat.allocation_id),
-            )
-            args += (beat.allocation_id, sha256(beat.token))
-        match await self._written(keys, args):
-            case ["BEATS", *replies] if len(replies) == len(beats):
-                return [_outcome(reply) for reply in replies]
-            case reply:
-                raise AssertionError(f"heartbeat.lua answered {reply!r}")
-
-    async def _written(self, keys: Sequence[str], args: Sequence[str]) -> object:
+        outcomes: list[Outcome] = []
         try:
             async with asyncio.timeout(ANSWER_LIMIT_S):
-                return await self._link.call_script(self._script, keys, args)
+                for start in range(0, len(beats), MOST_AT_ONCE):
+                    part = beats[start : start + MOST_AT_ONCE]
+                    outcomes += await self._write_part(part, "" if now_ms is None else str(now_ms))
         except TimeoutError:
             said = f"Redis has not answered for {ANSWER_LIMIT_S:g} s"
             raise StateUnavailable(said) from None
+        return outcomes
+
+    async def _write_part(self, beats: Sequence[Beat], now: str) -> Iterable[Outcome]:
+        keys = [self._keys.deadlines, *self._keys.pauses]
+        args = [now]
+        for beat in beats:
+            name = beat.allocation_id
+            keys += (self._keys.allocation(name), self._keys.alarm(name))
+            args += (f"lease:{name}", sha256(beat.token))
+        match await self._link.call_script(self._script, keys, args):
+            case ["BEATS", *replies] if len(replies) == len(beats):
+                return map(_outcome, replies)
+            case reply:
+                raise AssertionError(f"heartbeat.lua answered {reply!r}")
 
 
-def _outcome(reply: object) -> Outcome:
-    match reply:
-        case [
-            "BEAT",
-            int(left_ms),
-            int(ttl_ms),
-            str(state),
-            int(most_ms),
-            str(names),
-            int(grace_ms),
-            int(drained_ms),
-        ]:
+# Most leases are like many others, and have their full length again.
+@functools.lru_cache(maxsize=1024)
+def _outcome(reply: str) -> Outcome:
+    match reply.split(" ", 2):
+        case ["BEAT", _, _]:
+            left_ms, ttl_ms, state, most_ms, grace_ms, drained_ms, names = reply.split(" ")[1:]
             draining = tuple(names.split(",")) if names else ()
-            ends = map(_known, (grace_ms, drained_ms))
-            return Alive(left_ms, ttl_ms, state, _known(most_ms), draining, *ends)
-        case ["ENDED", str(reason), str(detail)]:
+            most, *ends = map(_known, (most_ms, grace_ms, drained_ms))
+            return Alive(int(left_ms), int(ttl_ms), state, most, draining, *ends)
+        case ["ENDED", reason, detail]:
             return Over(reason, detail)
         case ["WRONG_TOKEN"]:
             return WrongToken()
@@ -125,5 +125,5 @@ def _outcome(reply: object) -> Outcome:
     raise AssertionError(f"heartbeat.lua answered {reply!r} for a beat")
 
 
-def _known(left_ms: int) -> int | None:
-    return None if left_ms < 0 else left_ms
+def _known(left_ms: str) -> int | None:
+    return None if left_ms == "-1" else int(left_ms)

@@ -19,8 +19,6 @@ ResultT = TypeVar("ResultT")
 QUIET_TURNS = 8
 #: How long an item waits at most, however busy it is.
 LONGEST_WAIT_S = 0.005
-#: How many items are written at once; more would keep Redis from others for over a millisecond.
-LARGEST_BATCH = 500
 
 
 class Gatherer(Generic[ItemT, ResultT]):
@@ -29,18 +27,18 @@ class Gatherer(Generic[ItemT, ResultT]):
     Args:
         write: writes a batch, and returns one result for each item, in order. What it raises is
             raised for all of them.
+        largest_batch: so many are written at once.
         quiet_turns: see `QUIET_TURNS`.
         longest_wait_s: see `LONGEST_WAIT_S`.
-        largest_batch: see `LARGEST_BATCH`.
     """
 
     def __init__(
         self,
         write: Callable[[Sequence[ItemT]], Awaitable[Sequence[ResultT]]],
         *,
+        largest_batch: int,
         quiet_turns: int = QUIET_TURNS,
         longest_wait_s: float = LONGEST_WAIT_S,
-        largest_batch: int = LARGEST_BATCH,
     ) -> None:
         self._write = write
         self._quiet_turns = quiet_turns

@@ -1,7 +1,5 @@
 """What a holder is told besides its lease: when to beat again, and what comes near."""
 
-from collections.abc import Callable
-
 from hwprovisioner.heartbeat.beats import Alive
 from hwprovisioner.v1 import heartbeat_service_pb2
 
@@ -13,9 +11,9 @@ JITTER = 0.1
 NEAR_MS = 60_000
 
 
-def next_delay_ms(ttl_ms: int, chance: Callable[[], float]) -> int:
+def next_delay_ms(ttl_ms: int, chance: float) -> int:
     """Return when to beat again: a third of the lease, jittered by `chance` (0 to 1)."""
-    return round(ttl_ms / BEATS_PER_LEASE * (1 + JITTER * (2 * chance() - 1)))
+    return round(ttl_ms / BEATS_PER_LEASE * (1 + JITTER * (2 * chance - 1)))
 
 
 def notices_for(alive: Alive) -> list[heartbeat_service_pb2.Notice]:

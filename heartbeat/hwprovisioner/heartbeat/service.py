@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import grpc.aio
 
-from hwprovisioner.heartbeat.beats import Beat, BeatWriter, Outcome
+from hwprovisioner.heartbeat.beats import MOST_AT_ONCE, Beat, BeatWriter, Outcome
 from hwprovisioner.heartbeat.gathering import Gatherer
 from hwprovisioner.heartbeat.servicer import SERVICE_NAME, HeartbeatServicer
 from hwprovisioner.heartbeat.settings import Settings
@@ -61,8 +61,10 @@ async def open_service(settings: Settings) -> AsyncIterator[Opened]:
         )
         standing = Standing(settings.outage_limit_ms)
         writer = BeatWriter(link, Keys(settings.lab))
-        beats = await stack.enter_async_context(Gatherer[Beat, Outcome](writer.write))
-        servicer = HeartbeatServicer(beats.add, standing.pause)
+        beats = await stack.enter_async_context(
+            Gatherer[Beat, Outcome](writer.write, largest_batch=MOST_AT_ONCE)
+        )
+        servicer = HeartbeatServicer(beats.add, writer.write, standing.pause)
         readiness = Readiness([SERVICE_NAME], [STARTED, REDIS])
         link.listen(lambda connected: readiness.report(REDIS, holds=connected))
         service = Service(

@@ -13,6 +13,7 @@ from hwprovisioner.serving.errors import (
     Violation,
     bad_request,
     is_refusal,
+    rich_status_of,
     status_of,
 )
 from hwprovisioner.serving.health import Readiness
@@ -45,6 +46,7 @@ __all__ = [
     "help_text",
     "is_refusal",
     "redis_url",
+    "rich_status_of",
     "run",
     "run_service",
     "serve",

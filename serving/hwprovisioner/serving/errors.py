@@ -140,19 +140,24 @@ class Status(grpc.Status):
 
 
 def status_of(refusal: Refusal) -> Status:
-    """Return a refusal as status with `google.rpc` details.
+    """Return a refusal as status with `google.rpc` details, as in `rich_status_of`."""
+    rich = rich_status_of(refusal)
+    trailers = (("grpc-status-details-bin", rich.SerializeToString()),)
+    return Status(CODES[refusal.reason], rich.message, trailers)
+
+
+def rich_status_of(refusal: Refusal) -> status_pb2.Status:
+    """Return a refusal as `google.rpc.Status`, for a part of a call that goes on.
 
     A message over 1,000 characters (fewer if they are not ASCII), and violations beyond what fits
     into trailers, are cut, and say so. Metadata beyond that are left out.
     """
     code = CODES[refusal.reason]
-    message = _shortened(str(refusal))
-    details = list(_details_of(refusal, code))
     number: int = code.value[0]
-    rich = status_pb2.Status(code=number, message=message)
-    for detail in details:
+    rich = status_pb2.Status(code=number, message=_shortened(str(refusal)))
+    for detail in _details_of(refusal, code):
         rich.details.add().Pack(detail)
-    return Status(code, message, (("grpc-status-details-bin", rich.SerializeToString()),))
+    return rich
 
 
 def internal_error() -> Status:

@@ -23,26 +23,33 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from hwprovisioner.v1 import allocation_pb2 as hwprovisioner_dot_v1_dot_allocation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(hwprovisioner/v1/heartbeat_service.proto\x12\x10hwprovisioner.v1\x1a\x1egoogle/protobuf/duration.proto\x1a!hwprovisioner/v1/allocation.proto\"8\n\x10HeartbeatRequest\x12\x15\n\rallocation_id\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\t\"\xdd\x01\n\x11HeartbeatResponse\x12\x32\n\x0fremaining_lease\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x37\n\x14next_heartbeat_delay\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\x05state\x18\x03 \x01(\x0e\x32!.hwprovisioner.v1.AllocationState\x12)\n\x07notices\x18\x04 \x03(\x0b\x32\x18.hwprovisioner.v1.Notice\"i\n\nLeasePause\x12-\n\npaused_for\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tremaining\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"s\n\x06Notice\x12*\n\x04kind\x18\x01 \x01(\x0e\x32\x1c.hwprovisioner.v1.NoticeKind\x12\x0f\n\x07message\x18\x02 \x01(\t\x12,\n\tremaining\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration*\xa1\x01\n\nNoticeKind\x12\x1b\n\x17NOTICE_KIND_UNSPECIFIED\x10\x00\x12!\n\x1dNOTICE_KIND_MAX_DURATION_NEAR\x10\x01\x12\x18\n\x14NOTICE_KIND_DRAINING\x10\x02\x12\x1a\n\x16NOTICE_KIND_PREEMPTION\x10\x03\x12\x1d\n\x19NOTICE_KIND_LEASES_PAUSED\x10\x04\x32h\n\x10HeartbeatService\x12T\n\tHeartbeat\x12\".hwprovisioner.v1.HeartbeatRequest\x1a#.hwprovisioner.v1.HeartbeatResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(hwprovisioner/v1/heartbeat_service.proto\x12\x10hwprovisioner.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17google/rpc/status.proto\x1a!hwprovisioner/v1/allocation.proto\"8\n\x10HeartbeatRequest\x12\x15\n\rallocation_id\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\t\"\xdd\x01\n\x11HeartbeatResponse\x12\x32\n\x0fremaining_lease\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x37\n\x14next_heartbeat_delay\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\x05state\x18\x03 \x01(\x0e\x32!.hwprovisioner.v1.AllocationState\x12)\n\x07notices\x18\x04 \x03(\x0b\x32\x18.hwprovisioner.v1.Notice\"J\n\x15\x42\x61tchHeartbeatRequest\x12\x31\n\x05\x62\x65\x61ts\x18\x01 \x03(\x0b\x32\".hwprovisioner.v1.HeartbeatRequest\"G\n\x16\x42\x61tchHeartbeatResponse\x12-\n\x07results\x18\x01 \x03(\x0b\x32\x1c.hwprovisioner.v1.BeatResult\"t\n\nBeatResult\x12\x37\n\x08response\x18\x01 \x01(\x0b\x32#.hwprovisioner.v1.HeartbeatResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"i\n\nLeasePause\x12-\n\npaused_for\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tremaining\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"s\n\x06Notice\x12*\n\x04kind\x18\x01 \x01(\x0e\x32\x1c.hwprovisioner.v1.NoticeKind\x12\x0f\n\x07message\x18\x02 \x01(\t\x12,\n\tremaining\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration*\xa1\x01\n\nNoticeKind\x12\x1b\n\x17NOTICE_KIND_UNSPECIFIED\x10\x00\x12!\n\x1dNOTICE_KIND_MAX_DURATION_NEAR\x10\x01\x12\x18\n\x14NOTICE_KIND_DRAINING\x10\x02\x12\x1a\n\x16NOTICE_KIND_PREEMPTION\x10\x03\x12\x1d\n\x19NOTICE_KIND_LEASES_PAUSED\x10\x04\x32\xcd\x01\n\x10HeartbeatService\x12T\n\tHeartbeat\x12\".hwprovisioner.v1.HeartbeatRequest\x1a#.hwprovisioner.v1.HeartbeatResponse\x12\x63\n\x0e\x42\x61tchHeartbeat\x12\'.hwprovisioner.v1.BatchHeartbeatRequest\x1a(.hwprovisioner.v1.BatchHeartbeatResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'hwprovisioner.v1.heartbeat_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_NOTICEKIND']._serialized_start=636
-  _globals['_NOTICEKIND']._serialized_end=797
-  _globals['_HEARTBEATREQUEST']._serialized_start=129
-  _globals['_HEARTBEATREQUEST']._serialized_end=185
-  _globals['_HEARTBEATRESPONSE']._serialized_start=188
-  _globals['_HEARTBEATRESPONSE']._serialized_end=409
-  _globals['_LEASEPAUSE']._serialized_start=411
-  _globals['_LEASEPAUSE']._serialized_end=516
-  _globals['_NOTICE']._serialized_start=518
-  _globals['_NOTICE']._serialized_end=633
-  _globals['_HEARTBEATSERVICE']._serialized_start=799
-  _globals['_HEARTBEATSERVICE']._serialized_end=903
+  _globals['_NOTICEKIND']._serialized_start=928
+  _globals['_NOTICEKIND']._serialized_end=1089
+  _globals['_HEARTBEATREQUEST']._serialized_start=154
+  _globals['_HEARTBEATREQUEST']._serialized_end=210
+  _globals['_HEARTBEATRESPONSE']._serialized_start=213
+  _globals['_HEARTBEATRESPONSE']._serialized_end=434
+  _globals['_BATCHHEARTBEATREQUEST']._serialized_start=436
+  _globals['_BATCHHEARTBEATREQUEST']._serialized_end=510
+  _globals['_BATCHHEARTBEATRESPONSE']._serialized_start=512
+  _globals['_BATCHHEARTBEATRESPONSE']._serialized_end=583
+  _globals['_BEATRESULT']._serialized_start=585
+  _globals['_BEATRESULT']._serialized_end=701
+  _globals['_LEASEPAUSE']._serialized_start=703
+  _globals['_LEASEPAUSE']._serialized_end=808
+  _globals['_NOTICE']._serialized_start=810
+  _globals['_NOTICE']._serialized_end=925
+  _globals['_HEARTBEATSERVICE']._serialized_start=1092
+  _globals['_HEARTBEATSERVICE']._serialized_end=1297
 # @@protoc_insertion_point(module_scope)

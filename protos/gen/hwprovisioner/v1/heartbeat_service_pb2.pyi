@@ -9,6 +9,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.rpc import status_pb2 as _status_pb2
 from hwprovisioner.v1 import allocation_pb2 as _allocation_pb2
 import builtins as _builtins
 import sys
@@ -118,6 +119,86 @@ class HeartbeatResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HeartbeatResponse: _TypeAlias = HeartbeatResponse  # noqa: Y015
+
+@_typing.final
+class BatchHeartbeatRequest(_message.Message):
+    """Signs of life."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BEATS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def beats(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeartbeatRequest]:
+        """1 to 1,000."""
+
+    def __init__(
+        self,
+        *,
+        beats: _abc.Iterable[Global___HeartbeatRequest] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["beats", b"beats"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchHeartbeatRequest: _TypeAlias = BatchHeartbeatRequest  # noqa: Y015
+
+@_typing.final
+class BatchHeartbeatResponse(_message.Message):
+    """What became of them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___BeatResult]:
+        """One for each beat, in the same order."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___BeatResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchHeartbeatResponse: _TypeAlias = BatchHeartbeatResponse  # noqa: Y015
+
+@_typing.final
+class BeatResult(_message.Message):
+    """What became of one beat."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESPONSE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def response(self) -> Global___HeartbeatResponse:
+        """It was taken."""
+
+    @_builtins.property
+    def error(self) -> _status_pb2.Status:
+        """It was refused, with the code, the message and the details that Heartbeat fails with."""
+
+    def __init__(
+        self,
+        *,
+        response: Global___HeartbeatResponse | None = ...,
+        error: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "response", b"response", "result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "response", b"response", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["response", "error"]  # noqa: Y015
+    _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
+
+Global___BeatResult: _TypeAlias = BeatResult  # noqa: Y015
 
 @_typing.final
 class LeasePause(_message.Message):

@@ -40,6 +40,11 @@ class HeartbeatServiceStub(object):
                 request_serializer=hwprovisioner_dot_v1_dot_heartbeat__service__pb2.HeartbeatRequest.SerializeToString,
                 response_deserializer=hwprovisioner_dot_v1_dot_heartbeat__service__pb2.HeartbeatResponse.FromString,
                 _registered_method=True)
+        self.BatchHeartbeat = channel.unary_unary(
+                '/hwprovisioner.v1.HeartbeatService/BatchHeartbeat',
+                request_serializer=hwprovisioner_dot_v1_dot_heartbeat__service__pb2.BatchHeartbeatRequest.SerializeToString,
+                response_deserializer=hwprovisioner_dot_v1_dot_heartbeat__service__pb2.BatchHeartbeatResponse.FromString,
+                _registered_method=True)
 
 
 class HeartbeatServiceServicer(object):
@@ -62,6 +67,18 @@ class HeartbeatServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchHeartbeat(self, request, context):
+        """Extends many leases at once: for who holds several allocations. Each beat is answered on its own, with what Heartbeat would have
+        answered; a wrong one does the others no harm. The call itself fails only for what concerns all of them.
+
+        Errors:
+        * INVALID_ARGUMENT, reason BAD_REQUEST: there is no beat, or there are more than 1,000.
+        * UNAVAILABLE, reason STATE_UNAVAILABLE: as of Heartbeat, with the LeasePause. Some of the beats may have been taken.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_HeartbeatServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -69,6 +86,11 @@ def add_HeartbeatServiceServicer_to_server(servicer, server):
                     servicer.Heartbeat,
                     request_deserializer=hwprovisioner_dot_v1_dot_heartbeat__service__pb2.HeartbeatRequest.FromString,
                     response_serializer=hwprovisioner_dot_v1_dot_heartbeat__service__pb2.HeartbeatResponse.SerializeToString,
+            ),
+            'BatchHeartbeat': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchHeartbeat,
+                    request_deserializer=hwprovisioner_dot_v1_dot_heartbeat__service__pb2.BatchHeartbeatRequest.FromString,
+                    response_serializer=hwprovisioner_dot_v1_dot_heartbeat__service__pb2.BatchHeartbeatResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -99,6 +121,33 @@ class HeartbeatService(object):
             '/hwprovisioner.v1.HeartbeatService/Heartbeat',
             hwprovisioner_dot_v1_dot_heartbeat__service__pb2.HeartbeatRequest.SerializeToString,
             hwprovisioner_dot_v1_dot_heartbeat__service__pb2.HeartbeatResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchHeartbeat(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hwprovisioner.v1.HeartbeatService/BatchHeartbeat',
+            hwprovisioner_dot_v1_dot_heartbeat__service__pb2.BatchHeartbeatRequest.SerializeToString,
+            hwprovisioner_dot_v1_dot_heartbeat__service__pb2.BatchHeartbeatResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,14 @@ class HeartbeatServiceStub:
     * UNAVAILABLE, reason STATE_UNAVAILABLE: the lab's Redis cannot be reached from here; beat again as the RetryInfo says. A
       LeasePause in the details says that leases are paused meanwhile.
     """
+    BatchHeartbeat: _grpc.UnaryUnaryMultiCallable[_heartbeat_service_pb2.BatchHeartbeatRequest, _heartbeat_service_pb2.BatchHeartbeatResponse]
+    """Extends many leases at once: for who holds several allocations. Each beat is answered on its own, with what Heartbeat would have
+    answered; a wrong one does the others no harm. The call itself fails only for what concerns all of them.
+
+    Errors:
+    * INVALID_ARGUMENT, reason BAD_REQUEST: there is no beat, or there are more than 1,000.
+    * UNAVAILABLE, reason STATE_UNAVAILABLE: as of Heartbeat, with the LeasePause. Some of the beats may have been taken.
+    """
 
 @_typing.type_check_only
 class HeartbeatServiceAsyncStub(HeartbeatServiceStub):
@@ -62,6 +70,14 @@ class HeartbeatServiceAsyncStub(HeartbeatServiceStub):
       metadata say why.
     * UNAVAILABLE, reason STATE_UNAVAILABLE: the lab's Redis cannot be reached from here; beat again as the RetryInfo says. A
       LeasePause in the details says that leases are paused meanwhile.
+    """
+    BatchHeartbeat: _aio.UnaryUnaryMultiCallable[_heartbeat_service_pb2.BatchHeartbeatRequest, _heartbeat_service_pb2.BatchHeartbeatResponse]  # type: ignore[assignment]
+    """Extends many leases at once: for who holds several allocations. Each beat is answered on its own, with what Heartbeat would have
+    answered; a wrong one does the others no harm. The call itself fails only for what concerns all of them.
+
+    Errors:
+    * INVALID_ARGUMENT, reason BAD_REQUEST: there is no beat, or there are more than 1,000.
+    * UNAVAILABLE, reason STATE_UNAVAILABLE: as of Heartbeat, with the LeasePause. Some of the beats may have been taken.
     """
 
 class HeartbeatServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -83,6 +99,20 @@ class HeartbeatServiceServicer(metaclass=_abc_1.ABCMeta):
           metadata say why.
         * UNAVAILABLE, reason STATE_UNAVAILABLE: the lab's Redis cannot be reached from here; beat again as the RetryInfo says. A
           LeasePause in the details says that leases are paused meanwhile.
+        """
+
+    @_abc_1.abstractmethod
+    def BatchHeartbeat(
+        self,
+        request: _heartbeat_service_pb2.BatchHeartbeatRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_heartbeat_service_pb2.BatchHeartbeatResponse, _abc.Awaitable[_heartbeat_service_pb2.BatchHeartbeatResponse]]:
+        """Extends many leases at once: for who holds several allocations. Each beat is answered on its own, with what Heartbeat would have
+        answered; a wrong one does the others no harm. The call itself fails only for what concerns all of them.
+
+        Errors:
+        * INVALID_ARGUMENT, reason BAD_REQUEST: there is no beat, or there are more than 1,000.
+        * UNAVAILABLE, reason STATE_UNAVAILABLE: as of Heartbeat, with the LeasePause. Some of the beats may have been taken.
         """
 
 def add_HeartbeatServiceServicer_to_server(servicer: HeartbeatServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

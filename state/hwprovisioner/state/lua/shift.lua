@@ -1,6 +1,7 @@
 -- The clock was set: what is due after some time is put off, or brought forward, by as much. What is due at a moment that people
--- chose (bookings, drains with a deadline) stays; leases get their full length afterwards anyway. Done once for each step: it
--- leaves a mark.
+-- chose (bookings, drains with a deadline) stays; leases get their full length afterwards anyway. What was set since by a clock
+-- that had been set back goes by it already, and stays as well: it is due before the leases were last looked after, as nothing
+-- else is for long. Done once for each step: it leaves a mark.
 --
 -- KEYS[1]  zset    deadlines
 -- KEYS[2]  string  when leases were last looked after
@@ -20,10 +21,16 @@ local stays = {}
 for i = 4, #ARGV do
   stays[ARGV[i]] = true
 end
+local OVERDUE = 5000
+local oldest = tonumber(string.match(ARGV[2], '^%d+')) - OVERDUE
+local was_set_back = tonumber(ARGV[3]) < 0
 local shifted = 0
-for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+local due = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
+for i = 1, #due, 2 do
+  local member = due[i]
   local kind = string.match(member, '^%a+')
-  if kind ~= 'begin' and kind ~= 'revoke' and not stays[member] then
+  local is_newer = was_set_back and tonumber(due[i + 1]) < oldest
+  if kind ~= 'begin' and kind ~= 'revoke' and not is_newer and not stays[member] then
     redis.call('ZINCRBY', KEYS[1], ARGV[3], member)
     shifted = shifted + 1
   end
