@@ -40,3 +40,13 @@ async def test_deadlines_follow_a_clock_that_was_set_but_not_what_people_chose(
     assert again.last_ms == 0
     assert await lab.care.restore(again, back_ms=BACK, now_ms=now_ms) == 2
     assert await lab.deadline_ms("lease:b") == now_ms + TTL
+
+
+async def test_what_was_set_by_a_clock_that_had_been_set_back_stays(lab: StateLab) -> None:
+    await lab.tend()
+    now_ms = NOW - HOUR
+    await lab.submit("a", wait_ms=10_000, now_ms=now_ms)
+    wait = await lab.deadline_ms("wait:a")
+    paused = await paused_at(lab, now_ms + 1_000)
+    assert await lab.care.shift(paused, -HOUR, [], now_ms=now_ms + 1_000) == 0
+    assert await lab.deadline_ms("wait:a") == wait
