@@ -11,9 +11,10 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from benchmarks.cases import CASES
-from benchmarks.frame import results, table
+from benchmarks.frame import drawing, results, table
 from benchmarks.frame.case import QUICK, Case, Effort
 from benchmarks.frame.results import RESULTS
 from benchmarks.frame.running import left_out, run
@@ -83,9 +84,17 @@ def _run(cases: Sequence[Case], effort: Effort, has_where: bool) -> int:
     except KeyboardInterrupt:
         print("\nbenchmarks: ended by Ctrl-C", file=sys.stderr)
         return COULD_NOT_RUN
+    _draw(folder)
     passed = time.monotonic() - began
     print(f"\n{table.summary(figures)}, in {passed:.0f} s; all of it: {folder}/")
     return table.status(figures)
+
+
+def _draw(folder: Path) -> None:
+    """Draw all that was ever measured here at a glance: each case may have run by itself."""
+    kept = results.read(folder, [case.name for case in CASES])
+    figures = [figure for case in kept for figure in case["figures"]]
+    (folder / "glance.svg").write_text(drawing.glance(figures))
 
 
 def _prepare(cases: Sequence[Case]) -> None:

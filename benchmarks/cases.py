@@ -1,6 +1,18 @@
 """All cases of `make bench`, in the order in which they run."""
 
 from benchmarks.allocate import hand_over, latency, loaded
+from benchmarks.expiry import lateness
+from benchmarks.growth import labs, leases, managers, waiting
 from benchmarks.peers import rates
 
-CASES = (*latency.CASES, *loaded.CASES, *hand_over.CASES, *rates.CASES)
+CASES = (
+    *latency.CASES,
+    *loaded.CASES,
+    *hand_over.CASES,
+    *lateness.CASES,
+    *rates.CASES,
+    *leases.CASES,
+    *waiting.CASES,
+    *managers.CASES,
+    *labs.CASES,
+)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from benchmarks.frame.growing import Growth
     from benchmarks.frame.stage import Stage
 
 _TOP = Path(__file__).resolve().parents[2]
@@ -132,6 +133,9 @@ class Effort:
 QUICK = Effort(rounds=3, spare=1, seconds=0.5, quick=True)
 
 
+Opening = Callable[["Stage", Effort], AbstractContextManager[Mapping[str, Side]]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Case:
     """Figures that are measured side by side, with everything they need running.
@@ -141,11 +145,13 @@ class Case:
             that cannot be measured on this machine is left out.
         needs: without these nothing of the case is measured.
         full: a short run (`--quick`) leaves it out.
+        growth: it is drawn as a curve.
     """
 
     name: str
     what: str
     wanted: Sequence[Wanted]
-    open: Callable[["Stage", Effort], AbstractContextManager[Mapping[str, Side]]]
+    open: Opening
     needs: Sequence[Need] = ()
     full: bool = False
+    growth: "Growth | None" = None

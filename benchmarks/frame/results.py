@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.frame import drawing
 from benchmarks.frame.case import Case, Effort
+from benchmarks.frame.growing import Growth
 from benchmarks.frame.rounds import Round
 from benchmarks.frame.verdict import Figure
 
@@ -71,11 +73,36 @@ def _first_line(command: Sequence[str]) -> str:
 
 def of_case(case: Case, figures: Sequence[Figure], rounds: Sequence[Round]) -> dict[str, Any]:
     """Return what is kept of a case."""
-    return {
+    kept: dict[str, Any] = {
         "name": case.name,
         "what": case.what,
         "figures": [_of_figure(figure) for figure in figures],
         "rounds": [_of_round(found) for found in rounds],
+    }
+    if case.growth and (points := _points(case.growth, figures)):
+        kept["growth"] = _of_growth(case.growth, points)
+    return kept
+
+
+def _points(growth: Growth, figures: Sequence[Figure]) -> list[tuple[int, Figure]]:
+    """Return the figure of each size, if all were measured."""
+    found = {figure.wanted.of: figure for figure in figures if not figure.wanted.to and figure.each}
+    points = [(size, found.get(growth.reading(size))) for size in growth.sizes]
+    known = [(size, figure) for size, figure in points if figure is not None]
+    return known if len(known) == len(points) else []
+
+
+def _of_growth(growth: Growth, points: Sequence[tuple[int, Figure]]) -> dict[str, Any]:
+    """Return a growth as it is drawn; what was expected goes through the first point."""
+    least, first = points[0]
+    scale = first.value / growth.theory.at(least)
+    return {
+        "of": growth.of,
+        "what": growth.what,
+        "unit": first.unit,
+        "points": [(size, figure.value, *figure.spread) for size, figure in points],
+        "theory": [(size, scale * growth.theory.at(size)) for size, _ in points],
+        "theory_words": growth.theory.words,
     }
 
 
@@ -114,8 +141,8 @@ def _of_load(found: Round, side: str) -> Mapping[str, Any]:
 
 
 def write(folder: Path, effort: Effort, case: Mapping[str, Any]) -> Path:
-    """Write what a case has found, in a file of its own; returns where."""
-    kept = {
+    """Write what a case has found, in a file of its own, with its curve; returns where."""
+    kept: dict[str, Any] = {
         "measured": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "commit": commit(),
         "machine": machine(),
@@ -127,4 +154,12 @@ def write(folder: Path, effort: Effort, case: Mapping[str, Any]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{case['name']}.json"
     file.write_text(json.dumps(kept, indent=1) + "\n")
+    if "growth" in case:
+        file.with_suffix(".svg").write_text(drawing.growth(case))
     return file
+
+
+def read(folder: Path, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return what was written of cases, of those that were."""
+    files = [folder / f"{name}.json" for name in names]
+    return [json.loads(file.read_text()) for file in files if file.exists()]

@@ -1,0 +1,1 @@
+"""What one operation costs, by how much there is of everything else."""
