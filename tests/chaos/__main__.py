@@ -1,8 +1,9 @@
 """``make chaos``: real processes under seeded faults, and a checker of what they did.
 
 CHAOS_SECONDS (60 by default) and CHAOS_SEED (by default any, which is printed) say what to run;
-CHAOS_FAULTS, words between commas, which kinds of faults (`none` is load alone). CHAOS_KEEP names a
-folder in which logs and histories are kept.
+CHAOS_FAULTS, words between commas, which kinds of faults (`none` is load alone); where `fail-over`
+is one of them, Redis has a replica and Sentinel. CHAOS_KEEP names a folder in which logs and
+histories are kept.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from chaos.faults import FAULTS
+from chaos.faults import FAULTS, kinds_of
 from chaos.figures import figures
 from chaos.run import Result, run
 
@@ -28,7 +29,7 @@ def main() -> int:
     logging.disable(logging.WARNING)  # of Redis being away, which is meant to be
     seconds = float(os.environ.get("CHAOS_SECONDS") or 60)
     seed = int(os.environ.get("CHAOS_SEED") or secrets.randbelow(10**6))
-    kinds = _kinds(os.environ.get("CHAOS_FAULTS") or ",".join(FAULTS))
+    kinds = _kinds(os.environ.get("CHAOS_FAULTS") or ",".join(kinds_of(seed)))
     print(f"chaos of {seconds:g} s with seed {seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="hwp-chaos-") as made:
         folder = Path(os.environ.get("CHAOS_KEEP") or made)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from chaos.broken import Broken
-from chaos.follow import LogReader
 from chaos.lab import Lab
 from hwprovisioner.state.keys import Kind
 from hwprovisioner.state.link import Link
@@ -34,8 +33,9 @@ async def boards_are_free(lab: Lab, within_s: float) -> None:
     await _until(lab, _first_unfree, within_s)
 
 
-async def settle(lab: Lab, reader: LogReader) -> list[Broken]:
+async def settle(lab: Lab) -> list[Broken]:
     """Have the clients end; return what does not end, and what is left where nothing should be."""
+    lab.put_all_boards_back()
     stopped = await asyncio.gather(
         *(client.stop(CLIENTS_LIMIT_S) for client in lab.clients.values())
     )
@@ -53,17 +53,21 @@ async def settle(lab: Lab, reader: LogReader) -> list[Broken]:
         where = "".join(traceback.format_exception(error)[-3:])
         broken.append(Broken.by(10, f"records and indexes differ:\n{where}"))
     else:
-        await _write_records(lab, reader, dump)
+        await _write_records(lab, dump)
     return broken
 
 
 async def stop(lab: Lab) -> list[Broken]:
     """End every service; return what their logs and their ends say."""
     names = [*lab.managers, *lab.services]
-    died = [name for name in names if lab.processes[name].has_died]
+    statuses = {name: lab.processes[name].exit_status for name in names}
     stopped = await asyncio.gather(*(lab.processes[name].stop() for name in names))
     slow = [name for name, is_stopped in zip(names, stopped, strict=True) if not is_stopped]
-    broken = [Broken.by(0, f"{name} ended by itself") for name in died]
+    broken = [
+        Broken.by(0, f"{name} ended by itself, with status {status}")
+        for name, status in statuses.items()
+        if status is not None
+    ]
     broken += [Broken.by(0, f"{name} did not end when it was asked to") for name in slow]
     for name, process in lab.processes.items():
         if trace := _trace_in(process.log):
@@ -81,7 +85,7 @@ def _trace_in(log: Path) -> str:
 async def _until(lab: Lab, missing: Callable[[Records], str], within_s: float) -> Dump:
     """Look at the records until nothing is missing, and return them."""
     deadline = time.monotonic() + within_s
-    async with Link(lab.redis.unix_url, client_name="chaos-look") as link:
+    async with Link(lab.redis.url, client_name="chaos-look") as link:
         while True:
             dump = await StateLab(link).dump()
             why = missing(Records.of(dump)) if dump.get("index:resource") else "nothing is there"
@@ -110,10 +114,10 @@ def _first_left(records: Records) -> str:
     return _first_unfree(records)
 
 
-async def _write_records(lab: Lab, reader: LogReader, dump: Dump) -> None:
+async def _write_records(lab: Lab, dump: Dump) -> None:
     """Write down what is there at the end, once the log has been read to the same point."""
     revision = int(dump["revision"][0])
-    await eventually(lambda: reader.revision >= revision)
+    await eventually(lambda: lab.reader.revision >= revision)
     records = {kind: _of_kind(dump, kind) for kind in (Kind.ALLOCATION, Kind.RESOURCE)}
     lab.history.write("records", revision=revision, **{str(k): v for k, v in records.items()})
 

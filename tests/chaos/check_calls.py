@@ -5,12 +5,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from chaos.broken import Broken
 from chaos.calls import Call
 from chaos.history import Line
+from chaos.spans import Hit, hits, stalled_s
 from chaos.story import Story
 
 #: What the SDK may end a wait with, without having hidden too little.
 _FAIR = {"LeaseLost", "PrepareFailed", "WaitTimeout"}
 #: The clocks are read a moment apart, and Redis tells whole milliseconds.
 ROUNDING_MS = 3.0
+#: What hit somebody is felt for so long: no client waits longer.
+CAUSE_MS = 40_000.0
+#: A machine that ran nobody for so long in that time is a cause, too.
+STALLED_S = 1.0
 
 
 def check_calls(lines: Sequence[Line], calls: Sequence[Call], story: Story) -> Iterator[Broken]:
@@ -116,8 +121,18 @@ def _ready(lines: Iterable[Line], story: Story) -> Iterator[Broken]:
                 yield Broken.by(7, what, line, of.granted if of else None)
 
 
-def _sdk(lines: Iterable[Line], story: Story) -> Iterator[Broken]:
+def _sdk(lines: Sequence[Line], story: Story) -> Iterator[Broken]:
+    """The SDK hides what it can, and loses nothing for which there is no cause."""
     fair = _FAIR | ({"NotFound"} if story.lost else set())
+    found = [hit for hit in hits(lines) if hit.name]
     for line in lines:
         if line.kind == "trouble" and line["error"] not in fair:
             yield Broken.by(0, "the SDK did not hide what it should have hidden", line)
+        elif line.kind in ("trouble", "lost") and not _has_cause(lines, line, found):
+            yield Broken.by(0, "the SDK has met trouble, though nobody was hit", line)
+
+
+def _has_cause(lines: Sequence[Line], line: Line, found: Iterable[Hit]) -> bool:
+    begin = line.wall_ms - CAUSE_MS
+    was_hit = any(hit.begin < line.wall_ms and hit.end > begin for hit in found)
+    return was_hit or stalled_s(lines, line.at - CAUSE_MS / 1000, line.at) > STALLED_S

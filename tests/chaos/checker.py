@@ -10,6 +10,8 @@ from chaos.check_endings import check_endings
 from chaos.check_hardware import check_hardware
 from chaos.check_leases import Lateness, check_leases
 from chaos.check_log import check_log
+from chaos.check_turns import check_turns
+from chaos.check_twins import check_twins
 from chaos.history import Line
 from chaos.story import story_of
 
@@ -29,5 +31,7 @@ def check(lines: Sequence[Line], lateness: Lateness | None = None) -> list[Broke
         *check_calls(lines, calls, story),
         *check_endings(lines, story),
         *check_leases(lines, calls, story, late),
+        *check_turns(lines, calls, story),
+        *check_twins(lines),
         *check_end(lines, story),
     ]

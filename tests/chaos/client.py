@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from chaos.desk import Desk
+from chaos.ghost import live as live_as_ghost
 from chaos.history import Recorder
 from chaos.life import Life
 from chaos.sdk_life import RecordedLab
@@ -34,6 +35,7 @@ class Setup:
         heartbeat: likewise.
         plain: how many clients speak the protocol themselves.
         sdk: how many use the SDK.
+        ghosts: how many ask and are gone.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Setup:
     heartbeat: Sequence[str]
     plain: int
     sdk: int
+    ghosts: int
 
     @property
     def environment(self) -> dict[str, str]:
@@ -59,17 +62,17 @@ async def run(setup: Setup) -> None:
     desk = Desk(setup.allocate, setup.heartbeat)
     targets = (_all_of(setup.allocate), _all_of(setup.heartbeat))
     async with RecordedLab(*targets, history) as lab, asyncio.TaskGroup() as group:
-        for n in range(setup.plain + setup.sdk):
+        sorts = ("plain",) * setup.plain + ("sdk",) * setup.sdk + ("ghost",) * setup.ghosts
+        for n, sort in enumerate(sorts):
             chance = random.Random(f"{setup.seed}/{n}")
             # Nobody else writes as this client, not even the process that comes after this one.
             own = history.named(f"{name}.{n}")
-            is_plain = n < setup.plain
-            group.create_task(_client(is_plain, desk, lab, own, chance, stopping))
+            group.create_task(_client(sort, desk, lab, own, chance, stopping))
     await desk.close()
 
 
 async def _client(
-    is_plain: bool,
+    sort: str,
     desk: Desk,
     lab: RecordedLab,
     history: Recorder,
@@ -77,10 +80,12 @@ async def _client(
     stopping: asyncio.Event,
 ) -> None:
     while not stopping.is_set():
-        if is_plain:
+        if sort == "plain":
             await Life(desk, history, chance, stopping).live()
-        else:
+        elif sort == "sdk":
             await live_with_sdk(lab, history, chance, stopping)
+        else:
+            await live_as_ghost(desk, history, chance)
         await asyncio.sleep(chance.uniform(0, 0.05))
 
 

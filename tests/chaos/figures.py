@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from chaos.broken import Broken
 from chaos.check_leases import Lateness
 from chaos.history import Line
-from chaos.story import story_of
+from chaos.story import Story, story_of
 
 
 def figures(lines: Sequence[Line], broken: Sequence[Broken], lateness: Lateness) -> list[str]:
@@ -17,6 +17,7 @@ def figures(lines: Sequence[Line], broken: Sequence[Broken], lateness: Lateness)
     ended = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
     return [
         f"allocations    {len(story.allocations)}, {ready} of them became ready; ended: {ended}",
+        f"waits          {_waits(story)}",
         f"calls          {_calls(lines)}",
         f"faults         {sum(_faults(lines).values())}, of {len(_faults(lines))} kinds",
         *_faults_and_recoveries(lines),
@@ -34,6 +35,20 @@ def percentiles(values: Sequence[float], unit: str) -> str:
     ordered = sorted(values)
     at = [ordered[min(len(ordered) - 1, int(len(ordered) * part))] for part in (0.5, 0.99)]
     return f"p50 {at[0]:.0f} {unit}, p99 {at[1]:.0f} {unit}, max {ordered[-1]:.0f} {unit}"
+
+
+def _waits(story: Story) -> str:
+    """How long those waited who got something, from the request to the first grant."""
+    granted: dict[str, float] = {}
+    for change in story.changes:
+        if change.kind == "allocation" and change.line["event"] == "grant":
+            granted.setdefault(change.id, float(change.line["t"]))
+    waited = [
+        at - float(story.allocations[name].submitted["t"])
+        for name, at in granted.items()
+        if name in story.allocations
+    ]
+    return percentiles(waited, "ms")
 
 
 def _calls(lines: Sequence[Line]) -> str:

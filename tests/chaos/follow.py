@@ -1,7 +1,10 @@
 """What the lab itself did: its change log, read along by somebody who has no part in it."""
 
 import asyncio
+import contextlib
 import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 from chaos.clock import true_ms
@@ -10,7 +13,9 @@ from hwprovisioner.state.errors import StateUnavailable
 from hwprovisioner.state.keys import Keys
 from hwprovisioner.state.link import Link
 from hwprovisioner.state.resp import CommandRefused
+from support.lost_tail import commands
 
+_ID = re.compile(r"\d+-\d+")
 _RETRY_S = 0.05
 _BLOCK_MS = 200
 
@@ -52,7 +57,18 @@ class LogReader:
             self._history.write("rewound", revision=newest, before=self.revision)
             self.revision = newest
 
+    def note_tail(self, commands: bytes) -> None:
+        """Write down the newest entries, from what a Redis that is about to lose them had written.
+
+        They were acknowledged, and not all of them had been read.
+        """
+        for entry_id, values in _entries(commands, self._keys.log):
+            self._note(_revision(entry_id), values)
+
     def _note(self, revision: int, values: dict[str, Any]) -> None:
+        """Write an entry down, unless it has been."""
+        if revision <= self.revision:
+            return
         changes = json.loads(values["c"])
         event = values["e"]
         self._history.write(
@@ -61,6 +77,17 @@ class LogReader:
         self.revision = revision
         if event == "ready":
             self.progress.set()
+
+
+def _entries(data: bytes, log: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield what was added to the change log by the commands of an append-only file."""
+    with contextlib.suppress(ValueError, IndexError):  # the last one was not finished
+        for words, _ in commands(data):
+            if words[0].upper() == b"XADD" and words[1].decode() == log:
+                told = [word.decode() for word in words[2:]]
+                at = next(n for n, word in enumerate(told) if _ID.fullmatch(word))
+                fields = told[at + 1 :]
+                yield told[at], dict(zip(fields[::2], fields[1::2], strict=True))
 
 
 def _revision(entry_id: str) -> int:

@@ -59,6 +59,7 @@ class RecordingHardware(Driver):
             action=action,
             resource=self.resource.name,
             hold=hold.id,
+            pid=os.getpid(),
             fence=hold.fence,
             allocation=hold.allocation_id,
         )

@@ -4,8 +4,8 @@ import asyncio
 import time
 from collections.abc import Iterable
 
-from chaos.faults import FAULTS, Fault
-from chaos.follow import LogReader
+from chaos.fault import Fault
+from chaos.faults import FAULTS
 from chaos.lab import Lab
 from chaos.plan import Planned
 
@@ -13,15 +13,19 @@ from chaos.plan import Planned
 PROGRESS_LIMIT_S = 30.0
 #: After so long each has been told again what it had forgotten.
 REMEMBERED_S = 5.0
+#: What hits many waits so long until nothing else happens to them.
+ALONE_LIMIT_S = 8.0
 _MEMORY = "memory"
 
 
 class Injector:
     """Does to a lab what was planned."""
 
-    def __init__(self, lab: Lab, reader: LogReader) -> None:
-        self._lab, self._reader = lab, reader
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
         self._busy: set[str] = set()
+        self._kept: set[str] = set()
+        self._over = asyncio.Condition()
 
     async def carry_out(self, plan: Iterable[Planned]) -> None:
         """Return when all of it is over, and everything that was hit is there again."""
@@ -35,10 +39,9 @@ class Injector:
         fault = FAULTS[planned.kind]
         targets = sorted(fault.targets(self._lab))
         target = targets[int(planned.target * len(targets))]
-        touched = set(target.split(",")) | ({_MEMORY} if fault.forgets else set())
-        if touched & self._busy:
+        touched = set(fault.touches(self._lab, target)) | ({_MEMORY} if fault.forgets else set())
+        if not await self._take(touched, waits="," in target):
             return  # one thing at a time happens to each
-        self._busy |= touched
         try:
             await self._inflict(planned, fault, target)
             if fault.forgets:
@@ -46,9 +49,32 @@ class Injector:
         except AssertionError as error:  # a process does not start, or does not end
             self._lab.history.write("failed", fault=planned.kind, target=target, why=str(error))
         finally:
-            self._busy -= touched
+            async with self._over:
+                self._busy -= touched
+                self._over.notify_all()
+
+    async def _take(self, touched: set[str], *, waits: bool) -> bool:
+        """Keep everybody else from what a fault touches; say whether nobody was at it.
+
+        What hits many would hardly ever find them all alone, so it waits for a while, and nothing
+        new happens to them meanwhile.
+        """
+        async with self._over:
+            if touched & self._kept or (touched & self._busy and not waits):
+                return False
+            self._kept |= touched
+            try:
+                async with asyncio.timeout(ALONE_LIMIT_S):
+                    await self._over.wait_for(lambda: not touched & self._busy)
+            except TimeoutError:
+                return False
+            finally:
+                self._kept -= touched
+            self._busy |= touched
+            return True
 
     async def _inflict(self, planned: Planned, fault: Fault, target: str) -> None:
+        progress = self._lab.reader.progress
         hurts = fault.hurts(target)
         said = {"fault": planned.kind, "target": target, "hurts": hurts, "loses": fault.loses}
         self._lab.history.write("fault", phase="begin", **said)
@@ -56,11 +82,11 @@ class Injector:
         await asyncio.sleep(planned.span_s)
         healing = time.monotonic()
         await fault.end(self._lab, target)
-        self._reader.progress.clear()
+        progress.clear()
         self._lab.history.write("fault", phase="end", **said)
         try:
             async with asyncio.timeout(PROGRESS_LIMIT_S):
-                await self._reader.progress.wait()
+                await progress.wait()
         except TimeoutError:
             self._lab.history.write("stuck", fault=planned.kind, s=PROGRESS_LIMIT_S)
             return

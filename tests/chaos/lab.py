@@ -2,15 +2,20 @@
 
 import asyncio
 import contextlib
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from chaos.client import Setup
 from chaos.clock import can_be_set, environ_of
+from chaos.follow import LogReader
 from chaos.history import Recorder
+from chaos.lab_redis import LabRedis, renaming, url_of
 from chaos.process import Process, bring_driver, environment
-from support.redis_server import RedisServer, free_port
+from hwprovisioner.state.keys import Keys
+from hwprovisioner.state.link import Link
+from support.redis_server import free_port
 from support.set_clock import SetClock
 from support.tcp_proxy import TcpProxy, proxy_to
 
@@ -30,6 +35,8 @@ class Size:
     """Clients in each that speak the protocol themselves."""
     sdk: int = 3
     """Clients in each that use the SDK."""
+    ghosts: int = 4
+    """Clients in each that ask and are gone."""
 
 
 @dataclass
@@ -40,21 +47,26 @@ class Lab:
         services: allocate and heartbeat replicas, by name.
         managers: by name.
         clients: processes of clients, by name.
+        twins: managers that were started once more, until one of both is left.
         proxies: the ways between them, ``FROM>TO``.
         clock: that of Redis, if it can be set.
+        reader: reads the change log along.
     """
 
     folder: Path
     seed: int
     size: Size
-    redis: RedisServer
+    redis: LabRedis
     history: Recorder
+    reader: LogReader
     services: dict[str, Process] = field(default_factory=dict)
     managers: dict[str, Process] = field(default_factory=dict)
+    twins: dict[str, Process] = field(default_factory=dict)
     clients: dict[str, Process] = field(default_factory=dict)
     proxies: dict[str, TcpProxy] = field(default_factory=dict)
     clock: SetClock | None = None
     starts: int = 0
+    changes: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
     @property
     def histories(self) -> Path:
@@ -68,12 +80,22 @@ class Lab:
     def allocates(self) -> list[str]:
         return [name for name in self.services if name.startswith("allocate")]
 
-    def resources_of(self, manager: str) -> list[str]:
-        return [f"{manager}-board-{n}" for n in range(self.size.boards)]
+    def change_inventory(self, manager: str) -> None:
+        """Take one of a manager's boards away, bring back the one before, and change another."""
+        self.changes[manager] += 1
+        gone = self.changes[manager] % (self.size.boards + 1)
+        _write_inventory(self, manager, gone, cpus=2 + self.changes[manager] % 2)
 
-    @property
-    def resources(self) -> list[str]:
-        return [name for manager in self.managers for name in self.resources_of(manager)]
+    def put_all_boards_back(self) -> None:
+        """Whatever is still to be cleaned on one that was taken away can be, then."""
+        for manager in self.changes:
+            _write_inventory(self, manager, gone=None, cpus=2)
+
+    def twin_of(self, manager: str) -> Process:
+        """Return the manager once more, without its journal."""
+        self.starts += 1
+        port, state = free_port(), str(self.folder / f"state-{self.starts}")
+        return self.managers[manager].twin(port, HWP_MANAGER_PORT=str(port), HWP_STATE_DIR=state)
 
     async def start_client(self, name: str) -> None:
         """Start a process of clients, each time to do something else."""
@@ -95,21 +117,26 @@ class Lab:
             heartbeat=ways("heartbeat"),
             plain=self.size.plain,
             sdk=self.size.sdk,
+            ghosts=self.size.ghosts,
         )
 
 
 @contextlib.asynccontextmanager
-async def running(folder: Path, seed: int, size: Size) -> AsyncIterator[Lab]:
+async def running(
+    folder: Path, seed: int, size: Size, *, has_replica: bool = False
+) -> AsyncIterator[Lab]:
     """Run a lab whose boards are all free, until the block ends; clients are to be started."""
     history = Recorder(folder / "histories" / "lab.jsonl", "lab")
     clock = SetClock(folder / "clock") if can_be_set() else None
     told = environ_of(clock) if clock else None
-    redis = RedisServer(durable=True, leash=True, environ=told)
+    redis = LabRedis(has_replica=has_replica, environ=told)
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(redis.close)
         redis.start()
         bring_driver(folder)
-        lab = Lab(folder, seed, size, redis, history, clock=clock)
+        link = await stack.enter_async_context(Link(redis.url, client_name="chaos"))
+        reader = LogReader(link, Keys(), Recorder(folder / "histories" / "log.jsonl", "log"))
+        lab = Lab(folder, seed, size, redis, history, reader, clock=clock)
         stack.push_async_callback(_end, lab)
         await _add_services(lab, stack)
         await _add_managers(lab, stack)
@@ -121,7 +148,8 @@ async def running(folder: Path, seed: int, size: Size) -> AsyncIterator[Lab]:
 
 
 async def _end(lab: Lab) -> None:
-    await asyncio.gather(*(process.kill() for process in lab.processes.values()))
+    processes = (*lab.processes.values(), *lab.twins.values())
+    await asyncio.gather(*(process.kill() for process in processes))
 
 
 async def _way(lab: Lab, stack: contextlib.AsyncExitStack, name: str, port: int) -> int:
@@ -130,16 +158,30 @@ async def _way(lab: Lab, stack: contextlib.AsyncExitStack, name: str, port: int)
     return proxy.port
 
 
+async def _ways_to_redis(lab: Lab, stack: contextlib.AsyncExitStack, name: str) -> str:
+    """Return where a service finds Redis, over ways of its own."""
+    sentinel = lab.redis.sentinel
+    if sentinel is None:
+        way = await _way(lab, stack, f"{name}>redis", lab.redis.master.port)
+        return f"redis://127.0.0.1:{way}/0"
+    ports = {
+        server.port: await _way(lab, stack, f"{name}>redis-{n}", server.port)
+        for n, server in enumerate(lab.redis.servers, 1)
+    }
+    way = await _way(lab, stack, f"{name}>sentinel", sentinel.port)
+    lab.proxies[f"{name}>sentinel"].rewrite = renaming(ports)
+    return url_of(way)
+
+
 async def _add_services(lab: Lab, stack: contextlib.AsyncExitStack) -> None:
     counts = (("allocate", lab.size.allocates), ("heartbeat", lab.size.heartbeats))
     for kind, count in counts:
         for n in range(1, count + 1):
             name, port = f"{kind}-{n}", free_port()
-            way = await _way(lab, stack, f"{name}>redis", lab.redis.port)
             told = {
                 "HWP_BIND": "127.0.0.1",
                 f"HWP_{kind.upper()}_PORT": str(port),
-                "HWP_REDIS_URL": f"redis://127.0.0.1:{way}/0",
+                "HWP_REDIS_URL": await _ways_to_redis(lab, stack, name),
                 "HWP_SILENCE_LIMIT": "4s",
                 "HWP_LOST_LIMIT": "6s",
                 "HWP_OFFER_LIMIT": "4s",
@@ -157,11 +199,10 @@ async def _add_managers(lab: Lab, stack: contextlib.AsyncExitStack) -> None:
             await _way(lab, stack, f"{name}>{service}", lab.services[service].port)
             for service in lab.allocates
         ]
-        config = lab.folder / f"{name}.yml"
-        config.write_text(_resources_file(lab, name))
+        _write_inventory(lab, name, gone=lab.size.boards, cpus=2)
         told = {
             "ALLOCATE_API": "ipv4:" + ",".join(f"127.0.0.1:{way}" for way in ways),
-            "CONFIG_FILE": str(config),
+            "CONFIG_FILE": str(_config_of(lab, name)),
             "HWP_STATE_DIR": str(lab.folder / "state"),
             "HWP_MANAGER_ID": name,
             "HWP_MANAGER_PORT": str(port),
@@ -183,15 +224,24 @@ async def _add_clients(lab: Lab, stack: contextlib.AsyncExitStack) -> None:
         )
 
 
-def _resources_file(lab: Lab, manager: str) -> str:
-    options = f"options: {{histories: {lab.histories}}}"
+def _config_of(lab: Lab, manager: str) -> Path:
+    return lab.folder / f"{manager}.yml"
+
+
+def _write_inventory(lab: Lab, manager: str, gone: int | None, cpus: int) -> None:
+    """Write down all boards of a manager but one, all alike but for one's processors."""
+    what = f"driver: chaos, kind: edge, options: {{histories: {lab.histories}}}"
     lines = [
-        f"    {name}: {{driver: chaos, kind: edge, cpu: 2, {options}}}"
-        for name in lab.resources_of(manager)
+        f"    {manager}-board-{n}: {{cpu: {2 if n else cpus}, {what}}}"
+        for n in range(lab.size.boards + 1)
+        if n != gone
     ]
-    return "resources:\n  static:\n" + "\n".join(lines) + "\n"
+    new = lab.folder / f"{manager}.new"
+    new.write_text("resources:\n  static:\n" + "\n".join(lines) + "\n")
+    new.rename(_config_of(lab, manager))
 
 
 def journal_of(lab: Lab, manager: str) -> Path:
     """Return where a manager keeps its journal."""
-    return lab.folder / "state" / f"resourcemanager-{manager}.journal"
+    folder = Path(lab.managers[manager].told("HWP_STATE_DIR"))
+    return folder / f"resourcemanager-{manager}.journal"

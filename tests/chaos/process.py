@@ -79,9 +79,22 @@ class Process:
         return True
 
     @property
-    def has_died(self) -> bool:
-        """Whether it ended though nobody has ended it."""
-        return self._process is not None and self._process.returncode is not None
+    def exit_status(self) -> int | None:
+        """With what it ended by itself, if it did."""
+        return self._process.returncode if self._process is not None else None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, f"{self.name} does not run"
+        return self._process.pid
+
+    def told(self, name: str) -> str:
+        """What it is told in its environment."""
+        return self._environ[name]
+
+    def twin(self, port: int, **environ: str) -> "Process":
+        """Return another of the same name, which is told something else."""
+        return Process(self.name, self._module, {**self._environ, **environ}, self.log, port)
 
     async def _gone(self) -> None:
         if self._process is not None:

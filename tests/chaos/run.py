@@ -12,13 +12,11 @@ from chaos.broken import Broken
 from chaos.check_leases import LATEST_MS, Lateness
 from chaos.checker import check
 from chaos.faults import FAULTS
-from chaos.follow import LogReader
+from chaos.faults_redis import FAIL_OVER
 from chaos.history import Line, Recorder, read
 from chaos.injector import Injector
 from chaos.lab import Lab, Size, running
 from chaos.plan import planned
-from hwprovisioner.state.keys import Keys
-from hwprovisioner.state.link import Link
 
 BOARDS_LIMIT_S = 30.0
 #: The clock is looked at so often, and what comes so much later is written down.
@@ -57,44 +55,39 @@ async def run(
         seed: decides which faults come when, and what clients do.
         seconds: how long faults are done.
         size: of the lab.
-        kinds: the faults that may come.
+        kinds: the faults that may come; with fail-over Redis has a replica, and Sentinel.
         latest_ms: how late a lease may end.
     """
-    async with running(folder, seed, size or Size()) as lab:
-        async with Link(lab.redis.unix_url, client_name="chaos") as link:
-            reader = LogReader(link, Keys(), Recorder(lab.histories / "log.jsonl", "log"))
-            follow = asyncio.create_task(reader.follow())
-            watch = asyncio.create_task(_watch_the_clock(lab.history.named("machine")))
-            try:
-                await aftermath.boards_are_free(lab, within_s=BOARDS_LIMIT_S)
-                for name in lab.clients:
-                    await lab.start_client(name)
-                spans = {kind: FAULTS[kind].span_s for kind in kinds}
-                await _disturb(lab, reader, seed, seconds, spans)
-                broken = await aftermath.settle(lab, reader)
-            finally:
-                for task in (follow, watch):
-                    task.cancel()
-                await asyncio.gather(follow, watch, return_exceptions=True)
+    kinds = list(kinds)
+    async with running(folder, seed, size or Size(), has_replica=FAIL_OVER in kinds) as lab:
+        follow = asyncio.create_task(lab.reader.follow())
+        watch = asyncio.create_task(_watch_the_clock(lab.history.named("machine")))
+        try:
+            await aftermath.boards_are_free(lab, within_s=BOARDS_LIMIT_S)
+            for name in lab.clients:
+                await lab.start_client(name)
+            spans = {kind: FAULTS[kind].span_s for kind in kinds}
+            await _disturb(lab, seed, seconds, spans)
+            broken = await aftermath.settle(lab)
+        finally:
+            for task in (follow, watch):
+                task.cancel()
+            await asyncio.gather(follow, watch, return_exceptions=True)
         broken += await aftermath.stop(lab)
     lines, lateness = read(lab.histories), Lateness(latest_ms)
     return Result([*broken, *check(lines, lateness)], lines, lateness)
 
 
 async def _disturb(
-    lab: Lab,
-    reader: LogReader,
-    seed: int,
-    seconds: float,
-    spans: dict[str, tuple[float, float]],
+    lab: Lab, seed: int, seconds: float, spans: dict[str, tuple[float, float]]
 ) -> None:
     async with asyncio.timeout(BOARDS_LIMIT_S):
-        await reader.progress.wait()
+        await lab.reader.progress.wait()
     began = time.monotonic()
     lab.history.write("begin", seed=seed)
     for name in lab.allocates:
         lab.history.write("serves", name=name)
-    await Injector(lab, reader).carry_out(planned(seed, seconds, spans))
+    await Injector(lab).carry_out(planned(seed, seconds, spans))
     await asyncio.sleep(max(0.0, began + seconds - time.monotonic()))
     lab.history.write("end")
 

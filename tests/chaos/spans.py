@@ -39,3 +39,10 @@ def hits(lines: Iterable[Line]) -> Iterator[Hit]:
 def _hits_of(begin: Line, end: float) -> Iterator[Hit]:
     for name in begin["hurts"].split(","):
         yield Hit(name, begin.wall_ms, end, bool(begin.get("loses")))
+
+
+def stalled_s(lines: Iterable[Line], begin: float, end: float) -> float:
+    """Return how long the machine ran nobody between two times of its monotonic clock."""
+    return sum(
+        float(line["s"]) for line in lines if line.kind == "stall" and begin < line.at < end + 1
+    )

@@ -64,7 +64,9 @@ class History:
 
     def submit(self, name: str = "a", hosts: int = 1, request: str = "r") -> None:
         demands = json.dumps({"hosts": {f"h{n}": {} for n in range(hosts)}})
-        fields = {"state": "QUEUED", "ttl_ms": TTL_MS, "demands": demands, "holds": ""}
+        sort = {"user": "u", "class_id": f"{hosts} hosts", "priority": 0}
+        fields = {"state": "QUEUED", "ttl_ms": TTL_MS, "demands": demands, "holds": "", **sort}
+        fields["turn"] = self._revision + 1
         self.log("submit", ("allocation", name, fields))
         self.call("allocate", request=request, allocation=name, token=f"token of {name}")
 
@@ -108,13 +110,16 @@ class History:
         self.hardware("cleaned", hold, name)
         self.log("cleaned", ("hold", hold, {}))
 
-    def hardware(self, action: str, hold: str = "board.1", name: str = "a") -> None:
+    def hardware(
+        self, action: str, hold: str = "board.1", name: str = "a", *, pid: int = 1
+    ) -> None:
         board, _, fence = hold.partition(".")
         self.write(
             *(board, "hardware"),
             action=action,
             resource=board,
             hold=hold,
+            pid=pid,
             fence=int(fence),
             allocation=name,
         )

@@ -22,7 +22,7 @@ def cut_after(server: RedisServer, event: str, nth: int = 1) -> None:
 def _changes(data: bytes) -> Iterator[tuple[str, int]]:
     """Yield the event of each change of a lab, and where all of it has been written."""
     event = ""
-    for words, end in _commands(data):
+    for words, end in commands(data):
         if words[0].upper() == b"XADD" and words[1].endswith(b":log"):
             event = words[words.index(b"e") + 1].decode()
         # A script is written as one transaction.
@@ -31,7 +31,8 @@ def _changes(data: bytes) -> Iterator[tuple[str, int]]:
             event = ""
 
 
-def _commands(data: bytes) -> Iterator[tuple[list[bytes], int]]:
+def commands(data: bytes) -> Iterator[tuple[list[bytes], int]]:
+    """Yield each command of an append-only file, and where it ends."""
     at = 0
     while at < len(data):
         count, at = _number(data, at)

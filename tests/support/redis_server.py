@@ -77,7 +77,8 @@ class RedisServer:
         assert self._process is not None
         return self._process.pid
 
-    def start(self) -> None:
+    def start(self, *options: str) -> None:
+        """Start it, this time with some more options, and wait until it answers."""
         assert self._process is None
         keeping = ["--appendonly", "yes", "--appendfsync", "always"] if self._durable else []
         command: list[str] = [
@@ -86,6 +87,7 @@ class RedisServer:
             *("--appendonly", "no", "--daemonize", "no", "--logfile", "redis.log"),
             *keeping,
             *self._options,
+            *options,
         ]
         if self._leash:
             command = [*leashed(command, signal.SIGKILL)]
@@ -104,9 +106,10 @@ class RedisServer:
         self._end(signal.SIGKILL)
 
     def append_only_file(self) -> Path:
-        """Return where a `durable` one writes down all that it has acknowledged."""
-        [file] = Path(self._folder.name, "appendonlydir").glob("*.incr.aof")
-        return file
+        """Return where a `durable` one writes down all that it has acknowledged since it began."""
+        files = Path(self._folder.name, "appendonlydir").glob("*.incr.aof")
+        # A replica begins anew whenever it has got a copy: appendonly.aof.NUMBER.incr.aof.
+        return max(files, key=lambda file: int(file.name.split(".")[2]))
 
     def stop(self) -> None:
         self._end(signal.SIGTERM)

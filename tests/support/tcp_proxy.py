@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 
 class TcpProxy:
@@ -16,6 +16,7 @@ class TcpProxy:
         deaf: neither requests nor replies get through while this is true, and nobody is told: as
             when a cable is pulled.
         delay_s: how much longer each request and each reply takes.
+        rewrite: done to whatever is replied.
     """
 
     def __init__(self, target_port: int) -> None:
@@ -29,6 +30,7 @@ class TcpProxy:
         self.dropping = False
         self.deaf = False
         self.delay_s = 0.0
+        self.rewrite: Callable[[bytes], bytes] = bytes
         self.dropped = asyncio.Event()
 
     def hold_replies(self) -> None:
@@ -85,7 +87,7 @@ class TcpProxy:
             if self.dropping or self.deaf or writer in self._half_open:
                 self.dropped.set()
                 continue
-            writer.write(data)
+            writer.write(self.rewrite(data))
             await writer.drain()
         raise EOFError
 
