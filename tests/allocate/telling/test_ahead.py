@@ -1,7 +1,5 @@
 """Places in the queue: what is counted is what the order says."""
 
-import dataclasses
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -80,11 +78,11 @@ def test_ahead_are_those_before_it_that_want_the_same_with_the_hosts_that_do(
         if wants := hosts.get(request.asked.bit):
             expected[request.id] = so_far
             so_far = Ahead(so_far.requests + 1, so_far.hosts + wants)
-    assert ahead_of(queue, ONE_X.bit | BOTH.bit, x.shapes) == expected
+    assert ahead_of(queue.in_order(), ONE_X.bit | BOTH.bit, x.shapes) == expected
 
 
 def test_where_shapes_say_nothing_all_hosts_count() -> None:
     named = LAB.asked(h=HostDemand(resource="a"))
     queue = queue_of([("ann", BOTH, 0), ("bob", named, -1)], {})
-    assert ahead_of(queue, BOTH.bit | named.bit, 0)["r1"] == Ahead(1, 3)
-    assert dataclasses.astuple(ahead_of(queue, named.bit, 0)["r1"]) == (0, 0)
+    assert ahead_of(queue.in_order(), BOTH.bit | named.bit, 0)["r1"] == Ahead(1, 3)
+    assert ahead_of(queue.in_order(), named.bit, 0)["r1"] == Ahead(0, 0)

@@ -1,20 +1,18 @@
 """Who is before whom in the queue, counted. Pure; the queue must not change meanwhile."""
 
-import itertools
 from bisect import bisect_left
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import NamedTuple
 
 from hwprovisioner.allocate.planning.lineup import Key, UserQueue, key_of
 from hwprovisioner.allocate.planning.order import Queue, Request
-from hwprovisioner.allocate.planning.walk import Walk
 
 _LOOKED_AT = 5_000
 """So many requests that want some of the same are counted one by one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ahead:
+class Ahead(NamedTuple):
     """What is before a request of what wants some of the same."""
 
     requests: int
@@ -44,11 +42,11 @@ class Order:
     def __init__(self, queue: Queue) -> None:
         """Take the order down; costs by the requests."""
         self._queue = queue
-        self.ids = [request.id for request in queue.in_order()]
-        self._places = {request_id: place for place, request_id in enumerate(self.ids, 1)}
+        self.requests: Sequence[Request] = queue.in_order()
+        self._places = {request.id: place for place, request in enumerate(self.requests, 1)}
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.requests)
 
     def place(self, request_id: str) -> int:
         """Return the place of a request; 0 if it is not queued.
@@ -61,7 +59,7 @@ class Order:
         return 0 if key is None else self._about(key)
 
     def _about(self, key: Key) -> int:
-        low, high = 0, len(self.ids)
+        low, high = 0, len(self)
         while low < high:
             middle = (low + high) // 2
             known = self._known_key(middle, high)
@@ -73,23 +71,23 @@ class Order:
 
     def _known_key(self, first: int, end: int) -> Key | None:
         """Return the key of the first request from a place on that is still queued."""
-        keys = (self._queue.key(self.ids[place]) for place in range(first, end))
+        keys = (self._queue.key(self.requests[place].id) for place in range(first, end))
         return next((key for key in keys if key is not None), None)
 
 
-def ahead_of(queue: Queue, rivals: int, shapes: int) -> Mapping[str, Ahead]:
+def ahead_of(requests: Sequence[Request], rivals: int, shapes: int) -> Mapping[str, Ahead]:
     """Return what is before those that compete for the same, for the first of them.
 
     Args:
-        queue: all that wait.
+        requests: all that wait, in order.
         rivals: the bits of the classes that compete for it.
         shapes: the bits of the shapes that they compete for; 0 counts all hosts.
     """
     found: dict[str, Ahead] = {}
     hosts = 0
     wanted: dict[int, int] = {}
-    walk = Walk(queue, rivals)
-    for place, request in enumerate(itertools.islice(walk, _LOOKED_AT)):
+    competing = (request for request in requests if request.asked.bit & rivals)
+    for place, request in enumerate(islice(competing, _LOOKED_AT)):
         found[request.id] = Ahead(place, hosts)
         bit = request.asked.bit
         if bit not in wanted:

@@ -14,7 +14,7 @@ from hwprovisioner.allocate.planning.order import Request
 from hwprovisioner.allocate.planning.wish import Wish
 from hwprovisioner.allocate.room import Share
 from hwprovisioner.allocate.set_demands import MAX_HOSTS, class_id
-from hwprovisioner.allocate.telling.ahead import Ahead, ahead_of
+from hwprovisioner.allocate.telling.ahead import Ahead, Order, ahead_of
 from hwprovisioner.allocate.telling.expectation import HOLDERS, Expected, Releases, rounded
 from hwprovisioner.allocate.telling.holders import Holders
 from hwprovisioner.allocate.telling.kept import Kept
@@ -83,6 +83,11 @@ class Outlook:
             "stock", self._lab.version, lambda: Stock(planner.finder, planner.keepers)
         )
 
+    def order(self) -> Order:
+        """Return all requests in order."""
+        queue = self._lab.planner.queue
+        return self.kept.get("order", self._lab.version, lambda: Order(queue))
+
     def _lack(self, request: Request, now_ms: int) -> str:
         wish = self._wish(request, now_ms)
         key = request.asked.key, request.excluded, request.max_ms, wish.booking, wish.also
@@ -116,7 +121,7 @@ class Outlook:
         return self.kept.get(
             ("ahead", rivals, shapes),
             self._lab.version,
-            lambda: ahead_of(planner.queue, rivals, shapes),
+            lambda: ahead_of(self.order().requests, rivals, shapes),
         )
 
     def _releases(self, options: Options) -> Releases:

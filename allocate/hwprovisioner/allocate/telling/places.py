@@ -23,6 +23,7 @@ from hwprovisioner.v1 import allocation_pb2
 
 PLACES_S = 0.25
 """Places in the queue are told at most so often."""
+_BEING_GRANTED = "its turn: it is being granted"
 _AT_ONCE = 64
 """So many are told in one go, before others have a turn."""
 _MANY = 1_000
@@ -60,7 +61,7 @@ class Places:
             request = self._lab.planner.queue.requests.get(allocation.id)
             if request is None:
                 # It is decided what it gets; the script that grants it has not answered yet.
-                return allocation_pb2.QueuePlace(place=1, reason="its turn: it is being granted")
+                return allocation_pb2.QueuePlace(place=1, reason=_BEING_GRANTED)
             expected = self.outlook.expected(request)
             place = allocation_pb2.QueuePlace(
                 place=self._place(allocation.id),
@@ -107,10 +108,9 @@ class Places:
 
     def _take_order(self) -> None:
         """Take the order of all requests down, if it is time."""
-        kept, version = self.outlook.kept, self._lab.version
-        order = kept.get("order", version, lambda: Order(self._lab.planner.queue))
+        order = self.outlook.order()
         if order is not self._order:
-            self._order, self._order_version = order, version
+            self._order, self._order_version = order, self._lab.version
 
     def _note(self, change: Change | None) -> None:
         if self._waiting and self._lab.version != self._told_version:
@@ -142,6 +142,8 @@ def is_news(
     place: allocation_pb2.QueuePlace, told: allocation_pb2.QueuePlace | None, now_ms: int
 ) -> bool:
     """Say whether a place differs from what was told before by more than nobody would mind."""
+    if told is not None and place.reason == _BEING_GRANTED:
+        return False  # What it gets is told in a moment.
     if told is None or (place.place, place.reason) != (told.place, told.reason):
         return True
     return any(
