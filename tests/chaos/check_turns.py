@@ -32,41 +32,42 @@ class Waiting:
 
     Attributes:
         sort: whose it is, and for what.
-        turn: its place, the lower the earlier.
+        came: when it was asked for, which is its place.
         since: when it began to wait, or did again.
     """
 
     id: str
     sort: tuple[str, ...]
-    turn: int
+    came: Line
     hosts: int
     since: Line
-
-    @classmethod
-    def of(cls, change: Change) -> "Waiting":
-        after = change.after
-        sort = tuple(after.get(name, "") for name in ("user", "class_id", "priority"))
-        hosts = len(json.loads(after.get("demands", "{}")).get("hosts", {}))
-        return cls(change.id, sort, int(after.get("turn", 0)), hosts, change.line)
 
 
 @dataclass(slots=True)
 class Queue:
     """Who waits and what is free, as the change log tells it."""
 
+    came: dict[str, Line] = field(default_factory=dict)
     waiting: dict[str, Waiting] = field(default_factory=dict)
     managers: dict[str, Fields] = field(default_factory=dict)
     resources: dict[str, Fields] = field(default_factory=dict)
 
     def take(self, change: Change) -> None:
         if change.kind == "allocation":
-            if change.after.get("state") != "QUEUED" or change.after.get("excluded"):
-                self.waiting.pop(change.id, None)
-            elif change.id not in self.waiting:
-                self.waiting[change.id] = Waiting.of(change)
-        for kind, records in (("manager", self.managers), ("resource", self.resources)):
-            if change.kind == kind:
-                records[change.id] = change.after
+            self._take_allocation(change)
+        elif change.kind == "manager":
+            self.managers[change.id] = change.after
+        elif change.kind == "resource":
+            self.resources[change.id] = change.after
+
+    def _take_allocation(self, change: Change) -> None:
+        after, came = change.after, self.came.setdefault(change.id, change.line)
+        if after.get("state") != "QUEUED" or after.get("excluded"):
+            self.waiting.pop(change.id, None)
+        elif change.id not in self.waiting:
+            sort = tuple(after.get(name, "") for name in ("user", "class_id", "priority"))
+            hosts = len(json.loads(after.get("demands", "{}")).get("hosts", {}))
+            self.waiting[change.id] = Waiting(change.id, sort, came, hosts, change.line)
 
     def idly(self, leases: Leases, at_ms: float) -> list[Waiting]:
         """Return who waits though there is enough for whoever asks for most."""
@@ -103,10 +104,10 @@ def _order(lines: Sequence[Line], story: Story, leases: Leases) -> Iterator[Brok
         if not granted or change.line["event"] != "grant":
             continue
         for other in queue.waiting.values():
-            if other.sort == granted.sort and other.turn < granted.turn:
+            if other.sort == granted.sort and other.came.at < granted.came.at:
                 if _was_seen(lines, other, change.line) and leases.lives(other.id, _t(change.line)):
                     what = f"{granted.id} was granted before {other.id}, which was before it"
-                    yield Broken.by(9, what, other.since, granted.since, change.line)
+                    yield Broken.by(9, what, other.came, granted.came, change.line)
 
 
 def _was_seen(lines: Sequence[Line], waiting: Waiting, grant: Line) -> bool:

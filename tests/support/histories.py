@@ -66,7 +66,6 @@ class History:
         demands = json.dumps({"hosts": {f"h{n}": {} for n in range(hosts)}})
         sort = {"user": "u", "class_id": f"{hosts} hosts", "priority": 0}
         fields = {"state": "QUEUED", "ttl_ms": TTL_MS, "demands": demands, "holds": "", **sort}
-        fields["turn"] = self._revision + 1
         self.log("submit", ("allocation", name, fields))
         self.call("allocate", request=request, allocation=name, token=f"token of {name}")
 
