@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import hwprovisioner.resourcemanager as package
+from hwprovisioner.allocate import homecoming
 from hwprovisioner.resourcemanager import DriverNotUsable, Hold, calls, codec, loading
 from hwprovisioner.resourcemanager.backoff import CLEANING, RECONNECT, Backoff
 from hwprovisioner.resourcemanager.errors import DriverError
@@ -57,8 +58,11 @@ def test_backoff_is_any_time_below_a_bound_that_doubles_up_to_a_cap() -> None:
     backoff = Backoff(1.0, 10.0, chance=lambda: 0.5)
     assert [backoff.delay_s(tries) for tries in range(1, 7)] == [0.5, 1, 2, 4, 5, 5]
     assert backoff.bound_s(100_000) == 10.0
-    assert RECONNECT.bound_s(50) == 10.0
     assert all(0 <= CLEANING.delay_s(tries) <= CLEANING.bound_s(tries) for tries in range(1, 50))
+
+
+def test_a_manager_is_back_before_the_lab_waits_for_it_no_longer() -> None:
+    assert RECONNECT.bound_s(100_000) < homecoming.LIMIT_S
 
 
 async def test_progress_passes_the_first_line_at_once_and_the_newest_later() -> None:
