@@ -28,8 +28,8 @@ class Backoff:
         return self.bound_s(tries) * self.chance()
 
 
-#: Between attempts to reach the lab, which after an outage waits for its managers for no longer than
-#: 5 s before it lends again.
+#: Between attempts to reach the lab. After an outage that waits for its managers for 5 s before it
+#: lends again.
 RECONNECT = Backoff(first_s=0.2, cap_s=3.0)
 #: Between attempts to clean a resource.
 CLEANING = Backoff(first_s=1.0, cap_s=60.0)
