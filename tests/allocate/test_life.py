@@ -4,6 +4,9 @@ from typing import Any
 
 import pytest
 
+from hwprovisioner.serving import interceptor
+from hwprovisioner.state import resp
+from hwprovisioner.state.scripts import script
 from hwprovisioner.v1 import allocate_service_pb2 as pb
 from hwprovisioner.v1 import manager_stream_pb2 as stream
 from hwprovisioner.v1.allocation_pb2 import ALLOCATION_STATE_ENDED, END_REASON_CANCELLED
@@ -37,6 +40,31 @@ async def test_updates_come_in_order_with_progress(service: Running) -> None:
         assert await asked.ended() == "RELEASED"
         assert not asked.allocation.hosts
         assert not asked.allocation.HasField("remaining_lease")
+
+
+async def test_the_grant_is_on_its_way_before_the_first_answer_is_written(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    grant = script("grant").sha.encode()
+    to_redis, to_client = resp.Connection._write, interceptor._write
+
+    def write_to_redis(connection: resp.Connection) -> None:
+        if any(grant in command for command in connection._unwritten):
+            order.append("grant")
+        to_redis(connection)
+
+    async def write_to_client(context: Any, response: Any, limit_s: float | None) -> None:
+        if isinstance(response, pb.AllocateResponse):
+            order.append(str(response.update.WhichOneof("event")))
+        await to_client(context, response, limit_s)
+
+    monkeypatch.setattr(resp.Connection, "_write", write_to_redis)
+    monkeypatch.setattr(interceptor, "_write", write_to_client)
+    async with manager(service.stub, "m", [machine("a")]), asking(service.stub) as asked:
+        await asked.until("ready")
+    # And that it is granted is told by the grant alone.
+    assert order[:4] == ["grant", "queued", "preparing", "ready"]
 
 
 async def test_what_is_ready_has_its_connection_and_a_lease(service: Running) -> None:

@@ -22,6 +22,8 @@ from hwprovisioner.v1.allocate_service_pb2 import AllocationUpdate, Preparing
 
 _LINES_KEPT = 256
 """So many progress lines wait for a slow reader; older ones are dropped."""
+_TURNS_TO_GRANT = 3
+"""So many turns of the loop it takes from a new request to a grant that is on its way to Redis."""
 
 
 @dataclass(slots=True)
@@ -81,7 +83,7 @@ class Updates:
         """
         watch = _Watch()
         with self._dispatch.subscribed((Kind.ALLOCATION, allocation_id), watch.note):
-            if just_queued and (first := self._first(watch, allocation_id)):
+            if just_queued and (first := await self._first(watch, allocation_id)):
                 yield first
             while True:
                 watch.news.clear()
@@ -97,7 +99,10 @@ class Updates:
                     return
                 await self._dispatch.wait(watch.news)
 
-    def _first(self, watch: _Watch, allocation_id: str) -> AllocationUpdate | None:
+    async def _first(self, watch: _Watch, allocation_id: str) -> AllocationUpdate | None:
+        """Return that a new request is queued, to be said while Redis is at its grant."""
+        for _ in range(_TURNS_TO_GRANT):
+            await asyncio.sleep(0)
         allocation = self._view.allocations.get(allocation_id)
         if allocation is None or allocation.state is not AllocationState.QUEUED:
             return None

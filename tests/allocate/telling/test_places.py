@@ -150,6 +150,8 @@ def told(place: int = 1, reason: str = "", minutes: float = 0) -> QueuePlace:
         (told(minutes=60), told(minutes=65), False),
         (told(minutes=60), told(minutes=50), True),
         (told(minutes=3), told(minutes=-1), True),
+        (told(reason="its turn"), told(reason="its turn: it is being granted"), False),
+        (None, told(reason="its turn: it is being granted"), True),
     ],
 )
 def test_what_nobody_would_mind_is_no_news(
