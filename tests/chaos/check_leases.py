@@ -13,13 +13,15 @@ from chaos.broken import Broken
 from chaos.calls import Call
 from chaos.check_calls import ROUNDING_MS
 from chaos.history import Line
-from chaos.spans import hits
+from chaos.spans import hits, restarts
 from chaos.story import AllocationStory, Story
 
 #: So long after its end a lease is over at the latest.
 LATEST_MS = 250.0
 #: Whoever was cut off has found back after so long: a second of back-off, then it loads its view.
 GRACE_MS = 2500.0
+#: A stall is written down so long after it at the latest.
+TOLD_MS = 250.0
 #: Of these, one that is away is enough.
 _EACH_COUNTS = ("redis", "heartbeat")
 
@@ -103,7 +105,7 @@ def _too_late(
         lateness.plain.append(known.end_ms - due)
     else:
         lateness.outage += 1
-    limit += sum(1000 * s["s"] for s in stalls if due - 1000 < s.wall_ms < known.end_ms + 1000)
+    limit += sum(1000 * s["s"] for s in stalls if due < s.wall_ms < known.end_ms + TOLD_MS)
     if known.end_ms > limit:
         newest = [beat for beat in accepted if beat.answered and beat.answered.wall_ms == last]
         lines = newest[0].lines if newest else [known.submitted]
@@ -129,10 +131,13 @@ def _limit(
 def outages(lines: Sequence[Line]) -> list[Span]:
     """Return when leases may have been paused, until whoever was away has found back."""
     away: dict[str, list[Span]] = defaultdict(list)
-    for hit in sorted(hits(lines), key=lambda hit: hit.begin):
+    for hit in hits(lines):
         away[hit.name].append(Span(hit.begin, hit.end + GRACE_MS))
     found = [span for name in away for span in away[name] if name.startswith(_EACH_COUNTS)]
     allocates = sorted({line["name"] for line in lines if line.kind == "serves"})
+    for hit in restarts(lines):
+        if hit.name in allocates:  # of the others none is missed: they sign off
+            away[hit.name].append(Span(hit.begin, hit.end + GRACE_MS))
     if allocates:
         common = away[allocates[0]]
         for name in allocates[1:]:

@@ -21,6 +21,8 @@ from chaos.sdk_life import RecordedLab
 from chaos.sdk_life import live as live_with_sdk
 
 SETUP = "CHAOS_CLIENT"
+#: The SDK goes on for so long: no lab is away for longer, whatever comes together.
+CONTACT_LIMIT_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Setup:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {SETUP: json.dumps(asdict(self))}
+        return {SETUP: json.dumps(asdict(self)), "HWP_CONTACT_LIMIT_S": str(CONTACT_LIMIT_S)}
 
 
 async def run(setup: Setup) -> None:

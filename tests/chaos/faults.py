@@ -62,9 +62,11 @@ async def _continue(lab: Lab, name: str) -> None:
 async def _roll(lab: Lab, names: str) -> None:
     """Restart every service, one after the other, as for a new version."""
     for process in (lab.services[name] for name in names.split(",")):
+        lab.history.write("restart", phase="begin", name=process.name)
         assert await process.stop(), f"{process.name} did not end within its limit"
         await process.start()
         await process.serves()
+        lab.history.write("restart", phase="end", name=process.name)
 
 
 def _killing(targets: Targets) -> Fault:

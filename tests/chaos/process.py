@@ -84,9 +84,9 @@ class Process:
         return self._process.returncode if self._process is not None else None
 
     @property
-    def pid(self) -> int:
-        assert self._process is not None, f"{self.name} does not run"
-        return self._process.pid
+    def pid(self) -> int | None:
+        """None while it does not run."""
+        return self._process.pid if self._process is not None else None
 
     def told(self, name: str) -> str:
         """What it is told in its environment."""

@@ -1,7 +1,6 @@
 """One run: a lab under load, faults, and then what the histories and the lab itself say of it."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,15 +12,13 @@ from chaos.check_leases import LATEST_MS, Lateness
 from chaos.checker import check
 from chaos.faults import FAULTS
 from chaos.faults_redis import FAIL_OVER
-from chaos.history import Line, Recorder, read
+from chaos.history import Line, read
 from chaos.injector import Injector
 from chaos.lab import Lab, Size, running
+from chaos.machine import watch as watch_machine
 from chaos.plan import planned
 
 BOARDS_LIMIT_S = 30.0
-#: The clock is looked at so often, and what comes so much later is written down.
-TICK_S = 0.02
-STALL_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +58,7 @@ async def run(
     kinds = list(kinds)
     async with running(folder, seed, size or Size(), has_replica=FAIL_OVER in kinds) as lab:
         follow = asyncio.create_task(lab.reader.follow())
-        watch = asyncio.create_task(_watch_the_clock(lab.history.named("machine")))
+        watch = asyncio.create_task(watch_machine(lab, lab.history.named("machine")))
         try:
             await aftermath.boards_are_free(lab, within_s=BOARDS_LIMIT_S)
             for name in lab.clients:
@@ -90,14 +87,3 @@ async def _disturb(
     await Injector(lab).carry_out(planned(seed, seconds, spans))
     await asyncio.sleep(max(0.0, began + seconds - time.monotonic()))
     lab.history.write("end")
-
-
-async def _watch_the_clock(history: Recorder) -> None:
-    """Write down when the machine was too busy to run anybody: nobody is late for that."""
-    with contextlib.suppress(asyncio.CancelledError):
-        while True:
-            before = time.monotonic()
-            await asyncio.sleep(TICK_S)
-            late_s = time.monotonic() - before - TICK_S
-            if late_s > STALL_S:
-                history.write("stall", s=late_s)

@@ -13,7 +13,13 @@ from chaos.life import LEASES_S, LONGEST_S, TICK_S
 from hwprovisioner.client import AsyncLab, LabError, LeaseLost
 from hwprovisioner.client.allocating import AsyncHardware
 from hwprovisioner.client.channel import Channels
-from hwprovisioner.v1.heartbeat_service_pb2 import HeartbeatRequest, HeartbeatResponse
+from hwprovisioner.client.failures import read_status
+from hwprovisioner.v1.heartbeat_service_pb2 import (
+    BatchHeartbeatRequest,
+    BatchHeartbeatResponse,
+    HeartbeatRequest,
+    HeartbeatResponse,
+)
 
 
 class RecordedLab(AsyncLab):
@@ -58,17 +64,51 @@ class RecordedBeats:
         *,
         timeout: float,  # noqa: ASYNC109
     ) -> HeartbeatResponse:
-        number = self._history.call(
-            "beat", allocation=request.allocation_id, token=hashed(request.token), misuse=""
-        )
+        number = self._sent(request)
         try:
             answer: HeartbeatResponse = await self._stub.Heartbeat(request, timeout=timeout)
         except grpc.aio.AioRpcError as error:
             self._history.answer(number, **outcome_of(error))
             raise
+        self._taken(number, answer)
+        return answer
+
+    async def BatchHeartbeat(
+        self,
+        request: BatchHeartbeatRequest,
+        *,
+        timeout: float,  # noqa: ASYNC109
+    ) -> BatchHeartbeatResponse:
+        numbers = [self._sent(beat) for beat in request.beats]
+        try:
+            answer: BatchHeartbeatResponse = await self._stub.BatchHeartbeat(
+                request, timeout=timeout
+            )
+        except grpc.aio.AioRpcError as error:
+            for number in numbers:
+                self._history.answer(number, **outcome_of(error))
+            raise
+        for number, result in zip(numbers, answer.results, strict=True):
+            if result.HasField("response"):
+                self._taken(number, result.response)
+            else:
+                report = read_status(result.error)
+                self._history.answer(
+                    *(number, "refused"),
+                    code=report.code,
+                    reason=report.reason,
+                    message=report.message,
+                )
+        return answer
+
+    def _sent(self, request: HeartbeatRequest) -> int:
+        return self._history.call(
+            "beat", allocation=request.allocation_id, token=hashed(request.token), misuse=""
+        )
+
+    def _taken(self, number: int, answer: HeartbeatResponse) -> None:
         left_s = answer.remaining_lease.ToTimedelta().total_seconds()
         self._history.answer(number, "ok", left_s=left_s)
-        return answer
 
 
 async def live(

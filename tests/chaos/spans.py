@@ -36,6 +36,19 @@ def hits(lines: Iterable[Line]) -> Iterator[Hit]:
         yield from _hits_of(line, float("inf"))
 
 
+def restarts(lines: Iterable[Line]) -> Iterator[Hit]:
+    """Yield who was restarted when, which hurts only if others are hit at that time."""
+    begun: dict[str, float] = {}
+    for line in lines:
+        if line.kind == "restart":
+            if line["phase"] == "begin":
+                begun[line["name"]] = line.wall_ms
+            else:
+                yield Hit(line["name"], begun.pop(line["name"]), line.wall_ms)
+    for name, begin in begun.items():
+        yield Hit(name, begin, float("inf"))
+
+
 def _hits_of(begin: Line, end: float) -> Iterator[Hit]:
     for name in begin["hurts"].split(","):
         yield Hit(name, begin.wall_ms, end, bool(begin.get("loses")))
@@ -43,6 +56,5 @@ def _hits_of(begin: Line, end: float) -> Iterator[Hit]:
 
 def stalled_s(lines: Iterable[Line], begin: float, end: float) -> float:
     """Return how long the machine ran nobody between two times of its monotonic clock."""
-    return sum(
-        float(line["s"]) for line in lines if line.kind == "stall" and begin < line.at < end + 1
-    )
+    stalls = (line for line in lines if line.kind == "stall" and not line.get("process"))
+    return sum(float(line["s"]) for line in stalls if begin < line.at < end + 1)

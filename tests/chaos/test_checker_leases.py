@@ -48,6 +48,31 @@ def test_one_allocate_that_is_away_excuses_nothing(history: History) -> None:
     assert only(history).promise == 4
 
 
+def test_a_rolling_restart_leaves_one_allocate_which_may_be_hit(history: History) -> None:
+    for name in ("allocate-1", "allocate-2"):
+        history.write("lab", "serves", name=name)
+    history.submit("a")
+    history.fault("begin", "allocate-2")
+    history.write("lab", "restart", phase="begin", name="allocate-1")
+    history.wait(TTL_MS + 300)
+    history.write("lab", "restart", phase="end", name="allocate-1")
+    history.fault("end", "allocate-2")
+    history.log("expire", ("allocation", "a", {"state": "ENDED", "end_reason": "EXPIRED"}))
+    assert check(history.lines) == []
+
+
+@pytest.mark.parametrize("name", ["allocate-1", "heartbeat-1"])
+def test_a_rolling_restart_alone_excuses_nothing(history: History, name: str) -> None:
+    for service in ("allocate-1", "allocate-2"):
+        history.write("lab", "serves", name=service)
+    history.submit("a")
+    history.write("lab", "restart", phase="begin", name=name)
+    history.wait(TTL_MS + 300)
+    history.write("lab", "restart", phase="end", name=name)
+    history.log("expire", ("allocation", "a", {"state": "ENDED", "end_reason": "EXPIRED"}))
+    assert only(history).promise == 4
+
+
 def test_a_lease_is_not_late_when_the_machine_ran_nobody(history: History) -> None:
     history.submit("a")
     history.wait(TTL_MS + 300)

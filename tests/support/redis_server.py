@@ -73,6 +73,10 @@ class RedisServer:
         return f"unix://{self.socket_path}"
 
     @property
+    def is_running(self) -> bool:
+        return self._process is not None
+
+    @property
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
