@@ -131,6 +131,14 @@ bench-quick: $(SETUP) ## The same in under a minute, shorter and with fewer case
 bench-peers: $(SETUP) ## Install what `make bench` measures beside us, in an environment of its own (it does so by itself)
 	@$(BIN)/python -m benchmarks.peers.environment
 
+.PHONY: bench-profiles
+bench-profiles: $(SETUP) ## Where the processor time of each path goes, as flame graphs; ARGS='heartbeat' for one
+	@$(BIN)/python -m benchmarks.profiles $(ARGS)
+
+.PHONY: bench-docs
+bench-docs: $(SETUP) ## Put what was measured here last into docs/performance.md: tables, curves, flame graphs
+	@$(BIN)/python -m benchmarks.docs
+
 .PHONY: bench-scheduler
 bench-scheduler: $(SETUP) ## Measure what a scheduling decision costs, by the size of the lab; ARGS=--quick for less
 	@$(BIN)/python -m benchmarks.scheduler $(ARGS)

@@ -98,7 +98,7 @@ def _dots(places: _Places, points: Sequence[Sequence[float]]) -> Iterator[str]:
 
 
 def glance(figures: Sequence[Kept]) -> str:
-    """Return a bar for each figure of which something is wanted: twice as good is twice as long.
+    """Return a bar for each figure of which something is wanted, on a logarithmic scale.
 
     The line in the middle is what is wanted; to its right is better than that.
     """

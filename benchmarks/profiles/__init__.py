@@ -1,0 +1,1 @@
+"""Where the processor time of each path goes: `make bench-profiles`."""

@@ -1,0 +1,69 @@
+"""The paths that are profiled: what runs, which process is looked at, and what it has to do."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from benchmarks.allocate import loaded
+from benchmarks.expiry.leases import Leases
+from benchmarks.frame import h2load, services
+from benchmarks.frame.case import H2LOAD, Need
+from benchmarks.frame.stage import Stage
+from benchmarks.frame.talking import ask_all
+from hwprovisioner.v1.heartbeat_service_pb2 import HeartbeatRequest
+
+Work = Callable[[float], None]
+"""Has it work for so many seconds."""
+
+
+@dataclass(frozen=True)
+class Path:
+    """Something that a service does again and again."""
+
+    name: str
+    what: str
+    process: str
+    open: Callable[[Stage], AbstractContextManager[Work]]
+    needs: tuple[Need, ...] = ()
+
+
+@contextlib.contextmanager
+def _beats(stage: Stage) -> Iterator[Work]:
+    redis = stage.redis()
+    Leases(redis.unix_url).live(10_000)
+    port = int(services.heartbeat(stage, redis).rpartition(":")[2])
+    request = HeartbeatRequest(allocation_id="bench0", token="bench")  # noqa: S106
+    body = h2load.body(stage.folder, "beat", [request])
+    path = "/hwprovisioner.v1.HeartbeatService/Heartbeat"
+    yield lambda s: void(h2load.run(stage, port, path, body, in_flight=128, seconds=s))
+
+
+@contextlib.contextmanager
+def _allocations(stage: Stage) -> Iterator[Work]:
+    clients = loaded.lab(stage, "lab", 100)
+    loaded.loop(clients, 1.0)
+    yield lambda s: void(loaded.loop(clients, s))
+
+
+@contextlib.contextmanager
+def _hand_overs(stage: Stage) -> Iterator[Work]:
+    lab = services.allocate(stage, stage.redis(), "allocate-lab")
+    services.manager(stage, lab, resources=1, name="manager-lab")
+    waiters = stage.talker("waiters", "benchmarks.allocate.waiters", "user", lab, "1000")
+    ask_all([waiters], "queue", hold_s=0.0)
+    yield lambda s: void(waiters.ask("turns", seconds=s))
+
+
+def void(_: object) -> None:
+    """Do nothing with what came of it."""
+
+
+PATHS = (
+    Path("heartbeat", "Heartbeat, 128 beats in flight", "heartbeat", _beats, (H2LOAD,)),
+    Path("allocate", "Allocate, 50 clients on 100 machines", "allocate-lab", _allocations),
+    Path(
+        "manager", "Resource manager, 50 clients on its 100 machines", "manager-lab", _allocations
+    ),
+    Path("hand-over", "Allocate, 1,000 wait for one machine", "allocate-lab", _hand_overs),
+)
