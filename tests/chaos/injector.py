@@ -14,7 +14,7 @@ PROGRESS_LIMIT_S = 30.0
 #: After so long each has been told again what it had forgotten.
 REMEMBERED_S = 5.0
 #: What hits many waits so long until nothing else happens to them.
-ALONE_LIMIT_S = 8.0
+ALONE_LIMIT_S = 5.0
 _MEMORY = "memory"
 
 
