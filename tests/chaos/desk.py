@@ -13,7 +13,7 @@ import grpc.aio
 
 from chaos.history import Recorder, hashed
 from hwprovisioner.client.channel import CHANNEL_OPTIONS
-from hwprovisioner.client.failures import decode
+from hwprovisioner.client.failures import Report, decode
 from hwprovisioner.client.lease import margin_s
 from hwprovisioner.v1 import allocate_service_pb2 as pb
 from hwprovisioner.v1.allocate_service_pb2_grpc import AllocateServiceStub
@@ -52,7 +52,10 @@ class Desk:
 
 def outcome_of(error: grpc.aio.AioRpcError) -> dict[str, str]:
     """Return what a failed call means, as an answer in the history says it."""
-    report = decode(error)
+    return outcome_of_report(decode(error))
+
+
+def outcome_of_report(report: Report) -> dict[str, str]:
     unknown = report.code in _UNKNOWN
     answer = {"outcome": "unknown" if unknown else "refused", "code": report.code}
     return {**answer, "reason": report.reason, "message": report.message[:200]}

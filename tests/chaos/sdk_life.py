@@ -7,7 +7,7 @@ from typing import Any
 
 import grpc.aio
 
-from chaos.desk import outcome_of
+from chaos.desk import outcome_of, outcome_of_report
 from chaos.history import Recorder, hashed
 from chaos.life import LEASES_S, LONGEST_S, TICK_S
 from hwprovisioner.client import AsyncLab, LabError, LeaseLost
@@ -92,13 +92,7 @@ class RecordedBeats:
             if result.HasField("response"):
                 self._taken(number, result.response)
             else:
-                report = read_status(result.error)
-                self._history.answer(
-                    *(number, "refused"),
-                    code=report.code,
-                    reason=report.reason,
-                    message=report.message,
-                )
+                self._history.answer(number, **outcome_of_report(read_status(result.error)))
         return answer
 
     def _sent(self, request: HeartbeatRequest) -> int:
