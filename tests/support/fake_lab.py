@@ -195,6 +195,8 @@ class FakeLab(pb_grpc.AllocateServiceServicer, beats_grpc.HeartbeatServiceServic
         self.allocate_calls = 0
         self.watch_calls = 0
         self.unary_calls = 0
+        self.beat_calls: list[list[str]] = []
+        """Whose leases each call was about."""
         self.on_submit: Callable[[FakeAllocation], None] = grant
         self.refuse_allocate: Refusal | None = None
         self.refuse_watch: Refusal | None = None
@@ -277,24 +279,40 @@ class FakeLab(pb_grpc.AllocateServiceServicer, beats_grpc.HeartbeatServiceServic
         return pb.ReleaseAllocationResponse(allocation=allocation.message)
 
     async def Heartbeat(self, request: Any, context: Any) -> Any:
+        self.beat_calls.append([request.allocation_id])
         try:
-            if self.refuse_beat:
-                raise self.refuse_beat
-            allocation = self._find(request.allocation_id, request.token)
-            if allocation.ended:
-                reason = EndReason.Name(allocation.message.end_reason)
-                raise Refusal(
-                    Code.ABORTED,
-                    "it has ended",
-                    "ALLOCATION_ENDED",
-                    {
-                        "allocation_id": allocation.id,
-                        "end_reason": reason.removeprefix("END_REASON_"),
-                        "end_detail": allocation.message.end_detail,
-                    },
-                )
+            return self._beat(request)
         except Refusal as refusal:
             await refusal.abort(context)
+
+    async def BatchHeartbeat(self, request: Any, context: Any) -> Any:
+        self.beat_calls.append([beat.allocation_id for beat in request.beats])
+        results = []
+        for beat in request.beats:
+            try:
+                results.append(beats.BeatResult(response=self._beat(beat)))
+            except Refusal as refusal:
+                if refusal.status.code == Code.UNAVAILABLE.value[0]:
+                    await refusal.abort(context)
+                results.append(beats.BeatResult(error=refusal.status))
+        return beats.BatchHeartbeatResponse(results=results)
+
+    def _beat(self, request: Any) -> beats.HeartbeatResponse:
+        if self.refuse_beat:
+            raise self.refuse_beat
+        allocation = self._find(request.allocation_id, request.token)
+        if allocation.ended:
+            reason = EndReason.Name(allocation.message.end_reason)
+            raise Refusal(
+                Code.ABORTED,
+                "it has ended",
+                "ALLOCATION_ENDED",
+                {
+                    "allocation_id": allocation.id,
+                    "end_reason": reason.removeprefix("END_REASON_"),
+                    "end_detail": allocation.message.end_detail,
+                },
+            )
         allocation.beats += 1
         return beats.HeartbeatResponse(
             remaining_lease=seconds(allocation.remaining_s),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from hwprovisioner.client.beater import Beater
 from hwprovisioner.client.our_grpc import grpc
 from hwprovisioner.v1.allocate_service_pb2_grpc import AllocateServiceStub
 from hwprovisioner.v1.heartbeat_service_pb2_grpc import HeartbeatServiceStub
@@ -46,6 +47,8 @@ class Channels:
         self._heartbeat = grpc.aio.insecure_channel(heartbeat_address, options=CHANNEL_OPTIONS)
         self.allocate: AllocateServiceAsyncStub = AllocateServiceStub(self._allocate)
         self.heartbeat: HeartbeatServiceAsyncStub = HeartbeatServiceStub(self._heartbeat)
+        self.beater = Beater(self)
+        """Sends the heartbeats of all leases together."""
 
     def renew_heartbeat(self, silent: HeartbeatServiceAsyncStub) -> None:
         """Beats over a new connection from now on, unless `silent` is not the one in use.
@@ -66,6 +69,7 @@ class Channels:
 
     async def close(self) -> None:
         """Closes both; calls that run on them are cancelled."""
+        await self.beater.close()
         await self._allocate.close()
         await self._heartbeat.close()
         for task in self._closing:

@@ -12,6 +12,7 @@ from google.rpc.error_details_pb2 import (  # type: ignore[import-untyped]
     PreconditionFailure,
     RetryInfo,
 )
+from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 
 from hwprovisioner.client.errors import (
     BadDemand,
@@ -35,6 +36,7 @@ from hwprovisioner.v1.allocation_pb2 import EndReason
 from hwprovisioner.v1.heartbeat_service_pb2 import LeasePause
 
 _Code = grpc.StatusCode
+_CODES: Mapping[int, str] = {code.value[0]: code.name for code in grpc.StatusCode}
 
 _BY_REASON: Mapping[str, type[LabError]] = {
     "NO_SUCH_HOST": WrongHost,
@@ -72,13 +74,17 @@ def decode(error: grpc.aio.AioRpcError) -> Report:
     """Reads the status and its details; rubbish in the details is left out."""
     from grpc_status import rpc_status  # type: ignore[import-untyped]  # brings gRPC with it
 
-    code, message = error.code().name, error.details() or ""
     try:
         status = rpc_status.from_call(error)
     except (ValueError, DecodeError):
         status = None
     if status is None:
-        return Report(code, message)
+        return Report(error.code().name, error.details() or "")
+    return read_status(status)
+
+
+def read_status(status: Status) -> Report:
+    """Reads what a call failed with, or a part of one; rubbish in the details is left out."""
     info, bad, failed, retry = ErrorInfo(), BadRequest(), PreconditionFailure(), RetryInfo()
     pause = None
     for detail in status.details:
@@ -88,8 +94,8 @@ def decode(error: grpc.aio.AioRpcError) -> Report:
             pause = LeasePause()
             detail.Unpack(pause)
     return Report(
-        code,
-        message,
+        _CODES.get(status.code, "UNKNOWN"),
+        status.message,
         info.reason,
         dict(info.metadata),
         tuple(Violation(each.field, each.description) for each in bad.field_violations),

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hwprovisioner.client.backoff import full_jitter
 from hwprovisioner.client.clock import Time
 from hwprovisioner.client.errors import LeaseLost
-from hwprovisioner.client.failures import Report, decode, ended_lease
+from hwprovisioner.client.failures import Report, ended_lease
 from hwprovisioner.client.lease import Lease
 from hwprovisioner.client.moments import local_now
-from hwprovisioner.client.our_grpc import grpc
 from hwprovisioner.v1.heartbeat_service_pb2 import (
     HeartbeatRequest,
     HeartbeatResponse,
@@ -44,6 +42,10 @@ SHORTEST_TIMEOUT_S = 0.25
 """Even the last try before the end of a lease gets so long to be answered."""
 SHORTEST_DELAY_S = 0.1
 """Even just before the end of a lease tries come no faster."""
+LEAST = 0.5
+"""When others beat, one goes along after so much of its delay: then all go on together at once."""
+LEAST_AFTER_FAILURE = 0.75
+"""Likewise after a failure, and never before the lab wants to be asked again."""
 
 
 def loss_in(report: Report, allocation_id: str) -> LeaseLost | None:
@@ -89,13 +91,16 @@ class Pulse:
         timeout_s: float,
         on_notice: Callable[[Notice], None],
     ) -> None:
-        self._channels = channels
+        self._beater = channels.beater
         self._lease = lease
-        self._request = HeartbeatRequest(allocation_id=lease.allocation_id, token=token)
+        self.request = HeartbeatRequest(allocation_id=lease.allocation_id, token=token)
+        """Its beat."""
         self._time = time
         self._timeout_s = timeout_s
         self._on_notice = on_notice
         self._hurry = asyncio.Event()
+        self._may_s = float("inf")
+        """From when on it may beat along with others."""
         self._told: set[str] = set()
         self._paused = False
 
@@ -103,35 +108,54 @@ class Pulse:
         """Sends the next heartbeat now."""
         self._hurry.set()
 
+    def come_along(self) -> None:
+        """Sends the next heartbeat now, as others do, if it would soon in any case."""
+        if self._time.now() >= self._may_s:
+            self.hurry()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it must not beat any more."""
+        return self._lease.loss is not None
+
     async def run(self) -> LeaseLost:
         """Beats, the first time at once, until the allocation is over; returns why."""
+        self._beater.add(self)
+        try:
+            return await self._run()
+        finally:
+            self._beater.remove(self)
+
+    async def _run(self) -> LeaseLost:
         failures = 0
         # Once this process has fenced itself, a beat would only keep the hosts from others.
         while (over := self._lease.loss) is None:
-            sent_s, stub = self._time.now(), self._channels.heartbeat
-            try:
-                response = await stub.Heartbeat(
-                    self._request, timeout=beat_timeout(self._lease.left_s, self._timeout_s)
-                )
-            except grpc.aio.AioRpcError as error:
-                report = decode(error)
-                if (loss := loss_in(report, self._lease.allocation_id)) is not None:
-                    return loss
-                failures += 1
-                self._lease.troubled(f"{report.code} {report.message}".strip())
-                if report.code == "DEADLINE_EXCEEDED":
-                    self._channels.renew_heartbeat(stub)
-                if report.pause is not None:
-                    self._hold_on(report.pause, sent_s)
-                backoff_s = full_jitter(failures, random.random())  # noqa: S311
-                delay_s = delay_after_failure(self._lease.left_s, report.retry_delay_s, backoff_s)
-            else:
-                failures = 0
-                self._lease.accepted(sent_s, response.remaining_lease.ToTimedelta().total_seconds())
-                self._pass_on(response)
-                delay_s = delay_after(response)
-            await self._pause(delay_s)
+            sent_s, left_s = self._time.now(), self._lease.left_s
+            answer = await self._beater.beat(self, beat_timeout(left_s, self._timeout_s))
+            match answer.result:
+                case Report() as report:
+                    if (loss := loss_in(report, self._lease.allocation_id)) is not None:
+                        return loss
+                    failures += 1
+                    self._miss(report, sent_s)
+                    backoff_s, asked_s = full_jitter(failures, answer.draw), report.retry_delay_s
+                    delay_s = delay_after_failure(self._lease.left_s, asked_s, backoff_s)
+                    least_s = max(delay_s * LEAST_AFTER_FAILURE, min(delay_s, asked_s))
+                case response:
+                    failures = 0
+                    remaining_s = response.remaining_lease.ToTimedelta().total_seconds()
+                    self._lease.accepted(sent_s, remaining_s)
+                    self._pass_on(response)
+                    delay_s = delay_after(response)
+                    least_s = delay_s * LEAST
+            await self._pause(delay_s, least_s)
         return over
+
+    def _miss(self, report: Report, sent_s: float) -> None:
+        """Notes that a heartbeat was not accepted."""
+        self._lease.troubled(f"{report.code} {report.message}".strip())
+        if report.pause is not None:
+            self._hold_on(report.pause, sent_s)
 
     def _hold_on(self, pause: LeasePause, sent_s: float) -> None:
         """Takes the refusal for a beat, where it is as good as one, and says so once."""
@@ -163,9 +187,10 @@ class Pulse:
         _log.warning("allocation %s: %s", self._lease.allocation_id, notice.message)
         self._on_notice(notice)
 
-    async def _pause(self, seconds: float) -> None:
-        """Waits for the time to pass or for somebody in a hurry."""
+    async def _pause(self, seconds: float, least_s: float) -> None:
+        """Waits for the time to pass or for somebody in a hurry; for others, once it may."""
         self._hurry.clear()
+        self._may_s = self._time.now() + least_s
         waits = (
             asyncio.ensure_future(self._time.sleep(seconds)),
             asyncio.ensure_future(self._hurry.wait()),
@@ -173,5 +198,6 @@ class Pulse:
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            self._may_s = float("inf")
             for wait in waits:
                 wait.cancel()
