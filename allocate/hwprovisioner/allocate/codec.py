@@ -231,7 +231,11 @@ def _reserved(reservation: str) -> frozenset[str]:
 @functools.lru_cache(maxsize=10_000)
 def _requestor(text: str) -> allocation_pb2.Requestor:
     """Return a stored requestor as message; not to be changed."""
-    return json_format.Parse(text or "{}", allocation_pb2.Requestor(), ignore_unknown_fields=True)
+    # All of its fields are texts; `json_format.Parse` takes ten times as long.
+    found = json.loads(text or "{}")
+    return allocation_pb2.Requestor(
+        **{_REQUESTOR[name]: value for name, value in found.items() if name in _REQUESTOR}
+    )
 
 
 def _resource_presence(record: Resource, manager: Manager | None) -> Any:  # noqa: ANN401  # enum
@@ -243,6 +247,10 @@ def _resource_presence(record: Resource, manager: Manager | None) -> Any:  # noq
     return _PRESENCES[manager.presence]
 
 
+_REQUESTOR: Mapping[str, str] = {
+    field.json_name: field.name for field in allocation_pb2.Requestor.DESCRIPTOR.fields
+}
+"""The names of a requestor's fields by those that are stored."""
 _RESERVING = (AllocationState.BOOKED, AllocationState.QUEUED)
 _ALLOCATION_STATES = {
     state: allocation_pb2.AllocationState.Value(f"ALLOCATION_STATE_{state}")

@@ -20,6 +20,7 @@ from hwprovisioner.serving.errors import (
     is_refusal,
     status_of,
 )
+from hwprovisioner.serving.unread import Writing
 
 _log = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 _Decode = Callable[[bytes], Any]
 _Message = Any
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+_Write = Callable[[_Context, _Message], Awaitable[None]]
 
 
 UNREAD_LIMIT_S = 60.0
@@ -46,6 +48,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
     def __init__(self) -> None:
         # The handlers of a server never change, and wrapping for each call would cost the hot path.
         self._wrapped: dict[str, tuple[_Handler, _Handler]] = {}
+        self._writing = Writing(UNREAD_LIMIT_S)
 
     async def intercept_service(
         self,
@@ -62,8 +65,26 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         method = handler_call_details.method
         known = self._wrapped.get(method)
         if known is None or known[0] is not handler:
-            known = self._wrapped[method] = (handler, _wrap(method, handler))
+            known = self._wrapped[method] = (handler, self._wrap(method, handler))
         return known[1]
+
+    def _wrap(self, method: str, handler: _Handler) -> _Handler:
+        decode: _Decode | None = handler.request_deserializer
+        # Who speaks as well may have the other side wait: a console whose user looks away.
+        write: _Write = _write
+        match (handler.request_streaming, handler.response_streaming):
+            case (False, False):
+                make, behaviour = grpc.unary_unary_rpc_method_handler, handler.unary_unary
+            case (False, True):
+                make, behaviour = grpc.unary_stream_rpc_method_handler, handler.unary_stream
+                write = self._writing.write
+            case (True, False):
+                make, behaviour = grpc.stream_unary_rpc_method_handler, handler.stream_unary
+            case _:
+                make, behaviour = grpc.stream_stream_rpc_method_handler, handler.stream_stream
+        if decode is not None:
+            decode = _raising(decode) if handler.request_streaming else _noting(decode)
+        return make(_guarded(method, behaviour, write), decode, handler.response_serializer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,31 +94,12 @@ class _Undecodable:
     message: str
 
 
-def _wrap(method: str, handler: _Handler) -> _Handler:
-    decode: _Decode | None = handler.request_deserializer
-    # Who speaks as well may have the other side wait: a console whose user looks away.
-    limit_s: float | None = None
-    match (handler.request_streaming, handler.response_streaming):
-        case (False, False):
-            make, behaviour = grpc.unary_unary_rpc_method_handler, handler.unary_unary
-        case (False, True):
-            make, behaviour = grpc.unary_stream_rpc_method_handler, handler.unary_stream
-            limit_s = UNREAD_LIMIT_S
-        case (True, False):
-            make, behaviour = grpc.stream_unary_rpc_method_handler, handler.stream_unary
-        case _:
-            make, behaviour = grpc.stream_stream_rpc_method_handler, handler.stream_stream
-    if decode is not None:
-        decode = _raising(decode) if handler.request_streaming else _noting(decode)
-    return make(_guarded(method, behaviour, limit_s), decode, handler.response_serializer)
-
-
 def _guarded(
-    method: str, behaviour: Callable[..., Any] | None, limit_s: float | None
+    method: str, behaviour: Callable[..., Any] | None, write: _Write
 ) -> Callable[..., Awaitable[Any]]:
     """Return a coroutine function that ends with a status whatever the behaviour raises."""
     assert behaviour is not None, f"{method} has no behaviour of its own kind"
-    call = _drain(behaviour, limit_s) if inspect.isasyncgenfunction(behaviour) else behaviour
+    call = _drain(behaviour, write) if inspect.isasyncgenfunction(behaviour) else behaviour
 
     async def guarded(request: _Message, context: _Context) -> _Message:
         try:
@@ -118,27 +120,17 @@ def _guarded(
     return guarded
 
 
-def _drain(generate: Callable[..., Any], limit_s: float | None) -> Callable[..., Awaitable[None]]:
+def _drain(generate: Callable[..., Any], write: _Write) -> Callable[..., Awaitable[None]]:
     async def drain(request: _Message, context: _Context) -> None:
         async with contextlib.aclosing(generate(request, context)) as responses:
             async for response in responses:
-                await _write(context, response, limit_s)
+                await write(context, response)
 
     return drain
 
 
-async def _write(context: _Context, response: _Message, limit_s: float | None) -> None:
-    """Write a response, which waits while the caller does not read.
-
-    Raises:
-        Refused: it has not for too long. What it missed it can ask for again.
-    """
-    try:
-        async with asyncio.timeout(limit_s):
-            await context.write(response)
-    except TimeoutError:
-        said = f"nothing was read for {limit_s:g} s: read what comes, or watch again later"
-        raise Refused("NOT_READ", said) from None
+async def _write(context: _Context, response: _Message) -> None:
+    await context.write(response)
 
 
 def _status_for(method: str, error: Exception) -> Status:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from hwprovisioner.state.errors import NoSuchAllocation, WrongToken
 from hwprovisioner.state.history import History, pairs
 from hwprovisioner.state.keys import Due, Keys, sha256
-from hwprovisioner.state.transitions import Caller
+from hwprovisioner.state.link import Link
 
 _REMEMBERED = 1000
 """So many connections are kept."""
@@ -15,7 +15,7 @@ _REMEMBERED = 1000
 class Reader:
     """Reads leases, secrets and the past."""
 
-    def __init__(self, link: Caller, keys: Keys) -> None:
+    def __init__(self, link: Link, keys: Keys) -> None:
         """Read over `link`."""
         self._link = link
         self._keys = keys
@@ -34,8 +34,8 @@ class Reader:
         if not allocation_ids:
             return {}
         members = [f"{Due.LEASE}:{allocation_id}" for allocation_id in allocation_ids]
-        scores, time = await asyncio.gather(
-            self._link.call("ZMSCORE", self._keys.deadlines, *members), self._link.call("TIME")
+        scores, time = await self._link.call_all(
+            [("ZMSCORE", self._keys.deadlines, *members), ("TIME",)]
         )
         now_ms = _ms(time)
         return {

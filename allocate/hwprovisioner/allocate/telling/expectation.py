@@ -84,18 +84,26 @@ class Releases:
         chance = random.Random(draws)  # noqa: S311  # nothing is kept secret with it
         rests = [_rest_of(holder, now_ms) for holder in holders]
         self._runs = [self._run(rests, spans, chance) for _ in range(draws if holders else 0)]
+        self._ordered: dict[int, list[float]] = {}
+        """The times of a release in all plays, in order, where they were asked for."""
 
     def nth(self, number: int) -> Expected:
         """Return when the `number`-th release, from 1, is expected."""
         place = max(1, math.ceil(number * self._share))
-        times = [_at(run, place) for run in self._runs]
-        return Expected(self._instant(times, MIDDLE), self._instant(times, LIKELY))
+        near = min(place, self._count)
+        times = self._ordered.get(near)
+        if times is None:
+            times = self._ordered[near] = sorted(run[near - 1] for run in self._runs)
+        # Far ahead, chance evens out.
+        further = place / near
+        return Expected(
+            self._instant(times, MIDDLE, further), self._instant(times, LIKELY, further)
+        )
 
-    def _instant(self, times: Sequence[float], share: float) -> int:
+    def _instant(self, times: Sequence[float], share: float, further: float) -> int:
         if not times:
             return 0
-        ordered = sorted(times)
-        time = ordered[min(len(ordered) - 1, math.ceil(share * len(ordered)) - 1)]
+        time = times[min(len(times) - 1, math.ceil(share * len(times)) - 1)] * further
         return 0 if math.isinf(time) else self._now_ms + max(1, int(time))
 
     def _run(
@@ -115,13 +123,6 @@ class Releases:
             after = first + spans[int(draw() * number)] if number else math.inf
             heapq.heapreplace(ends, after)
         return released
-
-
-def _at(run: Sequence[float], place: int) -> float:
-    if place <= len(run):
-        return run[place - 1]
-    # Far ahead, chance evens out.
-    return run[-1] * place / len(run)
 
 
 def _rest_of(holder: Holder, now_ms: int) -> _Rest:
