@@ -25,8 +25,12 @@ class Broken:
         return cls(promise, what, tuple(line for line in lines if line is not None))
 
     def __str__(self) -> str:
-        name = f"promise {self.promise}" if self.promise else "besides the promises"
-        return "\n".join((f"{name}: {self.what}", *_shown(self.lines)))
+        return "\n".join((f"{name_of(self.promise)}: {self.what}", *_shown(self.lines)))
+
+
+def name_of(promise: int) -> str:
+    """Return how a promise is called by its number."""
+    return f"promise {promise}" if promise else "besides the promises"
 
 
 def _shown(lines: Iterable[Line]) -> Iterable[str]:

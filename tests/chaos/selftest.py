@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from chaos.broken import name_of
 from chaos.bugs import Bug, ChaosRun, bugs
 
 TOP = Path(__file__).parents[2]
@@ -70,7 +71,7 @@ def _missed(tree: Path, chosen: list[Bug]) -> list[str]:
 
 def _is_found(detector: str | ChaosRun, status: int, said: str) -> bool:
     if isinstance(detector, ChaosRun):
-        return status == 1 and f"promise {detector.promise}:" in said
+        return status == 1 and f"{name_of(detector.promise)}:" in said
     return status == TESTS_FAILED
 
 
