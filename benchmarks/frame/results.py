@@ -149,6 +149,7 @@ def write(folder: Path, effort: Effort, case: Mapping[str, Any]) -> Path:
         "versions": versions(),
         "wanted_rounds": effort.rounds,
         "seconds": effort.seconds,
+        "tolerant": effort.tolerant,
         **case,
     }
     folder.mkdir(parents=True, exist_ok=True)
