@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hwprovisioner.serving import interceptor
+from hwprovisioner.serving.unread import Writing
 from hwprovisioner.state import resp
 from hwprovisioner.state.scripts import script
 from hwprovisioner.v1 import allocate_service_pb2 as pb
@@ -47,20 +47,20 @@ async def test_the_grant_is_on_its_way_before_the_first_answer_is_written(
 ) -> None:
     order: list[str] = []
     grant = script("grant").sha.encode()
-    to_redis, to_client = resp.Connection._write, interceptor._write
+    to_redis, to_client = resp.Connection._write, Writing.write
 
     def write_to_redis(connection: resp.Connection) -> None:
         if any(grant in command for command in connection._unwritten):
             order.append("grant")
         to_redis(connection)
 
-    async def write_to_client(context: Any, response: Any, limit_s: float | None) -> None:
+    async def write_to_client(writing: Writing, context: Any, response: Any) -> None:
         if isinstance(response, pb.AllocateResponse):
             order.append(str(response.update.WhichOneof("event")))
-        await to_client(context, response, limit_s)
+        await to_client(writing, context, response)
 
     monkeypatch.setattr(resp.Connection, "_write", write_to_redis)
-    monkeypatch.setattr(interceptor, "_write", write_to_client)
+    monkeypatch.setattr(Writing, "write", write_to_client)
     async with manager(service.stub, "m", [machine("a")]), asking(service.stub) as asked:
         await asked.until("ready")
     # And that it is granted is told by the grant alone.
