@@ -84,6 +84,29 @@ async def test_a_view_follows_from_an_empty_lab_on(lab: StateLab, reading: Link)
         await caught_up(lab, view)
 
 
+async def test_who_comes_while_the_lab_is_read_waits_until_it_has_been(
+    lab: StateLab, reading: Link
+) -> None:
+    gated = GatedLink(reading, "SMEMBERS")
+    await lab.register("one")
+    view = View()
+    async with following(gated, view) as follower:
+        await gated.waiting.wait()
+        coming = asyncio.create_task(follower.following(patience_ms=10))
+        ready, _ = await asyncio.wait([coming], timeout=0.1)
+        assert not ready
+        gated.gate.set()
+        await coming
+        assert set(view.managers) == {"one"}
+
+
+async def test_who_comes_while_redis_is_away_is_told_so() -> None:
+    async with Link("redis://127.0.0.1:1/0", patience_ms=10) as link:
+        async with following(link, View()) as follower:
+            with pytest.raises(StateUnavailable, match="Redis is away"):
+                await follower.following(patience_ms=10)
+
+
 async def test_own_commits_may_come_before_the_log_has_those_of_others(
     lab: StateLab, reading: Link
 ) -> None:

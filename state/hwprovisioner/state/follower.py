@@ -43,20 +43,24 @@ class Follower:
         self._view = view
         self._listeners: list[Callable[[bool], None]] = []
         self._following = asyncio.Event()
+        self._is_reading = False
+        """All of the lab is being read, which ends: with the view, or because Redis is away."""
 
     async def following(self, patience_ms: int = 1000) -> None:
-        """Wait for a moment, should the view not follow the lab just now.
+        """Wait for a moment if the view does not follow the lab just now, or until it is read.
+
+        Who comes when a replica has just started is not sent away, only to come again.
 
         Raises:
             StateUnavailable: it still does not, so that what it shows may be old, or nothing yet.
         """
-        if not self._following.is_set():
+        while not self._following.is_set():
             try:
                 async with asyncio.timeout(patience_ms / 1000):
                     await self._following.wait()
             except TimeoutError:
-                message = "the lab's Redis is away, or not all of it has been read yet"
-                raise StateUnavailable(message) from None
+                if not self._is_reading:
+                    raise StateUnavailable("the lab's Redis is away") from None
 
     def listen(self, listener: Callable[[bool], None]) -> None:
         """Tell `listener` on each change whether the view follows the lab."""
@@ -84,20 +88,27 @@ class Follower:
             listener(is_following)
 
     async def _load(self) -> None:
-        while True:
-            # The revision is read before the records, the log after them: whatever has changed
-            # meanwhile is in the log.
-            revision = await self._lab_revision()
-            # All kinds at once: while one is parsed, Redis looks up the next.
-            kinds = await asyncio.gather(*(self._load_kind(kind) for kind in Kind))
-            records = [record for found in kinds for record in found]
-            entries = await self._link.call("XRANGE", self._keys.log, f"({revision}-0", "+")
-            commits = [_commit(entry) for entry in entries]
-            if not commits or commits[0].revision == revision + 1:
-                break
-            _log.warning("the change log does not go on from what was read: once more")
+        try:
+            while not await self._has_loaded():
+                _log.warning("the change log does not go on from what was read: once more")
+        finally:
+            self._is_reading = False
+
+    async def _has_loaded(self) -> bool:
+        # The revision is read before the records, the log after them: whatever has changed
+        # meanwhile is in the log.
+        revision = await self._lab_revision()
+        self._is_reading = True
+        # All kinds at once: while one is parsed, Redis looks up the next.
+        kinds = await asyncio.gather(*(self._load_kind(kind) for kind in Kind))
+        records = [record for found in kinds for record in found]
+        entries = await self._link.call("XRANGE", self._keys.log, f"({revision}-0", "+")
+        commits = [_commit(entry) for entry in entries]
+        if commits and commits[0].revision != revision + 1:
+            return False
         self._view.load(revision, records, commits)
         _log.info("loaded %d records at revision %d", len(records), self._view.revision)
+        return True
 
     async def _load_kind(self, kind: Kind) -> list[Record]:
         ids = [str(i) for i in await self._link.call("SMEMBERS", self._keys.index(kind))]
