@@ -23,7 +23,6 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE, PICTURES = DOCS / "performance.md", DOCS / "performance"
 _BLOCK = re.compile(r"(<!-- begin (?P<name>\S+) -->\n).*?(<!-- end (?P=name) -->)", re.DOTALL)
 _LARGEST = 8
-_PERCENT = 0.01
 Kept = Mapping[str, Any]
 
 
@@ -124,17 +123,17 @@ def profile(found: Kept) -> str:
     lines = [
         f"{found['samples']} samples at {found['commit']}. Cores used: {cores}; of these"
         f" {found['other_threads']:.2f} in other threads than the first.\n",
-        "| of the first thread | itself at work |",
-        "|---|---:|",
-        *_largest(found["own"]),
+        "| caused by | | itself at work | |",
+        "|---|---:|---|---:|",
+        *_largest(found["parts"], found["own"]),
     ]
     return "\n".join(lines)
 
 
-def _largest(own: Mapping[str, float]) -> Iterator[str]:
-    for name, share in list(own.items())[:_LARGEST]:
-        if share >= _PERCENT:
-            yield f"| `{name}` | {share:.0%} |"
+def _largest(parts: Mapping[str, float], own: Mapping[str, float]) -> Iterator[str]:
+    pairs = zip(list(parts.items())[:_LARGEST], list(own.items())[:_LARGEST], strict=False)
+    for (part, caused), (frame, at_work) in pairs:
+        yield f"| `{part}` | {caused:.0%} | `{frame}` | {at_work:.0%} |"
 
 
 if __name__ == "__main__":

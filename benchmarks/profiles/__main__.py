@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from benchmarks.frame import machine
 from benchmarks.frame.results import RESULTS, commit
@@ -61,23 +62,23 @@ def _profile(path: known.Path, seconds: int) -> None:
         raise RuntimeError(f"py-spy: {said}")
     found = stacks.parse(raw.read_text())
     raw.unlink()
-    own = stacks.own(found)
     in_main = (after[1] - before[1]) / load.seconds
     shares = {name: round(share, 2) for name, share in load.shares.items()}
-    kept = {
+    kept: dict[str, Any] = {
         "what": path.what,
         "commit": commit(),
         "samples": sum(found.values()),
         "cores": shares,
         "other_threads": round(max(0.0, load.shares[path.process] - in_main), 2),
-        "own": dict(list(own.items())[:25]),
+        "parts": stacks.by_part(found),
+        "own": dict(list(stacks.own(found).items())[:25]),
         "within": dict(list(stacks.within(found).items())[:60]),
     }
     (FOLDER / f"{path.name}.json").write_text(json.dumps(kept, indent=1) + "\n")
     (FOLDER / f"{path.name}.svg").write_text(flame.draw(path.what, found))
     print(f"\n{path.what}: {kept['samples']} samples; cores: {shares};", end=" ")
     print(f"{kept['other_threads']:.2f} of them in other threads than the first")
-    for name, share in list(own.items())[:10]:
+    for name, share in list(kept["parts"].items())[:10]:
         print(f"  {share:6.1%}  {name}")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from html import escape
 
-from benchmarks.profiles.stacks import Stack
+from benchmarks.profiles.stacks import OURS, Stack
 from hwprovisioner.allocate.simulate.drawing import CHART_STYLE
 
 _WIDTH, _ROW, _TOP = 1000, 18, 40
@@ -13,7 +13,6 @@ _LEAST = 0.004
 _LETTER = 6.2
 _COLOURS = {"(C)": "#d9b382", "system calls": "#b0b7c3", "(grpc": "#d9a05b"}
 _OURS, _OTHERS = "#7fb3e6", "#c9d6e2"
-_OUR_PARTS = ("state/", "serving/", "allocate/", "heartbeat/", "resourcemanager/", "client/")
 _STYLE = f"""{CHART_STYLE}  .call {{ font-size: 11px; fill: #1f2933 }}
 """
 
@@ -74,6 +73,6 @@ def _boxes(node: _Node, x: float, y: float, scale: float, total: int) -> Iterato
 
 
 def _colour(name: str) -> str:
-    if any(f"({part}" in name for part in _OUR_PARTS):
+    if any(f"({part}" in name for part in OURS):
         return _OURS
     return next((colour for sign, colour in _COLOURS.items() if sign in name), _OTHERS)

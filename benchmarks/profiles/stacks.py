@@ -9,6 +9,8 @@ Stack = tuple[str, ...]
 
 _FRAME = re.compile(r"^(?P<name>.*) \((?P<file>.*?)(:\d+)?\)$")
 _CALLS, _GRPC = "system calls", "gRPC (C)"
+OURS = ("state/", "serving/", "allocate/", "heartbeat/", "resourcemanager/", "client/")
+"""Where modules of ours are."""
 _WAITING = ("uv__io_poll (", "EpollSelector.select (")
 _LIBRARIES = {
     _GRPC: ("cygrpc", ".pyx"),
@@ -76,6 +78,22 @@ def own(stacks: Mapping[Stack, int]) -> dict[str, float]:
 def within(stacks: Mapping[Stack, int]) -> dict[str, float]:
     """Return the share of the samples in which a frame or what it called was at work."""
     return _shares(stacks, set)
+
+
+def by_part(stacks: Mapping[Stack, int]) -> dict[str, float]:
+    """Return the share of the samples that each part has caused, the most first.
+
+    A part is the module of ours that called last; what none has called is gRPC's or the loop's.
+    """
+    return _shares(stacks, lambda stack: (_part(stack),))
+
+
+def _part(stack: Stack) -> str:
+    for frame in reversed(stack):
+        file = frame.rpartition(" (")[2].removesuffix(")")
+        if file.startswith(OURS):
+            return file
+    return "gRPC by itself" if _GRPC in stack else "the event loop by itself"
 
 
 def _shares(

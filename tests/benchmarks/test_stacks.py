@@ -2,7 +2,7 @@ from xml.etree import ElementTree
 
 import pytest
 from benchmarks.profiles import flame
-from benchmarks.profiles.stacks import is_waiting, named, own, parse, within
+from benchmarks.profiles.stacks import by_part, is_waiting, named, own, parse, within
 
 LOOP = "0x7f (libc.so.6);<module> (hwp-heartbeat:8);Runner.run (asyncio/runners.py:118)"
 CALLED = "Loop__run (loop.c:20313);task_step (_asynciomodule.c:2990)"
@@ -45,6 +45,20 @@ def test_stacks_are_added_up() -> None:
     }
     assert own(stacks) == {"hiredis (C)": 0.75, settle: 0.25}
     assert within(stacks)[settle] == 1
+
+
+def test_a_sample_is_caused_by_the_module_that_called_last() -> None:
+    stacks = {
+        ("gRPC (C)", "serve (allocate/servicer)", "call (state/link)", "hiredis (C)"): 2,
+        ("gRPC (C)", "wait (asyncio/tasks)"): 1,
+        ("uvloop (C)",): 1,
+    }
+
+    assert by_part(stacks) == {
+        "state/link": 0.5,
+        "gRPC by itself": 0.25,
+        "the event loop by itself": 0.25,
+    }
 
 
 def test_a_flame_graph_is_as_wide_as_what_it_shows() -> None:
