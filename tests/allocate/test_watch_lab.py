@@ -55,6 +55,16 @@ async def test_every_change_is_told_in_order_and_without_gaps(service: Running) 
         assert feed.changes[-1].time.ToMilliseconds() > 0
 
 
+async def test_the_message_of_a_change_is_made_once_for_all_who_watch(service: Running) -> None:
+    parts = service.allocate.servicer._parts
+    start = parts.view.revision
+    async with manager(service.stub, "m", [machine("a")]):
+        one, other, *_ = parts.view.history(start)
+    first = parts.lists.change(one)
+    assert parts.lists.change(one) is first
+    assert parts.lists.change(other).revision == other.revision != first.revision
+
+
 async def test_no_secret_is_in_the_feed(service: Running) -> None:
     async with manager(service.stub, "m", [machine("a")]):
         feed = Feed(service, await revision(service))

@@ -39,6 +39,7 @@ class Lists:
         self._lab = lab
         self._codec = codec
         self._reader = reader
+        self._told: tuple[Change, pb.WatchLabResponse] | None = None
 
     async def allocations(self, request: pb.ListAllocationsRequest) -> pb.ListAllocationsResponse:
         """List allocations."""
@@ -121,7 +122,12 @@ class Lists:
         return response
 
     def change(self, change: Change) -> pb.WatchLabResponse:
-        """Return a change as message."""
+        """Return a change as message, not to be changed: all who watch are told the same."""
+        if self._told is None or self._told[0] is not change:
+            self._told = change, self._change(change)
+        return self._told[1]
+
+    def _change(self, change: Change) -> pb.WatchLabResponse:
         message = pb.WatchLabResponse(
             revision=change.revision, time=timestamp(change.time_ms), event=change.event
         )
