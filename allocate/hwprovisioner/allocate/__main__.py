@@ -9,7 +9,7 @@ import uvloop
 
 from hwprovisioner.allocate.policy_file import PolicyError, read_policy
 from hwprovisioner.allocate.settings import Settings
-from hwprovisioner.serving import run_service
+from hwprovisioner.serving import open_files, run_service
 
 NAME = "hwp-allocate"
 SUMMARY = "Brings demands and resources together. `validate FILE` checks a policy file instead."
@@ -30,6 +30,7 @@ async def _run(settings: Settings, stopping: asyncio.Event) -> None:
     # Files are checked and help is printed without loading the service.
     from hwprovisioner.allocate.server import run
 
+    open_files.raise_limit()
     await run(settings, stopping)
 
 

@@ -16,7 +16,15 @@ from hwprovisioner.heartbeat.servicer import SERVICE_NAME, HeartbeatServicer
 from hwprovisioner.heartbeat.settings import Settings
 from hwprovisioner.heartbeat.signing_on import SigningOn
 from hwprovisioner.heartbeat.standing import Standing
-from hwprovisioner.serving import STARTED, Readiness, Service, bind, build_server, serve
+from hwprovisioner.serving import (
+    STARTED,
+    Readiness,
+    Service,
+    bind,
+    build_server,
+    open_files,
+    serve,
+)
 from hwprovisioner.state.beaters import Beaters
 from hwprovisioner.state.keys import Keys
 from hwprovisioner.state.link import Link
@@ -90,6 +98,7 @@ def _beater(settings: Settings, link: Link, port: int) -> Beaters:
 
 async def main(settings: Settings, stopping: asyncio.Event) -> None:
     """Run the service until `stopping` is set."""
+    open_files.raise_limit()
     async with open_service(settings) as opened:
         where = f"{settings.serving.bind}:{opened.port}"
         _log.info("heartbeat of lab %s listens on %s", settings.lab, where)
