@@ -137,7 +137,7 @@ def outages(lines: Sequence[Line]) -> list[Span]:
     allocates = sorted({line["name"] for line in lines if line.kind == "serves"})
     for hit in restarts(lines):
         if hit.name in allocates:  # of the others none is missed: they sign off
-            away[hit.name].append(Span(hit.begin, hit.end + GRACE_MS))
+            away[hit.name].append(Span(hit.begin, hit.end))
     if allocates:
         common = away[allocates[0]]
         for name in allocates[1:]:
