@@ -9,7 +9,7 @@ import pytest
 
 from hwprovisioner.state.errors import StateUnavailable
 from hwprovisioner.state.link import Link
-from hwprovisioner.state.resp import CommandRefused
+from hwprovisioner.state.resp import CommandRefused, Connection
 from support.redis_server import RedisServer
 from support.tcp_proxy import proxy_to
 
@@ -46,6 +46,32 @@ async def test_calls_beside_get_their_own_replies(link: Link) -> None:
     many = [("ECHO", str(n)) for n in range(100)]
     replies = await asyncio.gather(link.call_all(many), link.call("ECHO", "x"), link.call_all(many))
     assert replies == [[n for _, n in many], "x", [n for _, n in many]]
+
+
+class Closing(asyncio.Transport):
+    """A connection that the other side has just closed, as uvloop has it."""
+
+    def is_closing(self) -> bool:
+        return True
+
+    def write(self, data: object) -> None:
+        raise RuntimeError("unable to perform operation, the handler is closed")
+
+    def abort(self) -> None:
+        """It is over already."""
+
+
+async def test_what_is_sent_while_a_connection_closes_fails_with_it(
+    said: list[dict[str, Any]],
+) -> None:
+    connection = Connection(5.0, lambda connection, reason: None)
+    connection.connection_made(Closing())
+    answer = connection.send(b"*1\r\n$4\r\nPING\r\n")
+    await asyncio.sleep(0)
+    connection.connection_lost(None)
+    with pytest.raises(StateUnavailable, match="closed by the other side"):
+        await answer
+    assert said == []
 
 
 async def test_the_first_error_is_raised_and_no_other_is_left_behind(

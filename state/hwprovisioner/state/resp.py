@@ -164,7 +164,8 @@ class Connection(asyncio.Protocol):
             self.cut(f"Redis became a replica: {reply}")
 
     def _write(self) -> None:
-        if self._transport is not None and self._unwritten:
+        # One that is closing tells so in a moment; uvloop's raise if it was the other side.
+        if self._transport and self._unwritten and not self._transport.is_closing():
             self._transport.write(b"".join(self._unwritten))
             self._unwritten.clear()
 
