@@ -9,7 +9,7 @@ from support.eventually import eventually
 #: With this a manager ends that a newer one of the same id has taken the place of.
 SUPERSEDED = 3
 #: One of two ends within so long; a stream that was cut has to be made again first.
-ONE_IS_LEFT_S = 30.0
+ONE_IS_LEFT_S = 90.0
 
 
 async def _kill_and_lose_journal(lab: Lab, name: str) -> None:
@@ -57,7 +57,10 @@ def _with_ways(lab: Lab, name: str) -> Iterable[str]:
 
 OF_MANAGERS: dict[str, Fault] = {
     "lose-journal": Fault(managers, _kill_and_lose_journal, _start, (0.1, 1.5), forgets=True),
-    "change-inventory": Fault(managers, _kill_and_change_inventory, _start, (0.1, 1.5)),
+    # What was used of a board that is gone only its manager may know, until the lab has been told.
+    "change-inventory": Fault(
+        managers, _kill_and_change_inventory, _start, (0.1, 1.5), forgets=True
+    ),
     "twin-manager": Fault(
         *(managers, _start_twin, _one_is_left, (0.1, 1.5)), forgets=True, touches=_with_ways
     ),

@@ -10,7 +10,7 @@ from chaos.lab import Lab
 from chaos.plan import Planned
 
 #: Longer than this, nobody waits for the lab to make progress.
-PROGRESS_LIMIT_S = 30.0
+PROGRESS_LIMIT_S = 60.0
 #: After so long each has been told again what it had forgotten.
 REMEMBERED_S = 5.0
 #: What hits many waits so long until nothing else happens to them.

@@ -15,7 +15,7 @@ _NEVER_MS = 3_600_000
 #: Whoever takes something from the end of the file that it appends to wants it to be the only one.
 _OPTIONS = ("--auto-aof-rewrite-percentage", "0")
 _OFFSET = re.compile(rb"master_repl_offset:(\d+)")
-IN_STEP_LIMIT_S = 20.0
+IN_STEP_LIMIT_S = 60.0
 
 
 class LabRedis:

@@ -12,8 +12,8 @@ from hwprovisioner.suite.leash import leashed
 from hwprovisioner.suite.readiness import serving_at
 from support.eventually import eventually
 
-START_LIMIT_S = 30.0
-STOP_LIMIT_S = 25.0
+START_LIMIT_S = 90.0
+STOP_LIMIT_S = 60.0
 
 
 class Process:

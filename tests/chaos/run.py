@@ -18,7 +18,7 @@ from chaos.lab import Lab, Size, running
 from chaos.machine import watch as watch_machine
 from chaos.plan import planned
 
-BOARDS_LIMIT_S = 30.0
+BOARDS_LIMIT_S = 90.0
 
 
 @dataclass(frozen=True, slots=True)
