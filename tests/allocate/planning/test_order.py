@@ -78,7 +78,8 @@ def sorted_by_definition(
     for each in sorted(requests, key=lambda r: (-r.priority, r.turn, r.id)):
         nth = before.get(each.user, 0)
         before[each.user] = nth + 1
-        used = held.get(each.user, 0) + shares.average(each.user, 0) + nth
+        average = shares.average(each.user, 0)
+        used = max(held.get(each.user, 0), average) + average + nth
         share = 0.0 if each.priority == BOOKED else used / shares.weight(each.user)
         keys.append((-each.priority, share, each.turn, each.id))
     return [key[3] for key in sorted(keys)]

@@ -168,3 +168,33 @@ def test_a_day_with_machines_left_idle_falls_short() -> None:
     for run in list(trace.runs.values())[::5]:
         run.hosts = ()
     assert not utilisation(scenario, trace).holds
+
+
+def test_where_sets_follow_one_another_few_machines_stand_idle() -> None:
+    scenario, trace = run(
+        """
+        duration: 12h
+        resources: {m: {count: 12, cpu: 8}}
+        streams:
+          sets: {demands: {n: {count: 4}}, arrivals: {every: 8m}, duration: {uniform: [20m, 40m]}}
+          singles: {demands: {}, arrivals: {every: 2m}, duration: {uniform: [10m, 30m]}}
+        """
+    )
+    assert utilisation(scenario, trace).holds  # 18 % below when each set gathered at once.
+    assert starvation(trace, scenario.duration_ms).holds
+    assert shares_of(scenario, trace).worst < 0.05
+
+
+def test_gusts_bring_nobody_more_than_their_share() -> None:
+    scenario, trace = run(
+        """
+        duration: 12h
+        resources: {m: {count: 12, cpu: 8}}
+        streams:
+          sets: {demands: {n: {count: 4}}, arrivals: {every: 15m}, duration: {uniform: [20m, 40m]}}
+          one: {demands: {}, arrivals: {every: 4m}, duration: {uniform: [10m, 30m]}}
+          two: {demands: {}, arrivals: {every: 4m}, duration: {uniform: [10m, 30m]}}
+          three: {demands: {}, arrivals: {every: 4m}, duration: {uniform: [10m, 30m]}}
+        """
+    )
+    assert shares_of(scenario, trace).worst < 0.1  # A third, when only what is held now counted.

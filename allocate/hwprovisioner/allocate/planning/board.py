@@ -9,6 +9,7 @@ from hwprovisioner.allocate.planning.finding import Finder
 from hwprovisioner.allocate.planning.inventory import Inventory
 from hwprovisioner.allocate.planning.keeping import Keeper
 from hwprovisioner.allocate.planning.order import Queue, Request
+from hwprovisioner.allocate.planning.patience import Patience
 from hwprovisioner.allocate.planning.placement import Placed
 from hwprovisioner.allocate.planning.wish import Scope, Wish
 
@@ -57,6 +58,7 @@ class Board:
         self.backfill = backfill
         self.keepers: dict[str, Keeper] = {}
         """By request, what it keeps."""
+        self.patience = Patience()
 
     def let_go(self, keeper: Keeper) -> set[str]:
         """Keep something no longer; returns what of it can be granted."""

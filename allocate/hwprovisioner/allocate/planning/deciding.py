@@ -205,7 +205,7 @@ class Pass:
         # A shared resource that is to have room for it one day must not be filled up before.
         names.update(roomiest(wish, asked.hosts[host], board.finder) for host in missing)
         names.discard("")
-        if not names or not self._turns.has_come(request, missing):
+        if not names or not self._gathers(request, missing, len(names)):
             return
         if board.coming(asked, request.excluded):
             self._take_from_behind(wish, names)
@@ -213,6 +213,17 @@ class Pass:
             self._lending.keep(Keeper(request.id, names, board.inventory.shapes_of(names), plan))
             for name in names:
                 self._open.discard(name)
+
+    def _gathers(self, request: Request, missing: Iterable[str], count: int) -> bool:
+        """Say whether it is a request's turn to keep something, or it lets so much go by."""
+        if not self._turns.has_come(request, missing):
+            return False
+        if request.asked.lone:
+            return True
+        patience, queue = self._board.patience, self._board.queue
+        others = self._turns.next_of_others(request, missing)
+        user = queue.user(request.user)
+        return patience.is_over(request, count, queue.key_in(request), user, others)
 
     def _may_keep(self, request: Request) -> bool:
         """Say whether a request for one host, for which there is no room, may keep what there is.

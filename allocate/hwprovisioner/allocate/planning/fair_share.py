@@ -5,6 +5,10 @@ held on average in the recent past, in which the past counts half as much with e
 exponentially weighted moving average, as HTCondor's user priorities are and Slurm's fair tree). The
 user's k-th queued request counts the k before it as well, so that one request of everybody
 goes before the second of anybody (Zuul's relative priority). Both are divided by the user's weight.
+
+What is held now counts as no less than that average. Otherwise whoever uses a lab in gusts, as sets
+do that end all at once, would be looked at just when they hold nothing, and have up to twice as
+much as somebody who uses it evenly.
 """
 
 import math
@@ -45,6 +49,11 @@ def average_of_running(running: Iterable[tuple[int, int]], half_life_ms: int, no
         for hosts, since_ms in running
         if since_ms < now_ms
     )
+
+
+def use(held: int, average: float) -> float:
+    """Return what counts of a user who holds so many hosts, and has held so many on average."""
+    return max(held, average) + average
 
 
 def add_use(hours: dict[int, int], hosts: int, since_ms: int, until_ms: int) -> None:

@@ -19,6 +19,7 @@ from hwprovisioner.allocate.planning.booked import Booked, room_during
 from hwprovisioner.allocate.planning.classes import Classes
 from hwprovisioner.allocate.planning.finding import Finder
 from hwprovisioner.allocate.planning.inventory import Inventory, Shape, bits
+from hwprovisioner.allocate.planning.lineup import Key
 from hwprovisioner.allocate.planning.order import Queue, Request
 from hwprovisioner.allocate.planning.placement import Candidate, Placement, place
 from hwprovisioner.allocate.planning.walk import Walk
@@ -26,6 +27,7 @@ from hwprovisioner.allocate.planning.wish import Wish
 from hwprovisioner.allocate.room import Room
 
 _ENDS_LOOKED_AT = 256
+_ALL_CLASSES = -1
 
 
 @dataclass(slots=True, eq=False)
@@ -98,6 +100,15 @@ class Turns:
             self._reset()
         asked = {request.asked.hosts[host] for host in missing}
         return all(self._is_first(request, options) for options in asked)
+
+    def next_of_others(self, request: Request, missing: Iterable[str]) -> Key | None:
+        """Return where the first request of another user stands that wants what a request lacks."""
+        mask = 0
+        for host in missing:
+            mask |= self._classes.rivals(request.asked.hosts[host])
+        walk = self._walk(mask)
+        walk.bar(request.user, _ALL_CLASSES)
+        return next((walk.key for each in walk if self._counts(each, walk)), None)
 
     def _is_first(self, request: Request, options: Sequence[HostClass]) -> bool:
         mask = self._classes.rivals(options)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import compress, count, islice
 from operator import itemgetter
 
+from hwprovisioner.allocate.planning.fair_share import use
 from hwprovisioner.allocate.planning.inventory import bits
 
 BOOKED = 1_000_000
@@ -31,6 +32,8 @@ class UserQueue:
     """Hosts."""
     average: float = 0.0
     """Hosts held on average in the recent past."""
+    used: float = 0.0
+    """What that comes to, as of when it was reckoned; see `fair_share.py`."""
     items: list[Item] = field(default_factory=list)
     bits: list[int] = field(default_factory=lambda: [0] * (LEVELS - 1))
     """Of each of them, the bit of its class; then as many zeros as make a row."""
@@ -40,6 +43,10 @@ class UserQueue:
     """The bits of their classes."""
     row: "Row | None" = None
     """Theirs in the lineup, None if there is none."""
+
+    def reckon(self) -> None:
+        """Take in what they hold by now, and have held."""
+        self.used = use(self.held, self.average)
 
     @property
     def first(self) -> Key | None:
@@ -116,5 +123,5 @@ def key_of(user: UserQueue, before: int, item: Item) -> Key:
     priority, turn, request_id, _ = item
     # Whoever's time has come does not share.
     is_booked = priority == -BOOKED
-    share = 0.0 if is_booked else (user.held + user.average + before) / user.weight
+    share = 0.0 if is_booked else (user.used + before) / user.weight
     return priority, share, turn, request_id

@@ -74,6 +74,7 @@ class Queue:
         if known is None:
             known = self._users[name] = UserQueue(name, self._weight(name))
             known.average = self._average(name, max(self._refreshed_ms, 0))
+            known.reckon()
             self._lineup.step = min(self._lineup.step, 1 / known.weight)
         return known
 
@@ -110,6 +111,7 @@ class Queue:
         """Note that a user holds so many hosts more, or fewer."""
         user = self.user(name)
         user.held += hosts
+        user.reckon()
         self._moved.add(user)
 
     def refresh(self, now_ms: int, *, force: bool = False) -> bool:
@@ -119,6 +121,7 @@ class Queue:
         self._refreshed_ms = now_ms
         for name, user in list(self._users.items()):
             user.weight, user.average = self._weight(name), self._average(name, now_ms)
+            user.reckon()
             self._moved.add(user)
             if not user.items and not user.held:
                 del self._users[name]

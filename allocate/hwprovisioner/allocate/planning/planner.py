@@ -59,6 +59,7 @@ class Planner(Board):
         if request is not None:
             self.classes.dequeue(request.asked, request.max_ms)
             self._arrived.pop(request_id, None)
+            self.patience.forget(request_id)
             if keeper := self.keepers.get(request_id):
                 self._changed |= self.let_go(keeper)
         return request

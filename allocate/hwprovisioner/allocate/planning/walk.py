@@ -177,7 +177,7 @@ class Walk:
         if not wanted:
             return
         if items[0][0] == bound[0] != -BOOKED:
-            end = int(bound[1] * user.weight - user.held - user.average + _ROUNDING) + 1
+            end = int(bound[1] * user.weight - user.used + _ROUNDING) + 1
             found = user.first_within(place, end, wanted)
         else:
             found = user.first_from(place, wanted)

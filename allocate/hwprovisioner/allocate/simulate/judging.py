@@ -8,6 +8,7 @@ from hwprovisioner.allocate.simulate.fairness import Shares, shares_of
 from hwprovisioner.allocate.simulate.packing import best_packing, most_busy_ms
 from hwprovisioner.allocate.simulate.scenario import Scenario
 from hwprovisioner.allocate.simulate.trace import Run, Trace
+from hwprovisioner.allocate.simulate.workload import Job
 
 MOST_PASSED_OVER = 10
 """So often may something that it lacks be given to others while a request is first in line."""
@@ -24,7 +25,9 @@ class Starvation:
     """The request that waited longest; empty if there was none."""
     most_passed_over: int
     passed_over: str
-    """Who was first in line and passed over most often."""
+    """Who was first in line and passed over most often, measured by how often that may be."""
+    most_allowed: int
+    """So often that may be."""
     out_of_turn: int
     """Grants of a later request of the same user for the same, of no higher priority and not said
     to be shorter, before an earlier one."""
@@ -32,7 +35,7 @@ class Starvation:
     @property
     def holds(self) -> bool:
         """Whether nobody was starved."""
-        return self.most_passed_over <= MOST_PASSED_OVER and not self.out_of_turn
+        return self.most_passed_over <= self.most_allowed and not self.out_of_turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +126,21 @@ def starvation(trace: Trace, day_ms: int) -> Starvation:
     runs = trace.runs.values()
     longest = max(runs, key=lambda run: run.waited_ms(day_ms), default=None)
     passed = Counter(each.waiting for each in trace.passed_over)
-    [(first, times)] = passed.most_common(1) or [("", 0)]
+    allowed = {name: _most_passed_over(trace.runs[name].job) for name in passed}
+    first = max(passed, key=lambda name: passed[name] / allowed[name], default="")
     return Starvation(
         longest_ms=longest.waited_ms(day_ms) if longest else 0,
         longest=longest.job.id if longest else "",
-        most_passed_over=times,
+        most_passed_over=passed[first],
         passed_over=first,
+        most_allowed=allowed.get(first, MOST_PASSED_OVER),
         out_of_turn=_out_of_turn(runs),
     )
+
+
+def _most_passed_over(job: Job) -> int:
+    """Return how often a request may be passed over: a large set may let more go by at first."""
+    return max(MOST_PASSED_OVER, 2 * job.hosts)
 
 
 def _out_of_turn(runs: Iterable[Run]) -> int:

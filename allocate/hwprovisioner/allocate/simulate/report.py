@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from hwprovisioner.allocate.simulate.judging import (
     MOST_IDLE,
-    MOST_PASSED_OVER,
     MOST_UNFAIR,
     Verdict,
 )
@@ -93,7 +92,7 @@ def _starvation(verdict: Verdict) -> Iterator[str]:
     who = f" ({found.passed_over})" if found.passed_over else ""
     yield (
         f"     passed over while first in line: {found.most_passed_over} times{who}, at most"
-        f" {MOST_PASSED_OVER} allowed; granted out of turn: {found.out_of_turn}, none allowed"
+        f" {found.most_allowed} allowed; granted out of turn: {found.out_of_turn}, none allowed"
     )
 
 
@@ -158,7 +157,6 @@ def as_json(scenario: Scenario, trace: Trace, verdict: Verdict) -> dict[str, obj
         "starvation": {
             "holds": verdict.starvation.holds,
             **_plain(verdict.starvation),
-            "most_allowed": MOST_PASSED_OVER,
         },
         "backfill": {
             "holds": verdict.backfill.holds,
