@@ -1,9 +1,9 @@
 """The lab as planning sees it: follows the view, and tells the planner what has changed."""
 
-from collections import defaultdict
 from collections.abc import Mapping
 
 from hwprovisioner.allocate.accounts import Accounts, Hosts
+from hwprovisioner.allocate.belongings import Belongings
 from hwprovisioner.allocate.lab_clock import LabClock
 from hwprovisioner.allocate.past import Past
 from hwprovisioner.allocate.planning.asked import RequestClass
@@ -21,7 +21,7 @@ from hwprovisioner.allocate.turnover import Turnover
 from hwprovisioner.allocate.uses import Uses
 from hwprovisioner.state.history import History
 from hwprovisioner.state.keys import Kind
-from hwprovisioner.state.model import Allocation, Hold, Resource
+from hwprovisioner.state.model import Allocation, Hold
 from hwprovisioner.state.tables import AllocationState, HoldState
 from hwprovisioner.state.view import Change, Changed, View
 
@@ -37,7 +37,7 @@ class Lab:
         self.accounts = Accounts(policy)
         self.past = Past()
         self._standings = Standings(view.managers)
-        self._of_manager: defaultdict[str, dict[str, None]] = defaultdict(dict)
+        self.belongings = Belongings(view)
         self.version = 0
         """One more with each change that may matter to planning."""
         self.granted: dict[str, None] = {}
@@ -96,13 +96,11 @@ class Lab:
         for (kind, record_id), changed in change.records.items():
             match kind:
                 case Kind.MANAGER:
-                    touched |= self._of_manager.get(record_id, {})
+                    touched |= dict.fromkeys(self.belongings.names(record_id))
                 case Kind.ALLOCATION:
                     self._take_in_allocation(record_id, changed)
                 case Kind.HOLD:
                     self._take_in_hold(changed)
-                case Kind.RESOURCE:
-                    self._note_manager(record_id, changed)
         for name in touched:
             self._take_in_resource(name)
 
@@ -153,10 +151,8 @@ class Lab:
         self.granted.clear()
         self.giving_way.clear()
         self._begin()
-        self._of_manager.clear()
         view = self._view
         for resource in view.resources.values():
-            self._of_manager[resource.manager][resource.name] = None
             self._take_in_resource(resource.name)
         for hold in view.holds.values():
             self._take_in_hold(Changed(None, hold))
@@ -164,13 +160,6 @@ class Lab:
             self._note_allocation(allocation)
         self.planner.queue.refresh(self.clock.now_ms(), force=True)
         self.doubtful = set(self.planner.queue.requests)
-
-    def _note_manager(self, name: str, changed: Changed) -> None:
-        for resource in (changed.before, changed.after):
-            if isinstance(resource, Resource):
-                self._of_manager[resource.manager].pop(name, None)
-        if isinstance(changed.after, Resource):
-            self._of_manager[changed.after.manager][name] = None
 
     def _take_in_resource(self, name: str) -> None:
         resource = self._view.resources.get(name)

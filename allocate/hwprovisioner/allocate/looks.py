@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 
+from hwprovisioner.allocate.belongings import Belongings
 from hwprovisioner.state.model import Resource
 from hwprovisioner.state.tables import Health
-from hwprovisioner.state.view import Change, View
+from hwprovisioner.state.view import Change
 
 
 class Looks:
@@ -14,15 +15,16 @@ class Looks:
     registered: it may have lost that it was told, or have begun to look after it by itself before.
     """
 
-    def __init__(self, view: View, manager_id: str) -> None:
-        """Look up the resources of a manager in `view`."""
-        self._view = view
+    def __init__(self, belongings: Belongings, manager_id: str) -> None:
+        """Look up the resources of a manager in `belongings`."""
+        self._belongings = belongings
         self._manager_id = manager_id
         self._told: dict[str, int] = {}
 
     def untold(self, change: Change | None) -> Iterator[Resource]:
         """Return what is to be told after a change, or of everything: each once."""
-        found = self._view.resources.values() if change is None else _looked_at_anew(change)
+        mine = self._belongings.resources
+        found = mine(self._manager_id) if change is None else _looked_at_anew(change)
         for resource in found:
             if resource.manager != self._manager_id or resource.health is not Health.SUSPECT:
                 continue

@@ -11,16 +11,11 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import TypeAlias
 
-from hwprovisioner.allocate.codec import Codec, duration, look_after
-from hwprovisioner.allocate.dispatch import Dispatch
-from hwprovisioner.allocate.freshness import Freshness
+from hwprovisioner.allocate.codec import duration, look_after
 from hwprovisioner.allocate.looks import Looks
-from hwprovisioner.allocate.manager_messages import Inbox, OutOfOrder, subject
-from hwprovisioner.allocate.reconciling import Reconciler
-from hwprovisioner.allocate.registration import Registrar
-from hwprovisioner.allocate.switchboard import Switchboard
+from hwprovisioner.allocate.manager_desk import Desk
+from hwprovisioner.allocate.manager_messages import OutOfOrder, subject
 from hwprovisioner.serving import Refused, bad_request
-from hwprovisioner.state.allocations import Allocations
 from hwprovisioner.state.errors import (
     Forgotten,
     NameTaken,
@@ -31,14 +26,11 @@ from hwprovisioner.state.errors import (
     Superseded,
     WrongState,
 )
-from hwprovisioner.state.holds import Holds
 from hwprovisioner.state.keys import Kind
-from hwprovisioner.state.managers import Managers, Speaker
+from hwprovisioner.state.managers import Speaker
 from hwprovisioner.state.model import Hold
-from hwprovisioner.state.reading import Reader
 from hwprovisioner.state.tables import HoldState
-from hwprovisioner.state.upkeep import Upkeep
-from hwprovisioner.state.view import Change, View
+from hwprovisioner.state.view import Change
 from hwprovisioner.v1.manager_stream_pb2 import (
     Ping,
     SubscribeRequest,
@@ -61,34 +53,6 @@ _Told: TypeAlias = tuple[HoldState, int]
 _REFUSED_IN_STREAM = (Refused, NoSuchHold, NoSuchResource, StaleFence, WrongState, NameTaken)
 
 
-class Desk:
-    """What all streams of managers share."""
-
-    def __init__(
-        self,
-        view: View,
-        freshness: Freshness,
-        dispatch: Dispatch,
-        codec: Codec,
-        managers: Managers,
-        allocations: Allocations,
-        holds: Holds,
-        reader: Reader,
-        switchboard: Switchboard,
-        upkeep: Upkeep,
-    ) -> None:
-        """Serve managers of the lab of `view`."""
-        self.view = view
-        self.dispatch = dispatch
-        self.codec = codec
-        self.managers = managers
-        self.registrar = Registrar(view, freshness, managers)
-        self.reconciler = Reconciler(view, freshness, allocations, holds)
-        self.inbox = Inbox(view, managers, holds, self.registrar, reader, switchboard, upkeep)
-        self.switchboard = switchboard
-        self.limits = managers.limits
-
-
 class ManagerStream:
     """One stream, from its first message to its end."""
 
@@ -97,7 +61,7 @@ class ManagerStream:
         self._desk = desk
         self._write = write
         self._who = Speaker("", 0)
-        self._looks = Looks(desk.view, "")
+        self._looks = Looks(desk.belongings, "")
         self._to_send: asyncio.Queue[SubscribeResponse] = asyncio.Queue()
         self._told: dict[str, _Told] = {}
         self._heard = asyncio.Event()
@@ -120,7 +84,7 @@ class ManagerStream:
         await self._desk.registrar.check(register)
         self._who = await self._desk.registrar.register(register)
         _log.info("manager %s registered, epoch %d", self._who.manager_id, self._who.epoch)
-        self._looks = Looks(self._desk.view, self._who.manager_id)
+        self._looks = Looks(self._desk.belongings, self._who.manager_id)
         topic = Kind.MANAGER, self._who.manager_id
         try:
             await self._desk.registrar.take_inventory(self._who, register)
@@ -236,7 +200,7 @@ class ManagerStream:
         """Send what a change asks for, or everything that may be new."""
         self._end_if_over()
         if change is None:
-            holds: Iterable[Hold] = self._desk.view.holds.values()
+            holds: Iterable[Hold] = self._desk.belongings.holds(self._who.manager_id)
         else:
             self._forget_gone(change)
             holds = (c.after for c in change.records.values() if isinstance(c.after, Hold))

@@ -11,6 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from hwprovisioner.allocate.belongings import Belongings
 from hwprovisioner.allocate.freshness import Freshness
 from hwprovisioner.allocate.set_demands import stored_set
 from hwprovisioner.allocate.specs import MAX_CARDS
@@ -54,10 +55,16 @@ class Reconciler:
     """Settles what either side knows of the holds of a manager that has just registered."""
 
     def __init__(
-        self, view: View, freshness: Freshness, allocations: Allocations, holds: Holds
+        self,
+        view: View,
+        belongings: Belongings,
+        freshness: Freshness,
+        allocations: Allocations,
+        holds: Holds,
     ) -> None:
         """Settle it in the lab of `view`."""
         self._view = view
+        self._belongings = belongings
         self._freshness = freshness
         self._allocations = allocations
         self._holds = holds
@@ -68,7 +75,7 @@ class Reconciler:
         Returns:
             The ids of the manager's holds that the lab does not know as its own: to be cleaned.
         """
-        theirs = {h.id: h for h in self._view.holds.values() if h.manager == who.manager_id}
+        theirs = {hold.id: hold for hold in self._belongings.holds(who.manager_id)}
         told = {held.hold.hold_id: held for held in register.holds}
         cleaned = {ref.hold_id for ref in register.cleaned} - told.keys()
         for hold in theirs.values():

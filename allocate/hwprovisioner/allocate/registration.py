@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 
+from hwprovisioner.allocate.belongings import Belongings
 from hwprovisioner.allocate.freshness import Freshness
 from hwprovisioner.allocate.reconciling import MAX_AMOUNT, check_holds
 from hwprovisioner.allocate.specs import MAX_INSTANCES, check_spec, spec_text, stored_spec
@@ -18,9 +19,12 @@ _REMOVED = "no longer in its manager's inventory"
 class Registrar:
     """Registers managers."""
 
-    def __init__(self, view: View, freshness: Freshness, managers: Managers) -> None:
+    def __init__(
+        self, view: View, belongings: Belongings, freshness: Freshness, managers: Managers
+    ) -> None:
         """Register them in the lab of `view`."""
         self._view = view
+        self._belongings = belongings
         self._freshness = freshness
         self._managers = managers
 
@@ -54,11 +58,7 @@ class Registrar:
         # What the view lacks is taken for gone, so it must have what other replicas did before.
         await self._freshness.catch_up()
         described = {spec.name for spec in register.inventory}
-        gone = [
-            resource.name
-            for resource in self._view.resources.values()
-            if resource.manager == who.manager_id and resource.name not in described
-        ]
+        gone = [name for name in self._belongings.names(who.manager_id) if name not in described]
         await asyncio.gather(
             *(
                 self.describe(

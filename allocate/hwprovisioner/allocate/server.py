@@ -24,7 +24,7 @@ from hwprovisioner.allocate.intake import Intake
 from hwprovisioner.allocate.keeping import KeepingDesk
 from hwprovisioner.allocate.lab import Lab
 from hwprovisioner.allocate.lists import Lists
-from hwprovisioner.allocate.manager_stream import Desk
+from hwprovisioner.allocate.manager_desk import Desk
 from hwprovisioner.allocate.memory import Memory
 from hwprovisioner.allocate.notifications import Notifications
 from hwprovisioner.allocate.operating import OperatorDesk
@@ -120,8 +120,8 @@ class Allocate:
                 lists=Lists(view, lab, places, codec, reader),
                 wait_times=WaitTimes(view, lab),
                 desk=Desk(
-                    *(view, freshness, self.dispatch, codec, managers, allocations, holds),
-                    *(reader, switchboard, upkeep),
+                    *(view, lab.belongings, freshness, self.dispatch, codec, managers),
+                    *(allocations, holds, reader, switchboard, upkeep),
                 ),
                 channel_desk=self.channel_desk,
             )

@@ -14,7 +14,8 @@ from hwprovisioner.allocate.freshness import Freshness
 from hwprovisioner.allocate.intake import Intake
 from hwprovisioner.allocate.keeping import KeepingDesk
 from hwprovisioner.allocate.lists import Lists
-from hwprovisioner.allocate.manager_stream import Desk, ManagerStream
+from hwprovisioner.allocate.manager_desk import Desk
+from hwprovisioner.allocate.manager_stream import ManagerStream
 from hwprovisioner.allocate.operating import OperatorDesk
 from hwprovisioner.allocate.requests import read_booking, read_request
 from hwprovisioner.allocate.telling.wait_times import WaitTimes

@@ -112,6 +112,14 @@ def check_connection(
 
 def to_json(message: resource_pb2.ResourceSpec | demand_pb2.Demands) -> str:
     """Return a message as it is stored: equal messages give equal texts."""
+    return _json_of(message.DESCRIPTOR.name, message.SerializeToString(deterministic=True))
+
+
+# The same machine is described when its manager registers and when it volunteers it, others are
+# like it, and the same is asked for again and again.
+@functools.lru_cache(maxsize=2_000)
+def _json_of(kind: str, data: bytes) -> str:
+    message = _STORED[kind].FromString(data)
     return json_format.MessageToJson(message, indent=None, sort_keys=True)
 
 
@@ -179,3 +187,8 @@ def _makes(makes: resource_pb2.Makes) -> Makes:
         disk=makes.disk_bytes,
         parameters=frozenset(makes.parameters),
     )
+
+
+_STORED: Mapping[str, type[resource_pb2.ResourceSpec | demand_pb2.Demands]] = {
+    kind.DESCRIPTOR.name: kind for kind in (resource_pb2.ResourceSpec, demand_pb2.Demands)
+}
