@@ -4,12 +4,14 @@ from benchmarks.allocate import hand_over, latency, loaded
 from benchmarks.expiry import lateness
 from benchmarks.growth import labs, leases, managers, waiting
 from benchmarks.peers import rates
+from benchmarks.streams import open_streams
 
 CASES = (
     *latency.CASES,
     *loaded.CASES,
     *hand_over.CASES,
     *lateness.CASES,
+    *open_streams.CASES,
     *rates.CASES,
     *leases.CASES,
     *waiting.CASES,

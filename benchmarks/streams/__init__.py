@@ -1,0 +1,1 @@
+"""Open streams: what they cost while nothing happens, and how soon all are told something."""
