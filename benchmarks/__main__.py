@@ -21,7 +21,7 @@ from benchmarks.frame.running import left_out, run
 from benchmarks.frame.verdict import Figure
 
 COULD_NOT_RUN = 2
-QUICK_LIMIT_S = 45.0
+QUICK_LIMIT_S = 40.0
 """A quick run begins no more cases then."""
 
 
@@ -77,7 +77,8 @@ def _run(cases: Sequence[Case], effort: Effort, has_where: bool) -> int:
     try:
         for case in cases:
             is_late = effort.quick and time.monotonic() - began > QUICK_LIMIT_S
-            ran = left_out(case, "no time left in a quick run") if is_late else run(case, effort)
+            why = "no time left in a quick run"
+            ran = left_out(case, effort, why) if is_late else run(case, effort)
             figures += ran.figures
             print(*table.told(case, ran.figures, has_where), sep="\n", flush=True)
             results.write(folder, effort, results.of_case(case, ran.figures, ran.rounds))

@@ -11,7 +11,6 @@ from benchmarks.peers.environment import LABGRID
 from benchmarks.peers.labgrid import lab as labgrid
 
 RESOURCES = 10
-_WARM_UP = 50
 _ROUND_TRIPS = 2
 """Redis is needed twice from a demand to its grant: to queue it, and to grant it."""
 
@@ -25,8 +24,8 @@ def _open(stage: Stage, effort: Effort) -> Iterator[Mapping[str, Side]]:
     beside = stage.redis("redis-beside")
     where = (lab, floor.start(stage), beside.unix_url)
     client = stage.talker("client", "benchmarks.allocate.latency_client", *where)
-    client.ask("measure", times=_WARM_UP)
-    times = effort.pick(full=300, quick=60)
+    times = effort.pick(full=300, quick=40)
+    client.ask("measure", times=times // 2)
 
     def one_holder() -> Readings:
         said = client.ask("measure", times=times)
@@ -38,8 +37,8 @@ def _open(stage: Stage, effort: Effort) -> Iterator[Mapping[str, Side]]:
     sides: dict[str, Side] = {"one holder": one_holder}
     if not LABGRID.missing():
         peer = labgrid.loaded(stage, RESOURCES, clients=1)
-        peer.ask("some", times=_WARM_UP)
-        few = effort.pick(full=100, quick=30)
+        few = effort.pick(full=100, quick=20)
+        peer.ask("some", times=few // 2)
 
         def of_labgrid() -> Readings:
             each = peer.ask("some", times=few)

@@ -66,9 +66,6 @@ def _clients(stage: Stage, name: str, address: str, count: int) -> Talker:
 @contextlib.contextmanager
 def _open(stage: Stage, effort: Effort) -> Iterator[Mapping[str, Side]]:
     sides: dict[str, Side] = {"hwp": _looping(lab(stage, "plain", 100), effort, _plain)}
-    if not LABGRID.missing():
-        peers = [labgrid.loaded(stage, 100, CLIENTS)]
-        sides["labgrid"] = _looping(peers, effort, _as_shipped)
     if not effort.quick:
         sides |= _further(stage, effort)
     yield sides
@@ -80,8 +77,10 @@ def _further(stage: Stage, effort: Effort) -> Mapping[str, Side]:
         "hwp, sessions": _looping(lab(stage, "sessions", 100, sessions=500), effort, _beside),
     }
     if not LABGRID.missing():
-        peers = [labgrid.loaded(stage, 100, CLIENTS, is_debug=False)]
-        sides["labgrid, debug off"] = _looping(peers, effort, _no_debug)
+        shipped = labgrid.loaded(stage, 100, CLIENTS)
+        sides["labgrid"] = _looping([shipped], effort, _as_shipped)
+        no_debug = labgrid.loaded(stage, 100, CLIENTS, is_debug=False)
+        sides["labgrid, debug off"] = _looping([no_debug], effort, _no_debug)
     return sides
 
 
@@ -132,6 +131,7 @@ CASES = (
                 at_least=20,
                 words="at least 20 x labgrid's allocations/s as shipped",
                 needs=(LABGRID,),
+                full=True,
             ),
             Wanted(
                 name="allocations / labgrid's, its debug mode off",
@@ -149,6 +149,7 @@ CASES = (
                 at_most=1,
                 words="our p99 below labgrid's p50",
                 needs=(LABGRID,),
+                full=True,
             ),
             Wanted(
                 name="p99 / labgrid's p50, its debug mode off",
@@ -182,6 +183,7 @@ CASES = (
                 name="allocations of labgrid, as shipped",
                 of="allocations of labgrid",
                 needs=(LABGRID,),
+                full=True,
             ),
             Wanted(
                 name="allocations of labgrid, its debug mode off",

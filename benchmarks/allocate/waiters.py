@@ -5,7 +5,6 @@ Each has a connection of its own. Moments are of the clock that all processes of
 
 import asyncio
 import contextlib
-import resource
 import sys
 import time
 from typing import Any
@@ -68,8 +67,6 @@ class Waiters:
 
 async def main() -> None:
     """Do what is said on standard input, at: a name, Allocate, how many."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     name, address, count = sys.argv[1:]
     waiters = Waiters(name, address, int(count))
     await listen({"queue": waiters.queue, "turns": waiters.turns})

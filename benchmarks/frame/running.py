@@ -26,7 +26,7 @@ class Ran:
 def run(case: Case, effort: Effort) -> Ran:
     """Measure a case. Whatever goes wrong is told as 'not measured'; Ctrl-C ends everything."""
     began = time.monotonic()
-    wanted = [each for each in case.wanted if not (effort.quick and each.full)]
+    wanted = _wanted(case, effort)
     found: list[Round] = []
     if missing := [what for need in case.needs if (what := need.missing())]:
         figures = _none(wanted, "; ".join(missing))
@@ -35,9 +35,13 @@ def run(case: Case, effort: Effort) -> Ran:
     return Ran(case, figures, found, time.monotonic() - began)
 
 
-def left_out(case: Case, why: str) -> Ran:
+def left_out(case: Case, effort: Effort, why: str) -> Ran:
     """Return that nothing was measured of a case."""
-    return Ran(case, _none(case.wanted, why), [], 0.0)
+    return Ran(case, _none(_wanted(case, effort), why), [], 0.0)
+
+
+def _wanted(case: Case, effort: Effort) -> list[Wanted]:
+    return [each for each in case.wanted if not (effort.quick and each.full)]
 
 
 def _measured(

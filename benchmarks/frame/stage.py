@@ -52,6 +52,7 @@ class Stage:
         self.spent_s: dict[str, float] = {}
 
     def __enter__(self) -> Self:
+        _allow_many_files()
         return self
 
     def __exit__(
@@ -175,6 +176,12 @@ def listening(port: int) -> Callable[[], bool]:
             return probe.connect_ex(("127.0.0.1", port)) == 0
 
     return is_listening
+
+
+def _allow_many_files() -> None:
+    """Let this process and what it starts have as many connections as the system allows at all."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _leashed(command: Sequence[str]) -> tuple[str, ...]:
