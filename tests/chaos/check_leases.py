@@ -42,6 +42,7 @@ class Lateness:
         latest_ms: how late one may end.
         plain: in ms, of those where nothing stood in the way.
         outage: how many ended in or after an outage.
+        stalled: how many were due while the machine ran nobody for a quarter of a second or more.
         unsure: how many had heartbeats of which nobody knows whether they were taken.
         early: how many ended too early.
     """
@@ -49,6 +50,7 @@ class Lateness:
     latest_ms: float = LATEST_MS
     plain: list[float] = field(default_factory=list)
     outage: int = 0
+    stalled: int = 0
     unsure: int = 0
     early: int = 0
 
@@ -101,11 +103,14 @@ def _too_late(
         return
     due = last + known.ttl_ms
     limit = _limit(due, last, known.ttl_ms, spans, lateness.latest_ms)
-    if limit == due + lateness.latest_ms:
-        lateness.plain.append(known.end_ms - due)
-    else:
+    stalled_ms = sum(1000 * s["s"] for s in stalls if due < s.wall_ms < known.end_ms + TOLD_MS)
+    if limit > due + lateness.latest_ms:
         lateness.outage += 1
-    limit += sum(1000 * s["s"] for s in stalls if due < s.wall_ms < known.end_ms + TOLD_MS)
+    elif stalled_ms > LATEST_MS:
+        lateness.stalled += 1
+    else:
+        lateness.plain.append(known.end_ms - due)
+    limit += stalled_ms
     if known.end_ms > limit:
         newest = [beat for beat in accepted if beat.answered and beat.answered.wall_ms == last]
         lines = newest[0].lines if newest else [known.submitted]

@@ -74,4 +74,5 @@ def _faults_and_recoveries(lines: Sequence[Line]) -> list[str]:
 
 def _lateness(late: Lateness) -> str:
     said = f"of {len(late.plain)} leases {percentiles(late.plain, 'ms')}"
-    return f"{said}; {late.outage} in or after an outage, {late.unsure} cannot be told"
+    others = f"{late.outage} in or after an outage, {late.stalled} while the machine stood still"
+    return f"{said}; {others}, {late.unsure} cannot be told"
