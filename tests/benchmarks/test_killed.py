@@ -16,7 +16,8 @@ with Stage() as stage:
 """
 
 
-async def test_what_a_killed_benchmark_has_started_ends_with_it() -> None:
+def _started_and_killed() -> list[str]:
+    """Return the processes that something has started which was killed then."""
     with subprocess.Popen(
         [sys.executable, "-c", _STAGE],
         cwd=_HERE.parents[1],
@@ -27,5 +28,11 @@ async def test_what_a_killed_benchmark_has_started_ends_with_it() -> None:
         assert process.stdout is not None
         pids = process.stdout.readline().split()
         process.send_signal(signal.SIGKILL)
+    return pids
+
+
+async def test_what_a_killed_benchmark_has_started_ends_with_it() -> None:
+    pids = _started_and_killed()
+
     assert len(pids) == 2
     await eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
