@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
+from hwprovisioner.allocate.lists import Lists
 from hwprovisioner.allocate.manager_stream import ManagerStream
 from hwprovisioner.state.errors import StateUnavailable
-from hwprovisioner.state.view import View
+from hwprovisioner.state.view import Change, View
 from hwprovisioner.v1 import allocate_service_pb2 as pb
 from hwprovisioner.v1 import manager_stream_pb2 as stream
 from support.eventually import eventually
+from support.fake_manager import machine, manager
 from support.services import Running
 
 
@@ -47,3 +50,28 @@ async def test_a_revision_that_was_lost_with_an_older_copy_is_not_waited_for() -
     view.load(5, [])
     with pytest.raises(StateUnavailable, match="older copy"):
         await waiting
+
+
+async def test_for_a_watcher_that_does_not_read_nothing_piles_up(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    make = Lists.change
+
+    def noted(lists: Lists, change: Change) -> pb.WatchLabResponse:
+        made.append(change.revision)
+        return make(lists, change)
+
+    monkeypatch.setattr(Lists, "change", noted)
+    async with manager(service.stub, "m", [machine("a")]):
+        start = service.allocate.servicer._parts.view.revision
+        request = pb.WatchLabRequest(after_revision=start - 1)
+        # gRPC takes the next message when there is room for it.
+        told: Any = service.allocate.servicer.WatchLab(request, None)  # type: ignore[arg-type]
+        await anext(told)
+        for number in range(20):
+            reason = f"{number}"
+            await service.stub.DrainResource(pb.DrainResourceRequest(name="a", reason=reason))
+        assert made == [start]
+        assert (await anext(told)).revision == start + 1
+        await told.aclose()
