@@ -14,6 +14,7 @@ from hwprovisioner.allocate.set_demands import (
     host_message,
     read_set,
     stored_set,
+    text_of,
 )
 from hwprovisioner.allocate.specs import to_json
 from hwprovisioner.v1.demand_pb2 import Demands
@@ -201,3 +202,14 @@ def test_classes_are_told_apart_by_a_short_digest() -> None:
     assert set(one) <= set("0123456789abcdef")
     # It names a class in a lab's records, so it stays the same.
     assert class_id("{}") == "44136fa355b3678a"
+
+
+def test_what_was_asked_before_is_known_and_what_was_refused_is_refused_again() -> None:
+    asked = wanting(b={"cpus": "8"}, a={"labels": ["x"]})
+    again = wanting(a={"labels": ["x"]}, b={"cpus": "8"})
+    assert read_set(asked) is read_set(again)
+    assert text_of(asked) == to_json(asked) == text_of(again)
+    for _ in range(2):
+        assert refused(lambda: read_set(wanting(a={"cpus": "x"}))) == ["demands.hosts[a].cpus"]
+    longer = wanting(a={"where": "true" + " || true" * 600})
+    assert text_of(longer) == to_json(longer)

@@ -9,8 +9,7 @@ from hwprovisioner.allocate.freshness import Freshness
 from hwprovisioner.allocate.identity import digest_of, new_id, token_of
 from hwprovisioner.allocate.lab import Lab
 from hwprovisioner.allocate.requests import Asked
-from hwprovisioner.allocate.set_demands import class_id
-from hwprovisioner.allocate.specs import to_json
+from hwprovisioner.allocate.set_demands import class_id, text_of
 from hwprovisioner.allocate.telling.explain import why_never
 from hwprovisioner.allocate.violations import span
 from hwprovisioner.serving import Refused, bad_request
@@ -111,7 +110,7 @@ def new_allocation(
     demands: demand_pb2.Demands, requestor: allocation_pb2.Requestor, ttl_ms: int
 ) -> Allocation:
     """Return a new allocation as it is stored."""
-    text = to_json(demands)
+    text = text_of(demands)
     return Allocation(
         id=new_id(),
         demands=text,

@@ -11,6 +11,7 @@ from google.protobuf import json_format
 from hwprovisioner.allocate import host_demands
 from hwprovisioner.allocate.demand import HostDemand, Relation, RelationKind, SetDemand
 from hwprovisioner.allocate.host_demands import host_demand
+from hwprovisioner.allocate.specs import to_json
 from hwprovisioner.allocate.violations import LABEL, Violations, shown
 from hwprovisioner.v1 import demand_pb2
 
@@ -18,6 +19,8 @@ MAX_HOSTS = 64
 MAX_RELATIONS = 16
 _MAX_HOST_NAME = 63
 _CLASS_ID_DIGITS = 16
+_MOST_KNOWN, _LONGEST_KNOWN = 10_000, 4_096
+"""So many demands are known by what they read as, of at most so many bytes."""
 
 _HOST = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")
 _RELATION_KINDS: Mapping[int, RelationKind] = {
@@ -36,6 +39,28 @@ def read_set(demands: demand_pb2.Demands) -> SetDemand:
 
 def set_demand(field: str, demands: demand_pb2.Demands, violations: Violations) -> SetDemand:
     """Read a set of demands, and note what is wrong with it."""
+    return _known(demands)[0] or _read(field, demands, violations)
+
+
+def text_of(demands: demand_pb2.Demands) -> str:
+    """Return demands as they are stored: equal messages give equal texts."""
+    return _known(demands)[1] or to_json(demands)
+
+
+def _known(demands: demand_pb2.Demands) -> tuple[SetDemand | None, str]:
+    """Return what was read before, with its text: most requests ask for what others have."""
+    data = demands.SerializeToString(deterministic=True)
+    return _in_order(data) if len(data) <= _LONGEST_KNOWN else (None, "")
+
+
+@functools.lru_cache(maxsize=_MOST_KNOWN)
+def _in_order(data: bytes) -> tuple[SetDemand | None, str]:
+    demands, violations = demand_pb2.Demands.FromString(data), Violations()
+    found = _read("demands", demands, violations)
+    return (None, "") if violations else (found, to_json(demands))
+
+
+def _read(field: str, demands: demand_pb2.Demands, violations: Violations) -> SetDemand:
     if not 1 <= len(demands.hosts) <= MAX_HOSTS:
         _note_size(field, len(demands.hosts), violations)
         return SetDemand({})

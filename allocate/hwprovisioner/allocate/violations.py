@@ -39,6 +39,9 @@ class Violations:
         """Return what is wrong with a field itself, empty for nothing."""
         return self._found.get(field, "")
 
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
     def check(self) -> None:
         """Refuse the message if anything is wrong with it."""
         if self._found:
