@@ -210,6 +210,6 @@ def test_what_was_asked_before_is_known_and_what_was_refused_is_refused_again() 
     assert read_set(asked) is read_set(again)
     assert text_of(asked) == to_json(asked) == text_of(again)
     for _ in range(2):
-        assert refused(lambda: read_set(wanting(a={"cpus": "x"}))) == ["demands.hosts[a].cpus"]
+        assert refused(lambda: read_set(wanting(a={"cpus": "x"}))) == ["demands.hosts['a'].cpus"]
     longer = wanting(a={"where": "true" + " || true" * 600})
     assert text_of(longer) == to_json(longer)
