@@ -93,7 +93,7 @@ class Pass:
         for request in walk:
             if request.id in self._granted:
                 continue  # in an earlier round
-            was_asked_for = self._arrivals.take(request.id)
+            was_asked_for = self._arrivals.classes and self._arrivals.take(request.id)
             if not request.asked.bit & self._blocked:
                 if keeper := self._board.keepers.get(request.id):
                     self._kept[request.id] = self._lending.open_up(keeper)

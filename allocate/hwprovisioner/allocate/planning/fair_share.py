@@ -51,11 +51,6 @@ def average_of_running(running: Iterable[tuple[int, int]], half_life_ms: int, no
     )
 
 
-def use(held: int, average: float) -> float:
-    """Return what counts of a user who holds so many hosts, and has held so many on average."""
-    return max(held, average) + average
-
-
 def add_use(hours: dict[int, int], hosts: int, since_ms: int, until_ms: int) -> None:
     """Count use by hour, as the scripts that end what was granted do (``include/use.lua``)."""
     for hour in range(since_ms // HOUR_MS, until_ms // HOUR_MS + 1):

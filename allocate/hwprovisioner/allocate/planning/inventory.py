@@ -108,6 +108,9 @@ class Inventory:
         self._standings: dict[str, Standing] = {}
         self._by_spec: dict[Spec, Shape] = {}
         self._ends: dict[str, int] = {}
+        self._open: set[str] = set()
+        self.is_open: Callable[[str], bool] = self._open.__contains__
+        """Says whether something of a resource can be granted."""
 
     def __len__(self) -> int:
         return len(self._standings)
@@ -193,6 +196,7 @@ class Inventory:
             shape.free[name] = None
         else:
             shape.roomy.add((standing.room.cpus, name))
+        self._open.add(name)
         self.open |= 1 << shape.index
 
     def shut(self, name: str) -> None:
@@ -202,15 +206,9 @@ class Inventory:
             shape.free.pop(name, None)
         else:
             shape.roomy.discard((self._standings[name].room.cpus, name))
+        self._open.discard(name)
         if not (shape.free or shape.roomy):
             self.open &= ~(1 << shape.index)
-
-    def is_open(self, name: str) -> bool:
-        """Say whether something of a resource can be granted."""
-        shape = self._shape_of[name]
-        if shape.spec.division is None:
-            return name in shape.free
-        return (self._standings[name].room.cpus, name) in shape.roomy
 
     def ends_ms(self, name: str) -> int:
         """Return when all that a resource is used for has ended at the latest, 0 if unknown."""

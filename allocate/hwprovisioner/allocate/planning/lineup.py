@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from itertools import compress, count, islice
 from operator import itemgetter
 
-from hwprovisioner.allocate.planning.fair_share import use
 from hwprovisioner.allocate.planning.inventory import bits
 
 BOOKED = 1_000_000
@@ -46,7 +45,7 @@ class UserQueue:
 
     def reckon(self) -> None:
         """Take in what they hold by now, and have held."""
-        self.used = use(self.held, self.average)
+        self.used = max(self.held, self.average) + self.average
 
     @property
     def first(self) -> Key | None:
@@ -122,6 +121,5 @@ def key_of(user: UserQueue, before: int, item: Item) -> Key:
     """Return where a request stands that has so many of the same user before it."""
     priority, turn, request_id, _ = item
     # Whoever's time has come does not share.
-    is_booked = priority == -BOOKED
-    share = 0.0 if is_booked else (user.used + before) / user.weight
+    share = 0.0 if priority == -BOOKED else (user.used + before) / user.weight
     return priority, share, turn, request_id

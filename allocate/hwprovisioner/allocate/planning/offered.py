@@ -33,13 +33,14 @@ class Offered:
 
     def add(self, names: Iterable[str]) -> None:
         """Offer more, as far as they are open."""
-        is_open = self._classes.inventory.is_open
+        inventory, of_shape = self._classes.inventory, self._of_shape
         for name in names:
-            if name not in self._names and is_open(name):
+            if name not in self._names and inventory.is_open(name):
                 self._names.add(name)
-                index = self._classes.inventory.shape_of(name).index
-                self._of_shape[index] = self._of_shape.get(index, 0) + 1
-        self.lacking = self._classes.lacking_despite(self._of_shape)
+                index = inventory.shape_of(name).index
+                of_shape[index] = of_shape.get(index, 0) + 1
+        if self._classes.lacking:
+            self.lacking = self._classes.lacking_despite(of_shape)
         self._add_up()
 
     def claim(self, shapes: int) -> None:
