@@ -4,6 +4,7 @@ from benchmarks.allocate import hand_over, latency, loaded
 from benchmarks.expiry import lateness
 from benchmarks.growth import labs, leases, managers, waiting
 from benchmarks.peers import rates
+from benchmarks.starting import starts
 from benchmarks.streams import open_streams
 
 CASES = (
@@ -12,6 +13,7 @@ CASES = (
     *hand_over.CASES,
     *lateness.CASES,
     *open_streams.CASES,
+    *starts.CASES,
     *rates.CASES,
     *leases.CASES,
     *waiting.CASES,

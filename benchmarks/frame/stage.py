@@ -89,7 +89,7 @@ class Stage:
         with log.open("wb") as output:
             process = subprocess.Popen(
                 _leashed(command),
-                env=_environment(environment),
+                env=environment_with(environment),
                 stdout=output,
                 stderr=output,
                 cwd=folder,
@@ -119,7 +119,7 @@ class Stage:
         with (self.folder / f"{name}.log").open("wb") as output:
             process = subprocess.Popen(
                 command,
-                env=_environment({"PYTHONPATH": str(TOP)}),
+                env=environment_with({"PYTHONPATH": str(TOP)}),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=output,
@@ -192,7 +192,8 @@ def _leashed(command: Sequence[str]) -> tuple[str, ...]:
     return leashed([program, *command[1:]], signal.SIGKILL)
 
 
-def _environment(more: Mapping[str, str] | None) -> dict[str, str]:
+def environment_with(more: Mapping[str, str] | None) -> dict[str, str]:
+    """Return our environment without settings of the project, and more."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     return {**ours, **(more or {})}
 
@@ -215,4 +216,12 @@ def _end(process: _Process) -> None:
                 pipe.close()
 
 
-__all__ = ["START_LIMIT_S", "TOP", "RedisServer", "Stage", "free_port", "listening"]
+__all__ = [
+    "START_LIMIT_S",
+    "TOP",
+    "RedisServer",
+    "Stage",
+    "environment_with",
+    "free_port",
+    "listening",
+]

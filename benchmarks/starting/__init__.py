@@ -1,0 +1,1 @@
+"""How soon commands answer and services serve."""
