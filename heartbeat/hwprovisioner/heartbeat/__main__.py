@@ -1,5 +1,7 @@
 """`hwp-heartbeat`, or `python -m hwprovisioner.heartbeat`."""
 
+import argparse
+import os
 import sys
 
 import uvloop
@@ -14,7 +16,12 @@ SUMMARY = "Keeps the allocations of a lab alive."
 
 def main() -> int:
     """Run the service, and return the exit status."""
-    return run_service(NAME, SUMMARY, Settings, serve, loop=uvloop.new_event_loop)
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--workers", default=os.environ.get("HWP_WORKERS", ""))
+    options, words = parser.parse_known_args()
+    environ = {**os.environ, "HWP_WORKERS": options.workers}
+    loop = uvloop.new_event_loop
+    return run_service(NAME, SUMMARY, Settings, serve, loop=loop, arguments=words, environ=environ)
 
 
 if __name__ == "__main__":

@@ -52,8 +52,12 @@ class Opened:
 
 
 @contextlib.asynccontextmanager
-async def open_service(settings: Settings) -> AsyncIterator[Opened]:
+async def open_service(settings: Settings, *, worker: int = 0) -> AsyncIterator[Opened]:
     """Open the link to Redis, and bind a server that uses it.
+
+    Args:
+        settings: those of the service.
+        worker: the number of this one of several processes that share the port; 0 if it is alone.
 
     Raises:
         BindError: the port is taken.
@@ -81,28 +85,52 @@ async def open_service(settings: Settings) -> AsyncIterator[Opened]:
                 servicer, server
             ),
         )
-        server = build_server([service], readiness)
-        port = bind(server, settings.serving.bind, settings.port, setting="HWP_HEARTBEAT_PORT")
-        signing_on = SigningOn(_beater(settings, link, port), standing)
+        server = build_server([service], readiness, reuse_port=bool(worker))
+        port = bind(
+            *(server, settings.serving.bind, settings.port),
+            setting="HWP_HEARTBEAT_PORT",
+            reuse_port=bool(worker),
+        )
+        signing_on = SigningOn(_beater(settings, link, port, worker), standing)
         # When it takes no more beats, and before the link is closed.
         stack.push_async_callback(signing_on.sign_off)
         yield Opened(server, readiness, port, {"sign on": signing_on.keep})
 
 
-def _beater(settings: Settings, link: Link, port: int) -> Beaters:
+def _beater(settings: Settings, link: Link, port: int, worker: int) -> Beaters:
     """Return this replica, which is known by where it serves: so it takes its place again."""
     name = f"{socket.gethostname()}/{settings.serving.bind}:{port}"
+    if worker:
+        name += f"#{worker}"
     process = secrets.token_hex(8)
     return Beaters(link, Keys(settings.lab), name, process, settings.outage_limit_ms)
 
 
 async def main(settings: Settings, stopping: asyncio.Event) -> None:
     """Run the service until `stopping` is set."""
-    open_files.raise_limit()
+    if settings.workers > 1:
+        from hwprovisioner.heartbeat.workers import supervise
+
+        await supervise(settings, stopping)
+        return
     async with open_service(settings) as opened:
         where = f"{settings.serving.bind}:{opened.port}"
         _log.info("heartbeat of lab %s listens on %s", settings.lab, where)
-        grace_ms = settings.serving.grace_ms
-        await serve(
-            opened.server, opened.readiness, stopping, loops=opened.loops, grace_ms=grace_ms
-        )
+        await serve_opened(opened, settings, stopping)
+
+
+async def serve_opened(
+    opened: Opened,
+    settings: Settings,
+    stopping: asyncio.Event,
+    loops: Mapping[str, Callable[[], Awaitable[None]]] | None = None,
+) -> None:
+    """Serve until `stopping` is set; `loops` run beside the service's own."""
+    open_files.raise_limit()
+    await serve(
+        opened.server,
+        opened.readiness,
+        stopping,
+        loops={**opened.loops, **(loops or {})},
+        grace_ms=settings.serving.grace_ms,
+    )

@@ -16,6 +16,8 @@ class Settings:
 
     serving: ServingSettings
     port: int
+    workers: int
+    """So many processes share the port."""
     lab: str
     outage_limit_ms: int
     """For so long leases are paused when this replica is silent."""
@@ -33,6 +35,13 @@ class Settings:
                 default=DEFAULT_PORT,
                 low=0,
                 high=65535,
+            ),
+            workers=env.integer(
+                "HWP_WORKERS",
+                "how many processes share the port, each on a core of its own; or `--workers N`",
+                default=1,
+                low=1,
+                high=256,
             ),
             lab=env.text(
                 "HWP_LAB",

@@ -18,9 +18,16 @@ from hwprovisioner.serving.errors import (
 )
 from hwprovisioner.serving.health import Readiness
 from hwprovisioner.serving.interceptor import ErrorInterceptor
-from hwprovisioner.serving.lifecycle import STARTED, run, serve
+from hwprovisioner.serving.lifecycle import STARTED, WRONG_SETTINGS, run, serve
 from hwprovisioner.serving.redis_address import redis_url, without_password
-from hwprovisioner.serving.server import MAX_REQUEST_BYTES, BindError, Service, bind, build_server
+from hwprovisioner.serving.server import (
+    MAX_REQUEST_BYTES,
+    BindError,
+    Service,
+    bind,
+    build_server,
+    reserve,
+)
 from hwprovisioner.serving.settings import EnvReader, SettingsError, from_env, help_text
 
 __all__ = [
@@ -28,6 +35,7 @@ __all__ = [
     "DOMAIN",
     "MAX_REQUEST_BYTES",
     "STARTED",
+    "WRONG_SETTINGS",
     "BindError",
     "EnvReader",
     "ErrorInterceptor",
@@ -46,6 +54,7 @@ __all__ = [
     "help_text",
     "is_refusal",
     "redis_url",
+    "reserve",
     "rich_status_of",
     "run",
     "run_service",

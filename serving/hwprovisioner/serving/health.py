@@ -7,7 +7,7 @@ server's stop.
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 
 import grpc
 import grpc.aio
@@ -56,6 +56,13 @@ class Readiness(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
         elif not self._closed:
             _log.warning("not serving: %s", ", ".join(self.missing))
         self._wake()
+
+    async def changes(self) -> AsyncIterator[bool]:
+        """Give whether it says SERVING, now and after each change."""
+        while True:
+            changed = self._changed
+            yield self.ready
+            await changed.wait()
 
     def close(self) -> None:
         """Say NOT_SERVING for ever, and end all watches after telling them."""

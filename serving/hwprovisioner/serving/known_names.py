@@ -31,6 +31,7 @@ KNOWN_NAMES = frozenset(
         "HWP_PREPARE_TRIES",
         "HWP_RETENTION",
         "HWP_SILENCE_LIMIT",
+        "HWP_WORKERS",
         # `hwp up`, the command line and the pytest plugin.
         "HWP_HEARTBEAT_API",
         "HWP_REDIS_SERVER",

@@ -77,7 +77,9 @@ def build_server(
     return server
 
 
-def bind(server: grpc.aio.Server, host: str, port: int, *, setting: str) -> int:
+def bind(
+    server: grpc.aio.Server, host: str, port: int, *, setting: str, reuse_port: bool = False
+) -> int:
     """Listen, and return the port: the given one, or the one the system chose for 0.
 
     Args:
@@ -85,27 +87,47 @@ def bind(server: grpc.aio.Server, host: str, port: int, *, setting: str) -> int:
         host: an address or a name; ``0.0.0.0`` or ``::`` for all interfaces.
         port: 0 for any that is free.
         setting: the name of the setting that the port comes from, for the error's message.
+        reuse_port: as the server was built.
 
     Raises:
         BindError: somebody else listens there, or there is no such address here.
     """
-    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    _try_out(address, host, port, setting)
+    _bound(host, port, setting, reuse_port=reuse_port).close()
+    address = _address(host, port)
     try:
         return server.add_insecure_port(address)
     except RuntimeError as error:
         raise BindError(f"cannot listen on {address}: {error}") from error
 
 
-def _try_out(address: str, host: str, port: int, setting: str) -> None:
-    """Bind a socket of our own first: gRPC does not say why it cannot, and fills stderr."""
+def reserve(host: str, port: int, *, setting: str) -> socket.socket:
+    """Keep a port for processes that share it: bound, so that it is known, but not listening.
+
+    Args and errors are those of `bind`; who shares the port already is somebody else.
+    """
+    _bound(host, port, setting, reuse_port=False).close()
+    return _bound(host, port, setting, reuse_port=True)
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _bound(host: str, port: int, setting: str, *, reuse_port: bool) -> socket.socket:
+    """Bind a socket of our own: gRPC does not say why it cannot, and fills stderr."""
     try:
         family, kind, protocol, _, target = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        with socket.socket(family, kind, protocol) as probe:
+        probe = socket.socket(family, kind, protocol)
+        try:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if reuse_port:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             probe.bind(target)
+        except BaseException:
+            probe.close()
+            raise
     except OSError as error:
         match error.errno:
             case errno.EADDRINUSE:
@@ -117,7 +139,9 @@ def _try_out(address: str, host: str, port: int, setting: str) -> None:
                 advice = f"set {setting} to a port above 1023"
             case _:
                 advice = "set HWP_BIND to an address of this machine, such as 127.0.0.1 or 0.0.0.0"
-        raise BindError(f"cannot listen on {address}: {error.strerror}; {advice}") from error
+        where = _address(host, port)
+        raise BindError(f"cannot listen on {where}: {error.strerror}; {advice}") from error
+    return probe
 
 
 def _add_reflection(server: grpc.aio.Server, names: Sequence[str]) -> None:

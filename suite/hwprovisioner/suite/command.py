@@ -15,7 +15,8 @@ _EPILOG = """\b
 Environment: HWP_REDIS_URL, REDIS_URL or REDIS_HOST with REDIS_PORT, REDIS_DB, REDIS_USER,
 REDIS_PASSWORD (that Redis is used, and never another), HWP_REDIS_SERVER (the program to embed),
 HWP_STATE_DIR, HWP_BIND (127.0.0.1), HWP_ALLOCATE_PORT (8080), HWP_HEARTBEAT_PORT (7080),
-HWP_MANAGER_PORT (9080), CONFIG_FILE, HWP_LAB, HWP_LOG_LEVEL.
+HWP_MANAGER_PORT (9080), HWP_WORKERS (processes of heartbeat: 1), CONFIG_FILE, HWP_LAB,
+HWP_LOG_LEVEL.
 \b
 Exit status: 0 stopped as asked, 1 it could not run or something had to be killed, 2 wrong usage,
 130 a second Ctrl-C killed everything."""
