@@ -32,6 +32,8 @@ def _open(stage: Stage, effort: Effort) -> Iterator[Mapping[str, Side]]:
         found = {name: Reading(*each) for name, each in said.items()}
         needed = found["stream ping-pong"].value + _ROUND_TRIPS * found["Redis write"].value
         found["ping-pong and Redis"] = reading(needed, "ms")
+        opened = found["stream opened"].value + _ROUND_TRIPS * found["Redis write"].value
+        found["stream opened and Redis"] = reading(opened, "ms")
         return found
 
     sides: dict[str, Side] = {"one holder": one_holder}
@@ -59,6 +61,11 @@ CASES = (
                 to="ping-pong and Redis",
                 at_most=1.5,
                 words="at most 1.5 x (stream ping-pong + Redis round trips it needs)",
+            ),
+            Wanted(
+                name="demand to granted / stream opened and 2 Redis writes",
+                of="demand to granted",
+                to="stream opened and Redis",
             ),
             Wanted(
                 name="demand to READY / empty call",

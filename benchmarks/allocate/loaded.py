@@ -1,4 +1,8 @@
-"""Fifty clients that ask, give back and ask again: how much a lab does, next to labgrid's."""
+"""Fifty clients that ask, give back and ask again: how much a lab does, next to labgrid's.
+
+What is judged has a real resource manager, with its journal on the disk, while labgrid's exporters
+are simulated. With simulated managers as well it is told beside.
+"""
 
 import contextlib
 import statistics
@@ -59,6 +63,16 @@ def lab(stage: Stage, name: str, resources: int, sessions: int = 0) -> list[Talk
     return [_clients(stage, f"clients-{name}-{n}", address, each) for n in range(PROCESSES)]
 
 
+def simulated(stage: Stage, name: str, resources: int) -> list[Talker]:
+    """Run a lab whose managers are simulated as labgrid's exporters are: they answer at once."""
+    address = services.allocate(stage, stage.redis(f"redis-{name}"), f"allocate-{name}")
+    port = address.rpartition(":")[2]
+    managers = stage.talker(f"managers-{name}", "benchmarks.storm.load", str(resources), "0", port)
+    managers.ask("begin")
+    each = CLIENTS // PROCESSES
+    return [_clients(stage, f"clients-{name}-{n}", address, each) for n in range(PROCESSES)]
+
+
 def _clients(stage: Stage, name: str, address: str, count: int) -> Talker:
     return stage.talker(name, "benchmarks.allocate.clients", name, address, str(count))
 
@@ -74,6 +88,7 @@ def _open(stage: Stage, effort: Effort) -> Iterator[Mapping[str, Side]]:
 def _further(stage: Stage, effort: Effort) -> Mapping[str, Side]:
     sides = {
         "hwp, large": _looping(lab(stage, "large", 1_000), effort, _large),
+        "hwp, simulated": _looping(simulated(stage, "simulated", 100), effort, _simulated),
         "hwp, sessions": _looping(lab(stage, "sessions", 100, sessions=500), effort, _beside),
     }
     if not LABGRID.missing():
@@ -103,6 +118,10 @@ def _large(found: Loop) -> Readings:
 
 def _beside(found: Loop) -> Readings:
     return {"allocations beside sessions": reading(found.per_second, "/s")}
+
+
+def _simulated(found: Loop) -> Readings:
+    return {"allocations with simulated managers": reading(found.per_second, "/s")}
 
 
 def _as_shipped(found: Loop) -> Readings:
@@ -143,6 +162,20 @@ CASES = (
                 full=True,
             ),
             Wanted(
+                name="with simulated managers / labgrid's, as shipped",
+                of="allocations with simulated managers",
+                to="allocations of labgrid",
+                needs=(LABGRID,),
+                full=True,
+            ),
+            Wanted(
+                name="with simulated managers / labgrid's, its debug mode off",
+                of="allocations with simulated managers",
+                to="allocations of labgrid, debug off",
+                needs=(LABGRID,),
+                full=True,
+            ),
+            Wanted(
                 name="p99 / labgrid's p50, as shipped",
                 of="p99",
                 to="p50 of labgrid",
@@ -177,6 +210,11 @@ CASES = (
                 words="with 500 idle sessions beside within 20 % of that",
             ),
             Wanted(name="allocations", of="allocations"),
+            Wanted(
+                name="allocations with simulated managers",
+                of="allocations with simulated managers",
+                full=True,
+            ),
             Wanted(name="demand to READY, p50", of="p50"),
             Wanted(name="demand to READY, p99", of="p99"),
             Wanted(

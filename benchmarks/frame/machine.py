@@ -9,6 +9,8 @@ from pathlib import Path
 FOREIGN_CORES = 0.25
 """More than this used by others disturbs what is measured."""
 _TICKS = os.sysconf("SC_CLK_TCK")
+_OFF_S = 4 / _TICKS
+"""Processor time is counted in ticks, that of each process for itself: so much may be nobody's."""
 _KTHREADD = 2
 
 
@@ -48,7 +50,7 @@ class Load:
     @property
     def disturbed(self) -> bool:
         """Others took so much that what was measured meanwhile counts for nothing."""
-        return self.foreign > FOREIGN_CORES
+        return self.foreign > FOREIGN_CORES + _OFF_S / self.seconds
 
 
 def sample() -> Sample:

@@ -14,11 +14,13 @@ from benchmarks.frame import drawing
 from benchmarks.frame.case import Case, Effort
 from benchmarks.frame.growing import Growth
 from benchmarks.frame.rounds import Round
+from benchmarks.frame.stage import find_binary
 from benchmarks.frame.verdict import Figure
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 _PACKAGES = ("grpcio", "protobuf", "hiredis", "uvloop")
 _PROGRAMS = {
+    "redis": [find_binary(), "--version"],
     "h2load": ["h2load", "--version"],
     "etcd": ["etcd", "--version"],
     "redis-benchmark": ["redis-benchmark", "--version"],

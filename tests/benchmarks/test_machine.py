@@ -53,5 +53,10 @@ def test_what_has_ended_meanwhile_is_ours_too() -> None:
 
 
 def test_more_than_a_quarter_of_a_core_disturbs() -> None:
-    assert not Load(1, foreign=FOREIGN_CORES).disturbed
-    assert Load(1, foreign=FOREIGN_CORES + 0.01).disturbed
+    assert not Load(100, foreign=FOREIGN_CORES).disturbed
+    assert Load(100, foreign=FOREIGN_CORES + 0.01).disturbed
+
+
+def test_what_ticks_cannot_tell_does_not() -> None:
+    assert not Load(0.2, foreign=FOREIGN_CORES + 0.1).disturbed
+    assert Load(2.0, foreign=FOREIGN_CORES + 0.1).disturbed
