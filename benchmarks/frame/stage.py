@@ -22,7 +22,7 @@ TOP = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / "tests"))
 
 from hwprovisioner.suite.leash import leashed  # noqa: E402
-from support.redis_server import RedisServer, free_port  # noqa: E402
+from support.redis_server import RedisServer, find_binary, free_port  # noqa: E402
 
 START_LIMIT_S = 30.0
 _STOP_LIMIT_S = 10.0
@@ -222,6 +222,7 @@ __all__ = [
     "RedisServer",
     "Stage",
     "environment_with",
+    "find_binary",
     "free_port",
     "listening",
 ]
