@@ -1,4 +1,4 @@
-"""Of a manager that was started twice the older one leaves its boards alone."""
+"""Of a manager that was started twice the one that is not the newest leaves its boards alone."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,24 +6,27 @@ from chaos.broken import Broken
 from chaos.history import Line
 from chaos.spans import stalled_s
 
-#: So long after the newer one has begun with a board the older one must know.
+#: So long after the newest registration the other one must know of it.
 GRACE_S = 1.0
 
 
 def check_twins(lines: Sequence[Line]) -> Iterator[Broken]:
     for told in lines:
-        if told.kind == "superseded":
-            yield from _touched(lines, told)
+        if told.kind == "superseded" and (newest := _newest_registration(lines, told)):
+            for line in lines:
+                if line.kind == "hardware" and line["pid"] == told["older"]:
+                    if line.at > newest.at + GRACE_S + stalled_s(lines, newest.at, line.at):
+                        who = f"{told['manager']}, of which a newer one had registered"
+                        what = f"{line['resource']} was touched by {who}"
+                        yield Broken.by(6, what, newest, line, told)
 
 
-def _touched(lines: Sequence[Line], told: Line) -> Iterator[Broken]:
-    begun: dict[str, Line] = {}
-    for line in lines:
-        if line.kind != "hardware":
-            continue
-        if line["pid"] == told["newer"]:
-            begun.setdefault(line["resource"], line)
-        elif line["pid"] == told["older"] and (first := begun.get(line["resource"])):
-            if line.at - first.at > GRACE_S + stalled_s(lines, first.at, line.at):
-                what = f"{line['resource']} was touched by a manager that a newer one had replaced"
-                yield Broken.by(6, what, first, line, told)
+def _newest_registration(lines: Sequence[Line], told: Line) -> Line | None:
+    """Return the registration of which the other one was told; either may have been cut off."""
+    registrations = (
+        line
+        for line in lines
+        if line.kind == "log" and line["event"] == "register" and line.at < told.at
+        if any(change[:2] == ["manager", told["manager"]] for change in line["changes"])
+    )
+    return max(registrations, key=lambda line: line.at, default=None)
