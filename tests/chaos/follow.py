@@ -81,8 +81,10 @@ class LogReader:
 
 def _entries(data: bytes, log: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield what was added to the change log by the commands of an append-only file."""
-    with contextlib.suppress(ValueError, IndexError):  # the last one was not finished
-        for words, _ in commands(data):
+    with contextlib.suppress(ValueError, IndexError):  # the last one may not be finished
+        for words, end in commands(data):
+            if end > len(data):
+                return
             if words[0].upper() == b"XADD" and words[1].decode() == log:
                 told = [word.decode() for word in words[2:]]
                 at = next(n for n, word in enumerate(told) if _ID.fullmatch(word))
