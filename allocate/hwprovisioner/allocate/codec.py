@@ -2,7 +2,8 @@
 
 import functools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
 from typing import Any
 
 from google.protobuf import json_format
@@ -88,28 +89,26 @@ class Codec:
             remaining_ms: what its lease has left, if that is known.
             connections: JSON by hold id, for whoever has the token.
         """
+        # To say that a field is not set takes as long as to set it.
+        given: dict[str, Any] = {
+            name: timestamp(ms) for name, ms in zip(_TIMES, _times_of(record), strict=True) if ms
+        }
         message = allocation_pb2.Allocation(
             id=record.id,
             state=_ALLOCATION_STATES[record.state],
             demands=demands_message(record.demands),
+            requestor=_requestor(record.requestor),
             priority=record.priority,
             lease_ttl=duration(record.ttl_ms),
-            wait_timeout=duration(record.wait_ms) if record.wait_ms else None,
-            max_duration=duration(record.max_ms) if record.max_ms else None,
-            submit_time=timestamp(record.submit_ms),
-            grant_time=timestamp(record.grant_ms),
-            ready_time=timestamp(record.ready_ms),
-            end_time=timestamp(record.end_ms),
             end_detail=record.end_detail,
             revision=record.rev,
-            book_start_time=timestamp(record.book_from_ms),
-            book_end_time=timestamp(record.book_until_ms),
-            preempt_time=timestamp(record.preempt_ms),
-            keep_time=timestamp(record.keep_ms),
-            revoke_time=timestamp(record.revoke_ms),
             tolerate_maintenance=record.tolerates,
+            **given,
         )
-        message.requestor.CopyFrom(_requestor(record.requestor))
+        if record.wait_ms:
+            message.wait_timeout.CopyFrom(duration(record.wait_ms))
+        if record.max_ms:
+            message.max_duration.CopyFrom(duration(record.max_ms))
         if record.end_reason:
             message.end_reason = allocation_pb2.EndReason.Value(f"END_REASON_{record.end_reason}")
         if remaining_ms is not None and record.state is not AllocationState.ENDED:
@@ -252,6 +251,20 @@ _REQUESTOR: Mapping[str, str] = {
 }
 """The names of a requestor's fields by those that are stored."""
 _RESERVING = (AllocationState.BOOKED, AllocationState.QUEUED)
+_TIMES_BY_FIELD: Mapping[str, str] = {
+    "submit_time": "submit_ms",
+    "grant_time": "grant_ms",
+    "ready_time": "ready_ms",
+    "end_time": "end_ms",
+    "book_start_time": "book_from_ms",
+    "book_end_time": "book_until_ms",
+    "preempt_time": "preempt_ms",
+    "keep_time": "keep_ms",
+    "revoke_time": "revoke_ms",
+}
+"""Of an allocation's message, and of its record."""
+_TIMES = tuple(_TIMES_BY_FIELD)
+_times_of: Callable[[Allocation], tuple[int, ...]] = attrgetter(*_TIMES_BY_FIELD.values())
 _ALLOCATION_STATES = {
     state: allocation_pb2.AllocationState.Value(f"ALLOCATION_STATE_{state}")
     for state in AllocationState
