@@ -1,0 +1,1 @@
+"""Keeping leases alive: one by one, and many in a call."""
