@@ -6,6 +6,7 @@ import pytest
 
 from hwprovisioner.serving.unread import Writing
 from hwprovisioner.state import resp
+from hwprovisioner.state.reading import Reader
 from hwprovisioner.state.scripts import script
 from hwprovisioner.v1 import allocate_service_pb2 as pb
 from hwprovisioner.v1 import manager_stream_pb2 as stream
@@ -89,6 +90,17 @@ async def test_the_token_comes_with_the_first_response_only(service: Running) ->
                 break
         assert tokens[0]
         assert not any(tokens[1:])
+
+
+async def test_nothing_is_asked_about_the_lease_of_what_has_ended(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with manager(service.stub, "m", [machine("a")]), asking(service.stub) as asked:
+        await asked.until("ready")
+        monkeypatch.setattr(Reader, "remaining_ms", None)
+        released = await asked.release()
+        assert released.state == ALLOCATION_STATE_ENDED
+        assert not released.HasField("remaining_lease")
 
 
 async def test_a_release_before_ready_is_a_cancellation_and_the_hold_is_cleaned(

@@ -123,7 +123,7 @@ class Updates:
         is_queued = allocation.state is AllocationState.QUEUED
         place = self._places.place(allocation) if is_queued else None
         is_secret = with_connections and allocation.state is AllocationState.READY
-        if remaining_ms is None:
+        if remaining_ms is None and allocation.state is not AllocationState.ENDED:
             remaining_ms = (await self._reader.remaining_ms([allocation.id])).get(allocation.id)
         connections = await self._reader.connections(allocation.holds) if is_secret else {}
         message = self._codec.allocation(
