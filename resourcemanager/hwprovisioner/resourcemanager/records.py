@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from hwprovisioner.resourcemanager.holds import Held, Phase
@@ -77,19 +77,27 @@ def encode(record: Record) -> bytes:
     """Return a record as a line."""
     match record:
         case Put(held):
-            data: dict[str, object] = {"put": asdict(held)}
+            data: dict[str, object] = {"put": held}
         case Forget(hold_id):
             data = {"forget": hold_id}
         case Seen(resource, fence, offered, look):
             data = {"seen": resource, "fence": fence, "offered": offered, "look": look}
         case Pooled():
-            data = {"pooled": asdict(record)}
+            data = {"pooled": record}
         case Unpooled(name):
             data = {"unpooled": name}
         case NewMark():
             data = {"new_mark": True}
-    text = json.dumps(data, separators=(",", ":")).encode()
+    text = _ENCODER.encode(data).encode()
     return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
+def _fields(value: Any) -> dict[str, object]:  # noqa: ANN401  # any dataclass
+    # Not `asdict`, which copies everything deeply before anything is written.
+    return {field.name: getattr(value, field.name) for field in fields(value)}
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), default=_fields)
 
 
 def decode(line: bytes) -> Record:
