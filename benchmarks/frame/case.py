@@ -146,6 +146,7 @@ class Case:
         needs: without these nothing of the case is measured.
         full: a short run (`--quick`) leaves it out.
         growth: it is drawn as a curve.
+        rounds: so many at most, where nothing is judged.
     """
 
     name: str
@@ -155,3 +156,4 @@ class Case:
     needs: Sequence[Need] = ()
     full: bool = False
     growth: "Growth | None" = None
+    rounds: int | None = None

@@ -62,6 +62,7 @@ def case(name: str, growth: Growth, opening: Opening, needs: Sequence[Need] = ()
         open=opening,
         full=True,
         growth=growth,
+        rounds=3,
     )
 
 

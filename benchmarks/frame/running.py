@@ -5,7 +5,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmarks.frame.case import Case, Effort, NotMeasured, Wanted
 from benchmarks.frame.rounds import Round, rounds
@@ -27,6 +27,7 @@ def run(case: Case, effort: Effort) -> Ran:
     """Measure a case. Whatever goes wrong is told as 'not measured'; Ctrl-C ends everything."""
     began = time.monotonic()
     wanted = _wanted(case, effort)
+    effort = replace(effort, rounds=min(effort.rounds, case.rounds or effort.rounds))
     found: list[Round] = []
     if missing := [what for need in case.needs if (what := need.missing())]:
         figures = _none(wanted, "; ".join(missing))

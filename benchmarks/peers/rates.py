@@ -1,6 +1,7 @@
 """What etcd and Redis can do by themselves on this machine, for whoever wants to compare."""
 
 import contextlib
+import statistics
 from collections.abc import Iterator, Mapping
 
 from benchmarks.frame.case import (
@@ -22,6 +23,7 @@ from benchmarks.peers.redis_alone import RedisAlone
 LEASES = 10_000
 _IN_FLIGHT = 128
 _STREAMS = 4
+_ENDING, _EACH_MS = 1_000, 10
 
 
 @contextlib.contextmanager
@@ -48,6 +50,24 @@ def _open_etcd(stage: Stage, effort: Effort) -> Iterator[Mapping[str, Side]]:
 
     sides = {"calls": calls, "streams": streams, "grants": grants, "transactions": transactions}
     yield {name: Fresh(fresh, side) for name, side in sides.items()}
+
+
+@contextlib.contextmanager
+def _open_expiry(stage: Stage, effort: Effort) -> Iterator[Mapping[str, Side]]:
+    etcd = Etcd(stage)
+    etcd.fresh(LEASES)
+    client = stage.talker("client", "benchmarks.peers.etcd.expiring", etcd.address)
+
+    def ends() -> Readings:
+        found = client.ask("lateness", count=_ENDING, each_ms=_EACH_MS)
+        percents = statistics.quantiles(found, n=100, method="inclusive")
+        return {
+            "p50": reading(percents[49], "ms"),
+            "p99": reading(percents[98], "ms"),
+            "max": reading(max(found), "ms"),
+        }
+
+    yield {"ends": ends}
 
 
 @contextlib.contextmanager
@@ -80,6 +100,16 @@ CASES = (
         needs=(ETCD, H2LOAD),
         open=_open_etcd,
         full=True,
+        rounds=3,
+    ),
+    Case(
+        name="etcd-expiry",
+        what="how late leases end in etcd, 1,000 of 3 s among 10,000",
+        wanted=tuple(Wanted(name=f"lateness, {each}", of=each) for each in ("p50", "p99", "max")),
+        needs=(ETCD, H2LOAD),
+        open=_open_expiry,
+        full=True,
+        rounds=3,
     ),
     Case(
         name="redis",
@@ -92,5 +122,6 @@ CASES = (
         needs=(REDIS_BENCHMARK,),
         open=_open_redis,
         full=True,
+        rounds=3,
     ),
 )

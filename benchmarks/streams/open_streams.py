@@ -43,7 +43,7 @@ def _idle(stage: Stage, effort: Effort) -> Iterator[Mapping[str, Side]]:
         managers.ask("managers", count=_MANAGERS)
         # Not earlier, or they would be told of each manager.
         with_managers = _kib(pid)
-        watchers.ask("watchers", count=_WATCHERS, **_watching(lab))
+        watchers.ask("watchers", count=_WATCHERS, **watching(lab))
         after = _kib(pid)
         return {
             "each of them": reading((after - before) / (_MANAGERS + _WATCHERS), "KiB"),
@@ -62,7 +62,7 @@ def _burst(stage: Stage, effort: Effort) -> Iterator[Mapping[str, Side]]:
         stage.talker(f"watchers-{n}", "benchmarks.streams.peers", lab)
         for n in range(_BURST // _AT_ONCE)
     ]
-    watch = _watching(lab)
+    watch = watching(lab)
 
     def burst() -> Readings:
         began = time.monotonic()
@@ -84,7 +84,7 @@ def _fan_out(stage: Stage, effort: Effort) -> Iterator[Mapping[str, Side]]:
     nothing = empty.start(stage)
     watchers = stage.talker("watchers", "benchmarks.streams.peers", lab)
     listeners = stage.talker("listeners", "benchmarks.streams.peers", nothing)
-    watchers.ask("watchers", count=_TOLD, **_watching(lab))
+    watchers.ask("watchers", count=_TOLD, **watching(lab))
     listeners.ask("watchers", count=_TOLD, method=empty.WATCH, request="00")
     times = effort.pick(full=10, quick=4)
     drain = pb.DrainResourceRequest(name=_RESOURCE).SerializeToString().hex()
@@ -110,7 +110,7 @@ def _fan_out(stage: Stage, effort: Effort) -> Iterator[Mapping[str, Side]]:
     yield {"WatchLab": event, "nothing but streams": message}
 
 
-def _watching(lab: str) -> dict[str, str]:
+def watching(lab: str) -> dict[str, str]:
     """Return how to watch a lab and be told its last change at once."""
     with grpc.insecure_channel(lab) as channel:
         stub = stubs.AllocateServiceStub(channel)
