@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -49,7 +50,7 @@ def start(stage: Stage) -> str:
 
 async def _serve(port: int) -> None:
     server, empty = grpc.aio.server(), Empty()
-    methods = {
+    methods: dict[str, Any] = {
         "Watch": grpc.unary_stream_rpc_method_handler(empty.watch),
         "Tell": grpc.unary_unary_rpc_method_handler(empty.tell),
     }
