@@ -216,10 +216,10 @@ class Pass:
 
     def _gathers(self, request: Request, missing: Iterable[str], count: int) -> bool:
         """Say whether it is a request's turn to keep something, or it lets so much go by."""
+        if request.asked.lone:
+            return True  # or nothing would have been looked for
         if not self._turns.has_come(request, missing):
             return False
-        if request.asked.lone:
-            return True
         patience, queue = self._board.patience, self._board.queue
         others = self._turns.next_of_others(request, missing)
         user = queue.user(request.user)
@@ -232,4 +232,4 @@ class Pass:
         """
         inventory = self._board.inventory
         open_shared = any_shape(request.asked.lone) & inventory.divisible & inventory.open
-        return bool(open_shared) and self._turns.has_come(request, request.asked.hosts)
+        return bool(open_shared) and self._turns.is_first_for_any(request, open_shared)

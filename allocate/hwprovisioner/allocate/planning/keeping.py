@@ -101,6 +101,17 @@ class Turns:
         asked = {request.asked.hosts[host] for host in missing}
         return all(self._is_first(request, options) for options in asked)
 
+    def is_first_for_any(self, request: Request, shapes: int) -> bool:
+        """Say whether nobody before a request could use one of some shapes, or what it names."""
+        classes, inventory = self._classes, self._classes.inventory
+        if len(self._granted) != self._known:
+            self._reset()
+        masks = [inventory.shapes[index].matches for index in bits(shapes)]
+        named = {option.option.resource for option in request.asked.options if option.by_name}
+        masks += [classes.matching(name) for name in named if name in inventory]
+        firsts = map(self._first_of, masks)
+        return any(first is not None and first.id == request.id for first in firsts)
+
     def next_of_others(self, request: Request, missing: Iterable[str]) -> Key | None:
         """Return where the first request of another user stands that wants what a request lacks."""
         mask = 0
