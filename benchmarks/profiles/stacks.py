@@ -19,7 +19,10 @@ _LIBRARIES = {
     "protobuf (C)": ("_message", "upb", "google"),
     _CALLS: ("libc.so", "libpthread", "libm.so", "vdso"),
 }
-_OUTER = ("<module>", "main (", "run_service (", "run (serving", "Runner.run", "run (asyncio")
+_OUTER = (
+    *("<module>", "main (", "_run (resourcemanager/__main__", "run_service (", "run (serving"),
+    *("Runner.run", "run (asyncio"),
+)
 """Every stack begins with these: they say nothing."""
 
 
