@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
+from google.protobuf.duration_pb2 import Duration
+
 from hwprovisioner.heartbeat.beats import Alive, Beat, Outcome, Over, Unknown, WrongToken
 from hwprovisioner.heartbeat.pace import next_delay_ms, notices_for
 from hwprovisioner.heartbeat.standing import Pause
@@ -9,6 +11,10 @@ from hwprovisioner.serving import Refusal, Refused, rich_status_of
 from hwprovisioner.state import errors
 from hwprovisioner.v1 import allocation_pb2, heartbeat_service_pb2
 
+_STATES = {
+    name.removeprefix("ALLOCATION_STATE_"): value
+    for name, value in allocation_pb2.AllocationState.items()
+}
 # Holders who know of a pause are in no hurry, and there may be very many.
 _PAUSED_RETRY_MS = 2000
 
@@ -16,11 +22,10 @@ _PAUSED_RETRY_MS = 2000
 def response_to(alive: Alive, chance: float) -> heartbeat_service_pb2.HeartbeatResponse:
     """Return what the holder of a lease is told; `chance` (0 to 1) is for jitter."""
     response = heartbeat_service_pb2.HeartbeatResponse(
-        state=allocation_pb2.AllocationState.Value(f"ALLOCATION_STATE_{alive.state}"),
-        notices=notices_for(alive),
+        state=_STATES[alive.state], notices=notices_for(alive)
     )
-    response.remaining_lease.FromMilliseconds(alive.remaining_ms)
-    response.next_heartbeat_delay.FromMilliseconds(next_delay_ms(alive.ttl_ms, chance))
+    _fill(response.remaining_lease, alive.remaining_ms)
+    _fill(response.next_heartbeat_delay, next_delay_ms(alive.ttl_ms, chance))
     return response
 
 
@@ -73,6 +78,12 @@ def away(error: errors.StateUnavailable, pause: Pause | None) -> Refused:
 
 def _taken(alive: Alive, chance: float) -> heartbeat_service_pb2.BeatResult:
     return heartbeat_service_pb2.BeatResult(response=response_to(alive, chance))
+
+
+def _fill(duration: Duration, ms: int) -> None:
+    """Set a duration of 0 and more; protobuf's own way does it for any, at three times the cost."""
+    duration.seconds, rest = divmod(ms, 1000)
+    duration.nanos = rest * 1_000_000
 
 
 def _refused(refusal: Refusal) -> heartbeat_service_pb2.BeatResult:

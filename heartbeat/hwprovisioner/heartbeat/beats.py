@@ -71,7 +71,9 @@ class BeatWriter:
 
     def __init__(self, link: Link, keys: Keys) -> None:
         self._link = link
-        self._keys = keys
+        self._lab_keys = (keys.deadlines, *keys.pauses)
+        # Put together here, and not for each beat.
+        self._allocation, self._alarm = keys.allocation(""), keys.alarm("")
         self._script = script("heartbeat")
 
     async def write(self, beats: Sequence[Beat], *, now_ms: int | None = None) -> list[Outcome]:
@@ -94,11 +96,11 @@ class BeatWriter:
         return outcomes
 
     async def _write_part(self, beats: Sequence[Beat], now: str) -> Iterable[Outcome]:
-        keys = [self._keys.deadlines, *self._keys.pauses]
+        keys = [*self._lab_keys]
         args = [now]
         for beat in beats:
             name = beat.allocation_id
-            keys += (self._keys.allocation(name), self._keys.alarm(name))
+            keys += (self._allocation + name, self._alarm + name)
             args += (f"lease:{name}", sha256(beat.token))
         match await self._link.call_script(self._script, keys, args):
             case ["BEATS", *replies] if len(replies) == len(beats):
