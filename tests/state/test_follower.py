@@ -28,6 +28,7 @@ class GatedLink:
         self._command = command
         self.gate = asyncio.Event()
         self.waiting = asyncio.Event()
+        self.tried = self.connected = True
 
     async def call(self, *args: str | int | bytes) -> Any:
         if args[0] == self._command and not self.gate.is_set():
@@ -101,10 +102,19 @@ async def test_who_comes_while_the_lab_is_read_waits_until_it_has_been(
 
 
 async def test_who_comes_while_redis_is_away_is_told_so() -> None:
-    async with Link("redis://127.0.0.1:1/0", patience_ms=10) as link:
-        async with following(link, View()) as follower:
-            with pytest.raises(StateUnavailable, match="Redis is away"):
-                await follower.following(patience_ms=10)
+    async with (
+        Link("redis://127.0.0.1:1/0", patience_ms=10) as link,
+        following(link, View()) as follower,
+    ):
+        with pytest.raises(StateUnavailable, match="Redis is away"):
+            await follower.following(patience_ms=10)
+
+
+async def test_a_lab_that_is_never_read_is_not_waited_for_for_ever(reading: Link) -> None:
+    gated = GatedLink(reading, "SMEMBERS")
+    async with following(gated, View()) as follower:
+        with pytest.raises(StateUnavailable, match="not all of it has been read"):
+            await follower.following(patience_ms=1)
 
 
 async def test_own_commits_may_come_before_the_log_has_those_of_others(

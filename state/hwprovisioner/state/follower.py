@@ -6,6 +6,7 @@ older copy) the view is loaded anew.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +25,8 @@ BLOCK_MS = 1000
 """A read waits so long for news, then asks again: a dead connection is found out by then."""
 _BATCH = 1000
 _RETRY_S = 0.2
+_READING_TRIES = 15
+"""So often whoever waits for a lab that is being read is patient anew."""
 
 
 class Follower:
@@ -43,24 +46,30 @@ class Follower:
         self._view = view
         self._listeners: list[Callable[[bool], None]] = []
         self._following = asyncio.Event()
-        self._is_reading = False
-        """All of the lab is being read, which ends: with the view, or because Redis is away."""
 
     async def following(self, patience_ms: int = 1000) -> None:
-        """Wait for a moment if the view does not follow the lab just now, or until it is read.
+        """Wait for a moment if the view does not follow the lab just now, for longer if it will.
 
-        Who comes when a replica has just started is not sent away, only to come again.
+        Who comes while all of it is read, as when a replica has just started, is not sent away,
+        only to come again.
 
         Raises:
-            StateUnavailable: it still does not, so that what it shows may be old, or nothing yet.
+            StateUnavailable: Redis is away, or it takes too long to read the lab.
         """
-        while not self._following.is_set():
-            try:
+        for _ in range(_READING_TRIES):
+            if await self._follows_within(patience_ms):
+                return
+            if self._link.tried and not self._link.connected:
+                break
+        message = "the lab's Redis is away, or not all of it has been read yet"
+        raise StateUnavailable(message)
+
+    async def _follows_within(self, patience_ms: int) -> bool:
+        if not self._following.is_set():
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(patience_ms / 1000):
                     await self._following.wait()
-            except TimeoutError:
-                if not self._is_reading:
-                    raise StateUnavailable("the lab's Redis is away") from None
+        return self._following.is_set()
 
     def listen(self, listener: Callable[[bool], None]) -> None:
         """Tell `listener` on each change whether the view follows the lab."""
@@ -88,27 +97,20 @@ class Follower:
             listener(is_following)
 
     async def _load(self) -> None:
-        try:
-            while not await self._has_loaded():
-                _log.warning("the change log does not go on from what was read: once more")
-        finally:
-            self._is_reading = False
-
-    async def _has_loaded(self) -> bool:
-        # The revision is read before the records, the log after them: whatever has changed
-        # meanwhile is in the log.
-        revision = await self._lab_revision()
-        self._is_reading = True
-        # All kinds at once: while one is parsed, Redis looks up the next.
-        kinds = await asyncio.gather(*(self._load_kind(kind) for kind in Kind))
-        records = [record for found in kinds for record in found]
-        entries = await self._link.call("XRANGE", self._keys.log, f"({revision}-0", "+")
-        commits = [_commit(entry) for entry in entries]
-        if commits and commits[0].revision != revision + 1:
-            return False
+        while True:
+            # The revision is read before the records, the log after them: whatever has changed
+            # meanwhile is in the log.
+            revision = await self._lab_revision()
+            # All kinds at once: while one is parsed, Redis looks up the next.
+            kinds = await asyncio.gather(*(self._load_kind(kind) for kind in Kind))
+            records = [record for found in kinds for record in found]
+            entries = await self._link.call("XRANGE", self._keys.log, f"({revision}-0", "+")
+            commits = [_commit(entry) for entry in entries]
+            if not commits or commits[0].revision == revision + 1:
+                break
+            _log.warning("the change log does not go on from what was read: once more")
         self._view.load(revision, records, commits)
         _log.info("loaded %d records at revision %d", len(records), self._view.revision)
-        return True
 
     async def _load_kind(self, kind: Kind) -> list[Record]:
         ids = [str(i) for i in await self._link.call("SMEMBERS", self._keys.index(kind))]

@@ -76,6 +76,7 @@ class Link:
         self._listeners: list[Listener] = []
         self._task: asyncio.Task[None] | None = None
         self._why_away = "there was no try to connect yet"
+        self._tried = False
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._keep_up(), name=f"link to {self.address}")
@@ -94,6 +95,11 @@ class Link:
     def connected(self) -> bool:
         """Whether Redis is there, as far as is known."""
         return self._connection is not None
+
+    @property
+    def tried(self) -> bool:
+        """Whether a try to connect has ended, well or not: before that nobody knows."""
+        return self._tried
 
     @property
     def why_away(self) -> str:
@@ -189,13 +195,13 @@ class Link:
             try:
                 connection = await self._connect()
             except (OSError, TimeoutError, CommandRefused, StateUnavailable) as error:
-                self._why_away = str(error) or "it does not answer"
+                self._why_away, self._tried = str(error) or "it does not answer", True
                 if failures == 0:
                     _log.warning("Redis at %s is away: %s", self.address, self._why_away)
                 failures += 1
                 await asyncio.sleep(full_jitter_s(failures))
                 continue
-            failures = 0
+            failures, self._tried = 0, True
             _log.info("connected to Redis at %s", self.address)
             self._become(connection)
             try:
