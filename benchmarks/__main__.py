@@ -35,6 +35,9 @@ def main() -> int:
     if chosen.list:
         print(*(f"{case.name:<24}{case.what}" for case in cases), sep="\n")
         return 0
+    if not Path("/proc/stat").exists():
+        print("benchmarks: who uses the processors is known on Linux only", file=sys.stderr)
+        return COULD_NOT_RUN
     effort = QUICK if chosen.quick else Effort()
     given = {"rounds": chosen.rounds, "seconds": chosen.seconds, "spare": chosen.spare}
     effort = replace(effort, tolerant=chosen.tolerant)

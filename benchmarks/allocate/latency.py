@@ -38,7 +38,7 @@ def _open(stage: Stage, effort: Effort) -> Iterator[Mapping[str, Side]]:
 
     sides: dict[str, Side] = {"one holder": one_holder}
     if not LABGRID.missing():
-        peer = labgrid.loaded(stage, RESOURCES, clients=1)
+        [peer] = labgrid.loaded(stage, RESOURCES, clients=1)
         few = effort.pick(full=100, quick=20)
         peer.ask("some", times=few // 2)
 

@@ -92,10 +92,10 @@ def _further(stage: Stage, effort: Effort) -> Mapping[str, Side]:
         "hwp, sessions": _looping(lab(stage, "sessions", 100, sessions=500), effort, _beside),
     }
     if not LABGRID.missing():
-        shipped = labgrid.loaded(stage, 100, CLIENTS)
-        sides["labgrid"] = _looping([shipped], effort, _as_shipped)
-        no_debug = labgrid.loaded(stage, 100, CLIENTS, is_debug=False)
-        sides["labgrid, debug off"] = _looping([no_debug], effort, _no_debug)
+        shipped = labgrid.loaded(stage, 100, CLIENTS, processes=PROCESSES)
+        sides["labgrid"] = _looping(shipped, effort, _as_shipped)
+        no_debug = labgrid.loaded(stage, 100, CLIENTS, processes=PROCESSES, is_debug=False)
+        sides["labgrid, debug off"] = _looping(no_debug, effort, _no_debug)
     return sides
 
 

@@ -81,13 +81,14 @@ async def _read_on(call: Any) -> None:  # noqa: ANN401
 class Clients:
     """All clients of this process."""
 
-    def __init__(self, address: str) -> None:
-        self._address = address
+    def __init__(self, address: str, name: str) -> None:
+        self._address, self._name = address, name
         self._clients: list[Client] = []
 
     async def start(self, clients: int) -> int:
         """Begin so many sessions."""
-        self._clients = [Client(self._address, f"host{n}/user{n}") for n in range(clients)]
+        users = [f"{self._name}/user{number}" for number in range(clients)]
+        self._clients = [Client(self._address, user) for user in users]
         for client in self._clients:
             await client.start()
         return len(self._clients)
@@ -110,8 +111,8 @@ async def _turns(client: Client, until: float, found: list[float]) -> None:
 
 
 async def main() -> None:
-    """Do what is said on standard input, for the coordinator at an address."""
-    clients = Clients(sys.argv[1])
+    """Do what is said on standard input, for the coordinator at an address, by a host's name."""
+    clients = Clients(sys.argv[1], sys.argv[2])
     await listen({"start": clients.start, "loop": clients.loop, "some": clients.some})
 
 

@@ -7,7 +7,7 @@ exporters answer at once. So what is measured is what a lab with labgrid waits f
 from pathlib import Path
 
 from benchmarks.frame.stage import Stage, free_port, listening
-from benchmarks.frame.talking import Talker
+from benchmarks.frame.talking import Talker, ask_all
 from benchmarks.peers.environment import LABGRID
 
 _HERE = Path(__file__).parent
@@ -20,13 +20,16 @@ _NO_DEBUG = (
 """The same program without its `loop.set_debug(True)`."""
 
 
-def loaded(stage: Stage, places: int, clients: int, *, is_debug: bool = True) -> Talker:
-    """Run a coordinator with places, and return a process of clients.
+def loaded(
+    stage: Stage, places: int, clients: int, *, processes: int = 1, is_debug: bool = True
+) -> list[Talker]:
+    """Run a coordinator with places, and return processes of clients.
 
     Args:
         stage: where.
         places: of two resources each, ten to an exporter.
         clients: each with a session of its own, told of every change, as labgrid-client is.
+        processes: over which they are spread.
         is_debug: as it is shipped, in the debug mode of asyncio.
     """
     kind = "" if is_debug else "-no-debug"
@@ -41,10 +44,11 @@ def loaded(stage: Stage, places: int, clients: int, *, is_debug: bool = True) ->
     stage.start(f"labgrid{kind}", command, ready=listening(port), folder=folder)
     exporters = _talker(stage, f"labgrid-exporters{kind}", "exporters.py", address)
     exporters.ask("build", places=places)
-    talker = _talker(stage, f"labgrid-clients{kind}", "clients.py", address)
-    talker.ask("start", clients=clients)
-    return talker
+    names = [f"labgrid-clients{kind}-{number}" for number in range(processes)]
+    talkers = [_talker(stage, name, "clients.py", address, name) for name in names]
+    ask_all(talkers, "start", clients=clients // processes)
+    return talkers
 
 
-def _talker(stage: Stage, name: str, file: str, address: str) -> Talker:
-    return stage.talker(name, str(_HERE / file), address, python=LABGRID.python)
+def _talker(stage: Stage, name: str, file: str, *arguments: str) -> Talker:
+    return stage.talker(name, str(_HERE / file), *arguments, python=LABGRID.python)
