@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.frame import services
+from benchmarks.frame import growing, services
 from benchmarks.frame.case import Case, Effort, Readings, Side, Wanted, reading
 from benchmarks.frame.stage import Stage
 from benchmarks.frame.talking import Talker, ask_all
@@ -30,24 +30,32 @@ class Loop:
     per_second: float
     p50_ms: float
     p99_ms: float
+    cost_ms: float
+    """Processor time of all that serves, for each allocation."""
 
 
-def loop(clients: Sequence[Talker], seconds: float) -> Loop:
-    """Have all clients go round for some time, and put together what they say."""
-    said: list[dict[str, Any]] = ask_all(clients, "loop", seconds=seconds)
-    each = [ms for answer in said for ms in answer["each_ms"]]
-    # Each ends after its last turn; those that are slower go on beside fewer.
-    rate = sum(len(answer["each_ms"]) / answer["seconds"] for answer in said)
-    return Loop(rate, *_halves(each))
+@dataclass(frozen=True)
+class Loaded:
+    """Clients of a lab, and the names of the processes that serve them."""
+
+    stage: Stage
+    clients: Sequence[Talker]
+    services: Sequence[str]
+
+    def loop(self, seconds: float) -> Loop:
+        """Have all clients go round for some time, and put together what they say."""
+        before = growing.used_s(self.stage, self.services)
+        said: list[dict[str, Any]] = ask_all(self.clients, "loop", seconds=seconds)
+        used_s = growing.used_s(self.stage, self.services) - before
+        each = [ms for answer in said for ms in answer["each_ms"]]
+        # Each ends after its last turn; those that are slower go on beside fewer.
+        rate = sum(len(answer["each_ms"]) / answer["seconds"] for answer in said)
+        percents = statistics.quantiles(each, n=100, method="inclusive")
+        return Loop(rate, statistics.median(each), percents[98], used_s / len(each) * 1000)
 
 
-def _halves(each: Sequence[float]) -> tuple[float, float]:
-    percents = statistics.quantiles(each, n=100, method="inclusive")
-    return statistics.median(each), percents[98]
-
-
-def lab(stage: Stage, name: str, resources: int, sessions: int = 0) -> list[Talker]:
-    """Run a lab of its own with so many resources free; returns its clients.
+def lab(stage: Stage, name: str, resources: int, sessions: int = 0) -> Loaded:
+    """Run a lab of its own with so many resources free, and its clients.
 
     Args:
         stage: where.
@@ -59,18 +67,22 @@ def lab(stage: Stage, name: str, resources: int, sessions: int = 0) -> list[Talk
     services.manager(stage, address, resources + sessions, f"manager-{name}")
     if sessions:
         _clients(stage, f"sessions-{name}", address, sessions).ask("hold")
-    each = CLIENTS // PROCESSES
-    return [_clients(stage, f"clients-{name}-{n}", address, each) for n in range(PROCESSES)]
+    return _loaded(stage, name, address, f"manager-{name}")
 
 
-def simulated(stage: Stage, name: str, resources: int) -> list[Talker]:
+def simulated(stage: Stage, name: str, resources: int) -> Loaded:
     """Run a lab whose managers are simulated as labgrid's exporters are: they answer at once."""
     address = services.allocate(stage, stage.redis(f"redis-{name}"), f"allocate-{name}")
     port = address.rpartition(":")[2]
     managers = stage.talker(f"managers-{name}", "benchmarks.storm.load", str(resources), "0", port)
     managers.ask("begin")
+    return _loaded(stage, name, address)
+
+
+def _loaded(stage: Stage, name: str, address: str, *managers: str) -> Loaded:
     each = CLIENTS // PROCESSES
-    return [_clients(stage, f"clients-{name}-{n}", address, each) for n in range(PROCESSES)]
+    clients = [_clients(stage, f"clients-{name}-{n}", address, each) for n in range(PROCESSES)]
+    return Loaded(stage, clients, [f"redis-{name}", f"allocate-{name}", *managers])
 
 
 def _clients(stage: Stage, name: str, address: str, count: int) -> Talker:
@@ -93,15 +105,16 @@ def _further(stage: Stage, effort: Effort) -> Mapping[str, Side]:
     }
     if not LABGRID.missing():
         shipped = labgrid.loaded(stage, 100, CLIENTS, processes=PROCESSES)
-        sides["labgrid"] = _looping(shipped, effort, _as_shipped)
-        no_debug = labgrid.loaded(stage, 100, CLIENTS, processes=PROCESSES, is_debug=False)
+        sides["labgrid"] = _looping(Loaded(stage, shipped, ["labgrid"]), effort, _as_shipped)
+        plain = labgrid.loaded(stage, 100, CLIENTS, processes=PROCESSES, is_debug=False)
+        no_debug = Loaded(stage, plain, ["labgrid-no-debug"])
         sides["labgrid, debug off"] = _looping(no_debug, effort, _no_debug)
     return sides
 
 
-def _looping(clients: Sequence[Talker], effort: Effort, told: Callable[[Loop], Readings]) -> Side:
-    loop(clients, _WARM_UP_S)
-    return lambda: told(loop(clients, effort.seconds))
+def _looping(loaded: Loaded, effort: Effort, told: Callable[[Loop], Readings]) -> Side:
+    loaded.loop(_WARM_UP_S)
+    return lambda: told(loaded.loop(effort.seconds))
 
 
 def _plain(found: Loop) -> Readings:
@@ -109,6 +122,7 @@ def _plain(found: Loop) -> Readings:
         "allocations": reading(found.per_second, "/s"),
         "p50": reading(found.p50_ms, "ms"),
         "p99": reading(found.p99_ms, "ms"),
+        "processor time": reading(found.cost_ms, "ms"),
     }
 
 
@@ -121,13 +135,17 @@ def _beside(found: Loop) -> Readings:
 
 
 def _simulated(found: Loop) -> Readings:
-    return {"allocations with simulated managers": reading(found.per_second, "/s")}
+    return {
+        "allocations with simulated managers": reading(found.per_second, "/s"),
+        "processor time with simulated managers": reading(found.cost_ms, "ms"),
+    }
 
 
 def _as_shipped(found: Loop) -> Readings:
     return {
         "allocations of labgrid": reading(found.per_second, "/s"),
         "p50 of labgrid": reading(found.p50_ms, "ms"),
+        "processor time of labgrid": reading(found.cost_ms, "ms"),
     }
 
 
@@ -135,6 +153,7 @@ def _no_debug(found: Loop) -> Readings:
     return {
         "allocations of labgrid, debug off": reading(found.per_second, "/s"),
         "p50 of labgrid, debug off": reading(found.p50_ms, "ms"),
+        "processor time of labgrid, debug off": reading(found.cost_ms, "ms"),
     }
 
 
@@ -214,6 +233,20 @@ CASES = (
                 name="allocations with simulated managers",
                 of="allocations with simulated managers",
                 full=True,
+            ),
+            Wanted(name="processor time of an allocation", of="processor time"),
+            *(
+                Wanted(
+                    name=f"processor time of an allocation {how}",
+                    of=f"processor time {how}",
+                    needs=needs,
+                    full=True,
+                )
+                for how, needs in (
+                    ("with simulated managers", ()),
+                    ("of labgrid", (LABGRID,)),
+                    ("of labgrid, debug off", (LABGRID,)),
+                )
             ),
             Wanted(name="demand to READY, p50", of="p50"),
             Wanted(name="demand to READY, p99", of="p99"),

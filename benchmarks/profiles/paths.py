@@ -48,9 +48,9 @@ def _beats(stage: Stage) -> Iterator[Work]:
 
 @contextlib.contextmanager
 def _allocations(stage: Stage) -> Iterator[Work]:
-    clients = loaded.lab(stage, "lab", 100)
-    loaded.loop(clients, 1.0)
-    yield lambda s: void(loaded.loop(clients, s))
+    lab = loaded.lab(stage, "lab", 100)
+    lab.loop(1.0)
+    yield lambda s: void(lab.loop(s))
 
 
 @contextlib.contextmanager
