@@ -43,7 +43,7 @@ async def _start(lab: Lab, names: str) -> None:
 
 async def _start_one(lab: Lab, name: str) -> None:
     if name == REDIS:
-        lab.redis.master.start()  # in this thread: it dies with the thread that starts it
+        await lab.redis.start_again()
     elif name in lab.clients:
         await lab.start_client(name)
     else:

@@ -22,7 +22,7 @@ async def _continue(lab: Lab, name: str) -> None:
 
 
 async def _start(lab: Lab, name: str) -> None:
-    lab.redis.master.start()  # in this thread: it dies with the thread that starts it
+    await lab.redis.start_again()
 
 
 async def _lose_tail(lab: Lab, name: str) -> None:
@@ -51,7 +51,7 @@ async def _live_and_die(lab: Lab, size: int) -> None:
 
 
 async def _follow(lab: Lab, name: str) -> None:
-    lab.redis.start_as_replica()  # in this thread, likewise
+    await lab.redis.start_as_replica()
     await lab.redis.in_step()
 
 

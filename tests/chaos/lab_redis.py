@@ -84,9 +84,15 @@ class LabRedis:
         await eventually(lambda: asyncio.to_thread(is_promoted), within=IN_STEP_LIMIT_S)
         self.master = new
 
-    def start_as_replica(self) -> None:
-        """Start the old master again, which now follows the new one; in the calling thread."""
-        self.other.start(*self._follows())
+    async def start_again(self) -> None:
+        """Start the master after it was killed; like `start`, it belongs to this thread."""
+        self.master.launch()
+        await asyncio.to_thread(self.master.wait_until_it_answers)
+
+    async def start_as_replica(self) -> None:
+        """Start the old master again, which now follows the new one."""
+        self.other.launch(*self._follows())
+        await asyncio.to_thread(self.other.wait_until_it_answers)
 
     async def in_step(self) -> None:
         """Wait until the replica has all that the master has, on its disk, too."""

@@ -83,6 +83,10 @@ class RedisServer:
 
     def start(self, *options: str) -> None:
         """Start it, this time with some more options, and wait until it answers."""
+        self.launch(*options)
+        self.wait_until_it_answers()
+
+    def launch(self, *options: str) -> None:
         assert self._process is None
         keeping = ["--appendonly", "yes", "--appendfsync", "always"] if self._durable else []
         command: list[str] = [
@@ -98,11 +102,15 @@ class RedisServer:
         self._process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, start_new_session=True, env=self._environ
         )
+
+    def wait_until_it_answers(self) -> None:
+        """Wait for one that was launched."""
+        assert self._process is not None
         deadline = time.monotonic() + START_LIMIT_S
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 log = Path(self._folder.name, "redis.log")
-                raise RuntimeError(f"{command} did not start:\n{log.read_text()}")
+                raise RuntimeError(f"{self._process.args!r} did not start:\n{log.read_text()}")
             time.sleep(0.01)
 
     def kill(self) -> None:
