@@ -13,15 +13,17 @@ import secrets
 import signal
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from chaos.broken import Broken
 from chaos.faults import FAULTS, kinds_of
 from chaos.figures import figures
 from chaos.run import Result, run
 
-#: One that breaks everything breaks it again and again.
-SHOWN = 10
+#: What breaks a promise breaks it again and again.
+SHOWN = 3
 
 
 def main() -> int:
@@ -40,9 +42,17 @@ def main() -> int:
         print("every promise was kept")
         return 0
     print(f"\n{len(result.broken)} promises were broken; again: make chaos CHAOS_SEED={seed}")
-    for broken in result.broken[:SHOWN]:
+    for broken in _some_of_each(result.broken):
         print(f"\n{broken}")
     return 1
+
+
+def _some_of_each(found: Iterable[Broken]) -> Iterator[Broken]:
+    shown = Counter[int]()
+    for broken in found:
+        shown[broken.promise] += 1
+        if shown[broken.promise] <= SHOWN:
+            yield broken
 
 
 def _kinds(text: str) -> list[str]:

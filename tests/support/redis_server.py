@@ -4,6 +4,7 @@ import contextlib
 import importlib.resources
 import os
 import platform
+import random
 import shutil
 import signal
 import socket
@@ -17,6 +18,8 @@ from pathlib import Path
 from hwprovisioner.suite.leash import leashed
 
 START_LIMIT_S = 40.0
+#: Below those that kernels give to whoever connects, or binds any.
+_OURS = (10_000, 32_000)
 
 
 def find_binary() -> str:
@@ -35,10 +38,12 @@ def find_binary() -> str:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port that nobody listens on, and that is given to no connection meanwhile."""
+    while True:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            port = random.randrange(*_OURS)
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class RedisServer:
