@@ -1,10 +1,11 @@
 """What must hold at the hardware, as the boards and those who used them have written it down."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from chaos.broken import Broken
+from chaos.check_twins import judged_elsewhere
 from chaos.history import Line
 from chaos.story import Story
 
@@ -28,10 +29,11 @@ class Board:
     cleaned: dict[str, Line] = field(default_factory=dict)
 
 
-def check_hardware(lines: Iterable[Line], story: Story) -> Iterator[Broken]:
+def check_hardware(lines: Sequence[Line], story: Story) -> Iterator[Broken]:
     boards: dict[str, Board] = defaultdict(Board)
+    elsewhere = judged_elsewhere(lines)
     for line in lines:
-        if line.kind == "hardware":
+        if line.kind == "hardware" and line.at not in elsewhere:
             board = boards[line["resource"]]
             if line["action"] == "prepare":
                 yield from _prepare(board, line)

@@ -11,14 +11,29 @@ GRACE_S = 1.0
 
 
 def check_twins(lines: Sequence[Line]) -> Iterator[Broken]:
+    for told, newest, line in _afterwards(lines):
+        if line.at > newest.at + GRACE_S + stalled_s(lines, newest.at, line.at):
+            who = f"{told['manager']}, of which a newer one had registered"
+            what = f"{line['resource']} was touched by {who}"
+            yield Broken.by(6, what, newest, line, told)
+
+
+def judged_elsewhere(lines: Sequence[Line]) -> set[float]:
+    """Return when a manager touched a board that it may not have known to be another's by then.
+
+    Nobody can keep it from that but itself; how long it may go on `check_twins` says.
+    """
+    return {line.at for _, _, line in _afterwards(lines)}
+
+
+def _afterwards(lines: Sequence[Line]) -> Iterator[tuple[Line, Line, Line]]:
+    """Yield what the other one did after the newest had registered, with both reasons."""
     for told in lines:
         if told.kind == "superseded" and (newest := _newest_registration(lines, told)):
             for line in lines:
                 if line.kind == "hardware" and line["pid"] == told["older"]:
-                    if line.at > newest.at + GRACE_S + stalled_s(lines, newest.at, line.at):
-                        who = f"{told['manager']}, of which a newer one had registered"
-                        what = f"{line['resource']} was touched by {who}"
-                        yield Broken.by(6, what, newest, line, told)
+                    if line.at > newest.at:
+                        yield told, newest, line
 
 
 def _newest_registration(lines: Sequence[Line], told: Line) -> Line | None:

@@ -34,6 +34,17 @@ def test_an_older_manager_that_goes_on(history: History) -> None:
     assert "of which a newer one had registered" in broken.what
 
 
+def test_an_older_manager_that_finishes_what_it_was_at_when_it_was_replaced(
+    history: History,
+) -> None:
+    with_twins(history)
+    history.hardware("prepare", "board.3", "b", pid=2)
+    history.hardware("cleaned", "board.1", pid=1)
+    history.hardware("cleaned", "board.3", "b", pid=2)
+    history.write("lab", "superseded", manager="m", older=1, newer=2)
+    assert check(history.lines) == []
+
+
 def test_an_older_manager_that_registered_once_more_is_the_newest(history: History) -> None:
     with_twins(history)
     history.wait(GRACE_S * 1000)
