@@ -144,6 +144,18 @@ async def test_who_is_over_before_the_call_is_sent_is_not_in_it(
     assert fake.beat_calls == [["a", "c"]]
 
 
+async def test_a_connection_that_is_renewed_before_the_call_is_sent_is_not_used(
+    channels: Channels, fake: FakeLab
+) -> None:
+    beating = asyncio.create_task(channels.beater.beat(Lease("a"), 5.0))
+    await asyncio.sleep(0)
+    old = channels._heartbeat
+    channels.renew_heartbeat(channels.heartbeat)
+    await old.close()
+    await beating
+    assert fake.beat_calls == [["a"]]
+
+
 async def test_more_leases_than_a_call_may_have_take_several(
     channels: Channels, fake: FakeLab
 ) -> None:

@@ -59,7 +59,7 @@ class Answer(NamedTuple):
     """From 0 to 1, the same for all of one call: those that failed together try again together."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Batch:
     stub: HeartbeatServiceAsyncStub
     results: asyncio.Future[Sequence[Result]]
@@ -139,6 +139,8 @@ class Beater:
         # Whoever has fenced itself meanwhile would only keep its hosts from others.
         requests = {n: one.request for n, one in enumerate(batch.leases) if not one.is_over}
         results: list[Result] = [Report("CANCELLED", "it was given up")] * len(batch.leases)
+        # The connection may have been renewed since, and closed.
+        batch.stub = self._channels.heartbeat
         try:
             answers = await _call(batch.stub, list(requests.values()), max(batch.timeouts_s))
             for place, result in zip(requests, answers, strict=True):
