@@ -166,7 +166,7 @@ class LabMachine(LossMachine):
         words = [self.model.beat(name, right) for name in names]
         beats = [Beat(name, self.token(name, right=right)) for name in names]
         self.expect("BEATS", self.lab.beats.write(beats, now_ms=self.now))
-        assert [reply[0] for reply in self.lab.reply[1:]] == words
+        assert [reply.split(" ")[0] for reply in self.lab.reply[1:]] == words
 
     @rule(
         index=which,
