@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from chaos.fault import Fault, managers
+from chaos.fault import REDIS, Fault, managers
 from chaos.lab import Lab, journal_of
 from support.eventually import eventually
 
@@ -50,9 +50,10 @@ async def _one_is_left(lab: Lab, name: str) -> None:
     await newer.serves()
 
 
-def _with_ways(lab: Lab, name: str) -> Iterable[str]:
-    """Nobody tells the older one what its connections do not carry."""
-    return (name, *(way for way in lab.proxies if way.startswith(f"{name}>")))
+def _all_that_tells(lab: Lab, name: str) -> Iterable[str]:
+    """Name what the two need to be told who is the newer one: else they take turns."""
+    ways = (way for way in lab.proxies if way.startswith((f"{name}>", *lab.allocates)))
+    return (name, REDIS, *lab.allocates, *ways)
 
 
 OF_MANAGERS: dict[str, Fault] = {
@@ -62,6 +63,6 @@ OF_MANAGERS: dict[str, Fault] = {
         managers, _kill_and_change_inventory, _start, (0.1, 1.5), forgets=True
     ),
     "twin-manager": Fault(
-        *(managers, _start_twin, _one_is_left, (0.1, 1.5)), forgets=True, touches=_with_ways
+        *(managers, _start_twin, _one_is_left, (0.1, 1.5)), forgets=True, touches=_all_that_tells
     ),
 }

@@ -13,7 +13,8 @@ from chaos.plan import Planned
 PROGRESS_LIMIT_S = 60.0
 #: After so long each has been told again what it had forgotten.
 REMEMBERED_S = 5.0
-#: What hits many waits so long until nothing else happens to them.
+#: What touches more than so many waits, for so long at most, until nothing else happens to them.
+MANY = 2
 ALONE_LIMIT_S = 5.0
 _MEMORY = "memory"
 
@@ -40,7 +41,7 @@ class Injector:
         targets = sorted(fault.targets(self._lab))
         target = targets[int(planned.target * len(targets))]
         touched = set(fault.touches(self._lab, target)) | ({_MEMORY} if fault.forgets else set())
-        if not await self._take(touched, waits="," in target):
+        if not await self._take(touched, waits=len(touched) > MANY):
             return  # one thing at a time happens to each
         try:
             await self._inflict(planned, fault, target)

@@ -149,23 +149,6 @@ async def test_a_superseded_manager_stops_for_good(lab: ScriptedLab, journal_fil
             await run.link
 
 
-async def test_a_manager_is_not_superseded_by_a_registration_of_its_own_that_came_late(
-    lab: ScriptedLab, journal_file: Path
-) -> None:
-    lab.refusal = (grpc.StatusCode.UNAVAILABLE, "Redis is away", ())
-    async with manager(lab.target, journal_file, Hardware()) as run:
-        await lab.refused.wait()
-        lab.refusal = None
-        session = await lab.session()
-        await session.hear("volunteer")
-        session.end(grpc.StatusCode.ABORTED, "newer", SUPERSEDED)
-        session = await lab.session()
-        await session.hear("volunteer")
-        session.end(grpc.StatusCode.ABORTED, "newer", SUPERSEDED)
-        with pytest.raises(Superseded):
-            await run.link
-
-
 async def test_a_wrong_registration_is_explained_field_by_field(
     lab: ScriptedLab, journal_file: Path
 ) -> None:

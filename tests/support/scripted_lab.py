@@ -109,7 +109,6 @@ class ScriptedLab:
         self.port = 0
         self.silence_s = 30
         self.refusal: tuple[grpc.StatusCode, str, Any] | None = None
-        self.refused = asyncio.Event()
         self._sessions: asyncio.Queue[Session] = asyncio.Queue()
         self._server: grpc.aio.Server | None = None
 
@@ -147,7 +146,6 @@ class ScriptedLab:
             return
         assert first.WhichOneof("event") == "register", first
         if self.refusal is not None:
-            self.refused.set()
             await context.abort(*self.refusal)
         session = Session(first.register, context)
         registered = stream.Registered(epoch=1)

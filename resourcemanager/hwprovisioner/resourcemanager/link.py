@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,7 +14,6 @@ import grpc.aio
 from hwprovisioner.resourcemanager import codec
 from hwprovisioner.resourcemanager.agent import Agent
 from hwprovisioner.resourcemanager.backoff import RECONNECT, Backoff
-from hwprovisioner.resourcemanager.errors import RefusedByLab, Superseded
 from hwprovisioner.resourcemanager.outbox import Outbox
 from hwprovisioner.resourcemanager.refusals import final_refusal, words
 from hwprovisioner.v1 import allocate_service_pb2_grpc as services
@@ -25,8 +23,6 @@ _log = logging.getLogger(__name__)
 
 #: How long the lab may take to answer a registration.
 REGISTER_LIMIT_S = 20.0
-#: A registration that was cut off may still take effect for so long, after one that came later.
-LATE_LIMIT_S = 30.0
 #: How long a farewell may take: what is still to be said, then the end of the stream.
 FAREWELL_LIMIT_S = 2.0
 
@@ -68,7 +64,6 @@ class Link:
         self._backoff = backoff
         self._tries = 0
         self._is_silent = False
-        self._cut_off_until_s = 0.0
 
     async def run(self) -> None:
         """Stay subscribed until `stopping` is set, then say farewell.
@@ -112,9 +107,9 @@ class Link:
             return await live if live.done() else "stopping"
         except grpc.aio.AioRpcError as error:
             refusal = final_refusal(error)
-            if refusal is None or self._is_own(refusal):
-                return words(error)
-            raise refusal from error
+            if refusal is not None:
+                raise refusal from error
+            return words(error)
         finally:
             stop.cancel()
             live.cancel()
@@ -123,26 +118,13 @@ class Link:
             self._agent.disconnected()
             self._shown(False)
 
-    def _is_own(self, refusal: RefusedByLab) -> bool:
-        """Say whether the newer manager may be this one: a registration of its own came late.
-
-        Believed once: whoever registers now is the newest, and another one is told so.
-        """
-        was_cut_off = time.monotonic() < self._cut_off_until_s
-        self._cut_off_until_s = 0.0
-        return was_cut_off and isinstance(refusal, Superseded)
-
     async def _live(self, call: _Call) -> str:
-        silence_s = None
         try:
             async with asyncio.timeout(REGISTER_LIMIT_S):
                 silence_s = await self._register(call)
         except TimeoutError:
             self._is_silent = True
             return "no answer to the registration"
-        finally:
-            if silence_s is None:
-                self._cut_off_until_s = time.monotonic() + LATE_LIMIT_S
         if silence_s is None:
             return "the stream was closed"
         outbox = Outbox()
