@@ -96,16 +96,12 @@ class Turns:
 
     def has_come(self, request: Request, missing: Iterable[str]) -> bool:
         """Say whether each host that a request lacks can be had of something it is first for."""
-        if len(self._granted) != self._known:
-            self._reset()
         asked = {request.asked.hosts[host] for host in missing}
         return all(self._is_first(request, options) for options in asked)
 
     def is_first_for_any(self, request: Request, shapes: int) -> bool:
         """Say whether nobody before a request could use one of some shapes, or what it names."""
         classes, inventory = self._classes, self._classes.inventory
-        if len(self._granted) != self._known:
-            self._reset()
         masks = [inventory.shapes[index].matches for index in bits(shapes)]
         named = {option.option.resource for option in request.asked.options if option.by_name}
         masks += [classes.matching(name) for name in named if name in inventory]
@@ -156,6 +152,9 @@ class Turns:
         self._claiming, self._unclaimed = None, self._every
 
     def _first_of(self, mask: int) -> Request | None:
+        # Asked of everybody first, before what they claim.
+        if len(self._granted) != self._known:
+            self._reset()
         if mask not in self._first:
             walk = self._walk(mask)
             found = (each for each in walk if self._counts(each, walk))
