@@ -2,11 +2,11 @@
 
 import bisect
 import contextlib
-import statistics
 from collections.abc import Iterator, Mapping, Sequence
 
 from benchmarks.frame import floor, floor_client, services
 from benchmarks.frame.case import Case, Effort, Reading, Readings, Side, Wanted, reading
+from benchmarks.frame.percentiles import percentiles
 from benchmarks.frame.stage import Stage
 from benchmarks.frame.talking import ask_all
 
@@ -40,10 +40,10 @@ def _open(stage: Stage, effort: Effort) -> Iterator[Mapping[str, Side]]:
         said = ask_all(waiters, "turns", seconds=max(2.0, effort.seconds))
         moments = {what: [at for each in said for at in each[what]] for what in said[0]}
         gaps = gaps_ms(moments["released"], moments["ready"])
-        percents = statistics.quantiles(gaps, n=100, method="inclusive")
+        waited = percentiles(gaps)
         return {
-            "release to ready, p50": reading(percents[49], "ms"),
-            "release to ready, p99": reading(percents[98], "ms"),
+            "release to ready, p50": reading(waited.p50, "ms"),
+            "release to ready, p99": reading(waited.p99, "ms"),
         }
 
     def nothing() -> Readings:

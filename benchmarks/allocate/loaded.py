@@ -5,13 +5,13 @@ are simulated. With simulated managers as well it is told beside.
 """
 
 import contextlib
-import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.frame import growing, services
 from benchmarks.frame.case import Case, Effort, Readings, Side, Wanted, reading
+from benchmarks.frame.percentiles import percentiles
 from benchmarks.frame.stage import Stage
 from benchmarks.frame.talking import Talker, ask_all
 from benchmarks.peers.environment import LABGRID
@@ -50,8 +50,8 @@ class Loaded:
         each = [ms for answer in said for ms in answer["each_ms"]]
         # Each ends after its last turn; those that are slower go on beside fewer.
         rate = sum(len(answer["each_ms"]) / answer["seconds"] for answer in said)
-        percents = statistics.quantiles(each, n=100, method="inclusive")
-        return Loop(rate, statistics.median(each), percents[98], used_s / len(each) * 1000)
+        took = percentiles(each)
+        return Loop(rate, took.p50, took.p99, used_s / len(each) * 1000)
 
 
 def lab(stage: Stage, name: str, resources: int, sessions: int = 0) -> Loaded:

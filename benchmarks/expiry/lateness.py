@@ -3,12 +3,12 @@
 import contextlib
 import functools
 import random
-import statistics
 from collections.abc import Iterator, Mapping
 
 from benchmarks.expiry.leases import Leases
 from benchmarks.frame import services
 from benchmarks.frame.case import Case, Effort, Readings, Side, Wanted, reading
+from benchmarks.frame.percentiles import percentiles
 from benchmarks.frame.stage import RedisServer, Stage
 
 _FIRST_MS = 1500
@@ -40,11 +40,11 @@ def _open(stage: Stage, effort: Effort, *, live: int) -> Iterator[Mapping[str, S
 def _lateness(how: str, leases: Leases, count: int) -> Readings:
     last_ms = _FIRST_MS + count * _EACH_MS
     found = leases.lateness_ms([random.randint(_FIRST_MS, last_ms) for _ in range(count)])
-    percents = statistics.quantiles(found, n=100, method="inclusive")
+    late = percentiles(found)
     return {
-        f"lateness p50{how}": reading(percents[49], "ms"),
-        f"lateness p99{how}": reading(percents[98], "ms"),
-        f"lateness max{how}": reading(max(found), "ms"),
+        f"lateness p50{how}": reading(late.p50, "ms"),
+        f"lateness p99{how}": reading(late.p99, "ms"),
+        f"lateness max{how}": reading(late.most, "ms"),
     }
 
 

@@ -1,7 +1,6 @@
 """What etcd and Redis can do by themselves on this machine, for whoever wants to compare."""
 
 import contextlib
-import statistics
 from collections.abc import Iterator, Mapping
 
 from benchmarks.frame.case import (
@@ -16,6 +15,7 @@ from benchmarks.frame.case import (
     Wanted,
     reading,
 )
+from benchmarks.frame.percentiles import percentiles
 from benchmarks.frame.stage import Stage
 from benchmarks.peers.etcd.server import Etcd
 from benchmarks.peers.redis_alone import RedisAlone
@@ -60,11 +60,11 @@ def _open_expiry(stage: Stage, effort: Effort) -> Iterator[Mapping[str, Side]]:
 
     def ends() -> Readings:
         found = client.ask("lateness", count=_ENDING, each_ms=_EACH_MS)
-        percents = statistics.quantiles(found, n=100, method="inclusive")
+        late = percentiles(found)
         return {
-            "p50": reading(percents[49], "ms"),
-            "p99": reading(percents[98], "ms"),
-            "max": reading(max(found), "ms"),
+            "p50": reading(late.p50, "ms"),
+            "p99": reading(late.p99, "ms"),
+            "max": reading(late.most, "ms"),
         }
 
     yield {"ends": ends}
