@@ -77,6 +77,14 @@ def parse_process(stat: str) -> Worked:
     return Worked(int(fields[1]), (user + system) / _TICKS, children / _TICKS)
 
 
+def resident_kib(pid: int) -> int:
+    """Return what a process has in memory, in KiB."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1])
+    raise RuntimeError("this system does not tell how much memory a process has")
+
+
 def _busy_s(stat: str) -> float:
     user, nice, system, _, _, _, _, steal = (int(word) for word in stat.split()[1:9])
     return (user + nice + system + steal) / _TICKS

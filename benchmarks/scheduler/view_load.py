@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 # The one Redis that tests and benchmarks start.
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 
+from benchmarks.frame.machine import resident_kib
 from hwprovisioner.allocate import garbage
 from hwprovisioner.allocate.lab import Lab
 from hwprovisioner.state.follower import Follower
@@ -87,10 +89,7 @@ async def load(url: str) -> dict[str, float]:
 
 
 def _resident_bytes() -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError("this system does not tell how much memory a process has")
+    return resident_kib(os.getpid()) * 1024
 
 
 def measure(resources: int, requests: int) -> dict[str, float]:

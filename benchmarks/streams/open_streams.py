@@ -5,12 +5,12 @@ import itertools
 import statistics
 import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import grpc
 
 from benchmarks.frame import services
 from benchmarks.frame.case import Case, Effort, Readings, Side, Wanted, reading
+from benchmarks.frame.machine import resident_kib
 from benchmarks.frame.stage import Stage
 from benchmarks.streams import empty
 from hwprovisioner.v1 import allocate_service_pb2 as pb
@@ -122,8 +122,7 @@ def watching(lab: str) -> dict[str, str]:
 def _kib(pid: int) -> int:
     """Return what a process has in memory, once it has come to rest."""
     time.sleep(_SETTLE_S)
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return int(next(line.split()[1] for line in lines if line.startswith("VmRSS:")))
+    return resident_kib(pid)
 
 
 CASES = (
