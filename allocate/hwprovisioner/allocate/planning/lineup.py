@@ -80,9 +80,9 @@ class UserQueue:
 
 Row = tuple[Key, UserQueue, int, int, int]
 """A user in the lineup: where their first request stands, they, and the bits of the classes of the
-first, the second and the third, 0 if there is none."""
+first, the second and the third, 0 if there is none. Rows compare as their keys do, of which no two
+are equal."""
 
-key_of_row: Callable[[Row], Key] = itemgetter(0)
 bits_of_row: tuple[Callable[[Row], int], ...] = (itemgetter(2), itemgetter(3), itemgetter(4))
 
 
@@ -99,15 +99,15 @@ class Lineup:
         """Line all up anew, some of whom have moved."""
         for user in moved:
             user.row = _row(user)
-        self.rows = sorted((user.row for user in users if user.row), key=key_of_row)
+        self.rows = sorted(user.row for user in users if user.row)
 
     def move(self, user: UserQueue) -> None:
         """Have a user stand where they belong by now."""
         if user.row is not None:
-            del self.rows[bisect_left(self.rows, user.row[0], key=key_of_row)]
+            del self.rows[bisect_left(self.rows, user.row)]
         user.row = _row(user)
         if user.row is not None:
-            insort(self.rows, user.row, key=key_of_row)
+            insort(self.rows, user.row)
 
 
 def _row(user: UserQueue) -> Row | None:

@@ -19,7 +19,6 @@ from hwprovisioner.allocate.planning.lineup import (
     UserQueue,
     bits_of_row,
     key_of,
-    key_of_row,
 )
 from hwprovisioner.allocate.planning.order import Queue, Request
 
@@ -101,18 +100,19 @@ class Walk:
     def _meet(self, lineup: Lineup) -> None:
         """Meet the next user whose first request is wanted, if nothing else is before it."""
         upcoming, rows, met = self._next, lineup.rows, self._met
-        end = bisect_left(rows, upcoming[0][0], met, key=key_of_row) if upcoming else len(rows)
+        end = bisect_left(rows, (upcoming[0][0],), met) if upcoming else len(rows)
         passed = rows[met:end]
         wanted = next(self._wanted(passed, 0), None)
-        self._met = end
-        if wanted is not None:
-            key, user = passed[wanted][:2]
-            heappush(upcoming, (key, 0, user, user.items[0]))
-            del passed[wanted:]
+        if wanted is None:
+            self._met = end
+            bound = min((each[0] for each in upcoming if each[3] is not None), default=None)
+        else:
             self._met = met + wanted + 1
+            bound, user = passed[wanted][:2]
+            heappush(upcoming, (bound, 0, user, user.items[0]))
+            del passed[wanted:]
         if not passed:
             return
-        bound = min((each[0] for each in upcoming if each[3] is not None), default=None)
         if bound is None:
             for row in passed:
                 if row[1].classes & self.mask:
@@ -203,4 +203,4 @@ def _place_before(rows: Sequence[Row], bound: Key, level: int, step: float) -> i
     priority, share, *_ = bound
     if priority != -BOOKED:
         share -= level * step - _ROUNDING
-    return bisect_right(rows, (priority, share, _LAST, ""), key=key_of_row)
+    return bisect_right(rows, ((priority, share, _LAST, ""),))
