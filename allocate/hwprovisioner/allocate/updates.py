@@ -85,6 +85,7 @@ class Updates:
         with self._dispatch.subscribed((Kind.ALLOCATION, allocation_id), watch.note):
             if just_queued and (first := await self._first(watch, allocation_id)):
                 yield first
+                await self._dispatch.wait(watch.news)
             while True:
                 watch.news.clear()
                 allocation = self._view.allocations.get(allocation_id)
@@ -106,6 +107,7 @@ class Updates:
         allocation = self._view.allocations.get(allocation_id)
         if allocation is None or allocation.state is not AllocationState.QUEUED:
             return None
+        self._places.wants_news(watch.news)
         watch.state, watch.place = allocation.state, self._places.place(allocation)
         return self._queued(allocation, allocation.ttl_ms, watch.place)
 

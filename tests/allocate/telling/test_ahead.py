@@ -6,7 +6,14 @@ from hypothesis import strategies as st
 from hwprovisioner.allocate.demand import HostDemand
 from hwprovisioner.allocate.planning.lineup import BOOKED
 from hwprovisioner.allocate.planning.order import Queue, Request
-from hwprovisioner.allocate.telling.ahead import Ahead, Order, ahead_of, place_of
+from hwprovisioner.allocate.telling.ahead import (
+    Ahead,
+    Order,
+    ahead_of,
+    ahead_of_one,
+    hosts_wanted,
+    place_of,
+)
 from support.waiting_lab import SmallLab, labelled
 
 LAB = SmallLab()
@@ -78,7 +85,11 @@ def test_ahead_are_those_before_it_that_want_the_same_with_the_hosts_that_do(
         if wants := hosts.get(request.asked.bit):
             expected[request.id] = so_far
             so_far = Ahead(so_far.requests + 1, so_far.hosts + wants)
-    assert ahead_of(queue.in_order(), ONE_X.bit | BOTH.bit, x.shapes) == expected
+    rivals = ONE_X.bit | BOTH.bit
+    assert ahead_of(queue.in_order(), rivals, x.shapes) == expected
+    found = {i: ahead_of_one(queue, queue.requests[i], rivals, x.shapes) for i in expected}
+    assert found == expected
+    assert hosts_wanted(queue, rivals, x.shapes) == so_far.hosts
 
 
 def test_where_shapes_say_nothing_all_hosts_count() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from hwprovisioner.allocate.planning.order import Queue
 from hwprovisioner.allocate.policy import Policy, Preemption, Quota, UserPolicy
 from hwprovisioner.allocate.set_demands import class_id
 from hwprovisioner.allocate.telling import outlook as module
@@ -179,6 +180,34 @@ def test_what_took_long_is_kept_for_so_many_times_as_long() -> None:
     kept.is_old = False
     now += 1
     assert (kept.get("key", 2, make), kept.is_old) == (now, False)
+
+
+def test_what_may_be_older_is_kept_for_longer() -> None:
+    now = 0.0
+
+    def make() -> float:
+        nonlocal now
+        now += 1.0
+        return now
+
+    kept = Kept(lambda: now, lambda: now)
+    assert kept.get("key", 1, make, rest=100) == 1.0
+    now += 99
+    assert (kept.get("key", 2, make, rest=100), kept.is_old) == (1.0, True)
+    now += 1
+    assert kept.get("key", 2, make, rest=100) == now
+
+
+def test_what_one_of_many_is_told_costs_nothing_by_how_many_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Queue, "in_order", None)
+    records = Records()
+    records.holder("running", 4, max_ms=10 * MINUTE_MS)
+    records.machine("r", "running")
+    for number in range(100):
+        records.queue(f"{number}", user=f"user {number % 2}")
+    assert records.reason("99").endswith("; 99 requests are before it for the same")
 
 
 def times(records: Records, **fields: Any) -> pb.ListWaitTimesResponse:

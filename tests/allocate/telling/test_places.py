@@ -5,8 +5,11 @@ from collections.abc import Callable
 
 import pytest
 
+from hwprovisioner.allocate.telling import places as module
 from hwprovisioner.allocate.telling.kept import REST
 from hwprovisioner.allocate.telling.places import PLACES_S, Places, is_news
+from hwprovisioner.state.model import Allocation
+from hwprovisioner.v1 import allocate_service_pb2 as pb
 from hwprovisioner.v1.allocation_pb2 import QueuePlace
 from support.asking import asking
 from support.fake_manager import machine, manager
@@ -177,3 +180,23 @@ async def test_a_waiter_is_told_what_it_waits_for_and_until_when(service: Runnin
             told = await last.until("queued", lambda queued: queued.place == 1)
             assert told.queued.expected_time == queued.expected_time
             assert told.queued.reason == lacks
+
+
+async def test_the_place_of_a_new_request_is_worked_out_once(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked_for: list[str] = []
+    place = Places.place
+
+    def noted(places: Places, allocation: Allocation) -> QueuePlace:
+        asked_for.append(allocation.id)
+        return place(places, allocation)
+
+    monkeypatch.setattr(Places, "place", noted)
+    monkeypatch.setattr(module, "PLACES_S", 1_000.0)
+    async with manager(service.stub, "m", [machine("a")]), asking(service.stub) as holder:
+        await holder.until("ready")
+        async with asking(service.stub) as waiting:
+            # The other time it is for this call, by whose answer all else has been told, too.
+            await service.stub.GetAllocation(pb.GetAllocationRequest(allocation_id=waiting.id))
+            assert asked_for.count(waiting.id) == 2

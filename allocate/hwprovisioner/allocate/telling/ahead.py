@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
+from hwprovisioner.allocate.planning.asked import RequestClass
+from hwprovisioner.allocate.planning.inventory import bits
 from hwprovisioner.allocate.planning.lineup import Key, UserQueue, key_of
 from hwprovisioner.allocate.planning.order import Queue, Request
 
@@ -75,6 +77,28 @@ class Order:
         return next((key for key in keys if key is not None), None)
 
 
+def ahead_of_one(queue: Queue, request: Request, rivals: int, shapes: int) -> Ahead:
+    """Return what is before one request of those that compete for the same.
+
+    Costs by the users who are before it and the classes that compete, not by the requests; the
+    arguments are those of `ahead_of`.
+    """
+    key = queue.key_in(request)
+    ahead = Ahead(0, 0)
+    for user in queue.users_in_order():
+        if user.first is None or user.first >= key:
+            break
+        before = _before(user, key) if user.classes & rivals else 0
+        for place in bits(user.classes & rivals if before else 0):
+            of_class = user.by_class[1 << place]
+            number = len(of_class)
+            if before < len(user.items):
+                number = bisect_left(of_class, user.items[before])
+            hosts = _hosts(queue.requests[of_class[0][2]].asked, shapes)
+            ahead = Ahead(ahead.requests + number, ahead.hosts + number * hosts)
+    return ahead
+
+
 def ahead_of(requests: Sequence[Request], rivals: int, shapes: int) -> Mapping[str, Ahead]:
     """Return what is before those that compete for the same, for the first of them.
 
@@ -91,17 +115,30 @@ def ahead_of(requests: Sequence[Request], rivals: int, shapes: int) -> Mapping[s
         found[request.id] = Ahead(place, hosts)
         bit = request.asked.bit
         if bit not in wanted:
-            wanted[bit] = _hosts(request, shapes)
+            wanted[bit] = _hosts(request.asked, shapes)
         hosts += wanted[bit]
     return found
 
 
-def _hosts(request: Request, shapes: int) -> int:
+def hosts_wanted(queue: Queue, rivals: int, shapes: int) -> int:
+    """Return how many hosts those want in all that compete for the same.
+
+    Costs by the users and the classes that compete; the arguments are those of `ahead_of`.
+    """
+    wanted = 0
+    for user in queue.users_in_order():
+        for place in bits(user.classes & rivals):
+            of_class = user.by_class[1 << place]
+            wanted += len(of_class) * _hosts(queue.requests[of_class[0][2]].asked, shapes)
+    return wanted
+
+
+def _hosts(asked: RequestClass, shapes: int) -> int:
     if not shapes:
-        return len(request.asked.hosts)
+        return len(asked.hosts)
     wanting = (
         options
-        for options in request.asked.hosts.values()
+        for options in asked.hosts.values()
         if any(option.shapes & shapes for option in options)
     )
     return sum(1 for _ in wanting)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 REST = 20
 """What took a time to work out is kept for so many times as long, whatever changes: so no more
 than a twentieth of the time goes into it."""
-_CHEAP_S = 0.002
+_CHEAP_S = 0.0005
 """What took no longer is worked out anew whenever something has changed."""
 _MOST = 4_096
 
@@ -30,13 +30,16 @@ class Kept:
         """Whether something was told that was worked out before the last change. Whoever looks at
         it sets it back."""
 
-    def get(self, key: Hashable, version: int, make: Callable[[], T]) -> T:
-        """Return what was made, made anew if the version has changed and it is time."""
+    def get(self, key: Hashable, version: int, make: Callable[[], T], *, rest: int = REST) -> T:
+        """Return what was made, made anew if the version has changed and it is time.
+
+        What took a time to make is kept for `rest` times as long.
+        """
         if found := self._found.get(key):
             made_for, since, took, value = found
             if made_for == version:
                 return cast("T", value)
-            if took > _CHEAP_S and self._clock() - since < took * REST:
+            if took > _CHEAP_S and self._clock() - since < took * rest:
                 self.is_old = True
                 return cast("T", value)
         begin = self._effort()

@@ -14,7 +14,7 @@ from hwprovisioner.allocate.planning.order import Request
 from hwprovisioner.allocate.planning.wish import Wish
 from hwprovisioner.allocate.room import Share
 from hwprovisioner.allocate.set_demands import MAX_HOSTS, class_id
-from hwprovisioner.allocate.telling.ahead import Ahead, Order, ahead_of
+from hwprovisioner.allocate.telling.ahead import Ahead, Order, ahead_of, ahead_of_one, hosts_wanted
 from hwprovisioner.allocate.telling.expectation import HOLDERS, Expected, Releases, rounded
 from hwprovisioner.allocate.telling.holders import Holders
 from hwprovisioner.allocate.telling.kept import Kept
@@ -24,6 +24,13 @@ from hwprovisioner.state.view import View
 
 _CLASSES = 16
 """The spans of so many of the classes that wait for the same are gone by."""
+
+_FEW = 64
+"""With so many users or less for each class, it is counted anew for each request what is before it;
+else once for all that ask for the same."""
+_REST_OF_RELEASES = 500
+"""What is expected is told to half a minute at the finest: so it is not worked out again whenever
+something changes, but a second after it took 2 ms."""
 
 Options = tuple[HostClass, ...]
 
@@ -42,7 +49,7 @@ class Outlook:
         now_ms = self._lab.clock.now_ms()
         number, latest_ms = self._giving_way().get(request.id, (0, 0))
         options = dict.fromkeys(itertools.chain.from_iterable(request.asked.hosts.values()))
-        ahead = self._ahead(tuple(options)).get(request.id)
+        ahead = self._ahead(request, tuple(options))
         lack = self._lack(request, now_ms)
         waiting = Waiting(
             self._lab.over_least(request) or ("" if lack else self._over(request, now_ms)),
@@ -66,7 +73,7 @@ class Outlook:
         # To count takes longer than all else, and most ask for one host.
         sorts = {asked.lone: 1} if asked.lone else Counter(asked.hosts.values())
         for options, count in sorts.items():
-            ahead = self._ahead(options).get(request.id)
+            ahead = self._ahead(request, options)
             if ahead is None:
                 return Expected()
             wanted = ahead.hosts + count - self.stock().available(self._matching(options))
@@ -116,20 +123,29 @@ class Outlook:
             ("matching", options), self._lab.version, lambda: self.stock().matching(options)
         )
 
-    def _ahead(self, options: Options) -> Mapping[str, Ahead]:
-        planner = self._lab.planner
-        rivals = planner.classes.rivals(options) & planner.classes.queued
-        shapes = shapes_of(options)
-        return self.kept.get(
+    def _ahead(self, request: Request, options: Options) -> Ahead | None:
+        """Return what is before a request of those that compete for some options, if known."""
+        queue, rivals, shapes = self._lab.planner.queue, self._rivals(options), shapes_of(options)
+        if queue.users * rivals.bit_count() <= _FEW:
+            return ahead_of_one(queue, request, rivals, shapes)
+        found: Mapping[str, Ahead] = self.kept.get(
             ("ahead", rivals, shapes),
             self._lab.version,
             lambda: ahead_of(self.order().requests, rivals, shapes),
         )
+        return found.get(request.id)
+
+    def _rivals(self, options: Options) -> int:
+        classes = self._lab.planner.classes
+        return classes.rivals(options) & classes.queued
 
     def _releases(self, options: Options) -> Releases:
         matching = self._matching(options)
         return self.kept.get(
-            ("releases", matching), self._lab.version, lambda: self._make(options, matching)
+            ("releases", matching),
+            self._lab.version,
+            lambda: self._make(options, matching),
+            rest=_REST_OF_RELEASES,
         )
 
     def _make(self, options: Options, matching: Matching) -> Releases:
@@ -144,9 +160,10 @@ class Outlook:
         all_holders = Holders(self._view, self._lab.past, now_ms)
         names, total = self.stock().in_use(matching, HOLDERS)
         holders, share = all_holders.of(names, total, helps)
-        rivals = itertools.islice(bits(classes.rivals(options) & classes.queued), _CLASSES)
-        spans = all_holders.spans(class_id(classes.at(place).key) for place in rivals)
-        hosts = max((each.hosts for each in self._ahead(options).values()), default=0)
+        rivals = self._rivals(options)
+        some = itertools.islice(bits(rivals), _CLASSES)
+        spans = all_holders.spans(class_id(classes.at(place).key) for place in some)
+        hosts = hosts_wanted(self._lab.planner.queue, rivals, shapes_of(options))
         return Releases(holders, spans, now_ms, hosts + MAX_HOSTS, share)
 
     def _giving_way(self) -> Mapping[str, tuple[int, int]]:
