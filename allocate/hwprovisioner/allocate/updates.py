@@ -91,9 +91,6 @@ class Updates:
                 allocation = self._view.allocations.get(allocation_id)
                 if allocation is None:
                     raise NoSuchAllocation(allocation_id)
-                if allocation.state is AllocationState.QUEUED:
-                    # Before the place is looked up, so that no change after that is missed.
-                    self._places.wants_news(watch.news)
                 async for update in self._news(watch, allocation, with_connections):
                     yield update
                 if watch.state is AllocationState.ENDED:
@@ -107,8 +104,8 @@ class Updates:
         allocation = self._view.allocations.get(allocation_id)
         if allocation is None or allocation.state is not AllocationState.QUEUED:
             return None
-        self._places.wants_news(watch.news)
         watch.state, watch.place = allocation.state, self._places.place(allocation)
+        self._places.wants_news(watch.news, watch.place)
         return self._queued(allocation, allocation.ttl_ms, watch.place)
 
     def _queued(
@@ -146,12 +143,12 @@ class Updates:
             yield update
         if allocation.state is AllocationState.QUEUED:
             place = self._places.place(allocation)
+            self._places.wants_news(watch.news, place)
             if is_new or is_news(place, watch.place, self._places.now_ms()):
                 watch.place = place
-                remaining = await self._reader.remaining_ms([allocation.id])
-                with self._places.telling():
-                    update = self._queued(allocation, remaining.get(allocation.id), place)
-                yield update
+                # Whoever hears of a new place beats, and knows what that has left.
+                left = await self._reader.remaining_ms([allocation.id]) if is_new else {}
+                yield self._queued(allocation, left.get(allocation.id), place)
         elif is_new and allocation.state is not AllocationState.PREPARING:
             message = await self.shown(
                 allocation, with_connections=with_connections, remaining_ms=left_ms

@@ -1,13 +1,9 @@
-"""Who is told of places in the queue, when, and what counts as news."""
-
-import asyncio
-from collections.abc import Callable
+"""What is told of a place in the queue, and what counts as news."""
 
 import pytest
 
-from hwprovisioner.allocate.telling import places as module
-from hwprovisioner.allocate.telling.kept import REST
-from hwprovisioner.allocate.telling.places import PLACES_S, Places, is_news
+from hwprovisioner.allocate.telling import rounds
+from hwprovisioner.allocate.telling.places import Places, is_news
 from hwprovisioner.state.model import Allocation
 from hwprovisioner.v1 import allocate_service_pb2 as pb
 from hwprovisioner.v1.allocation_pb2 import QueuePlace
@@ -17,96 +13,20 @@ from support.services import Running
 from support.told_lab import MINUTE_MS, NOW_MS, Records, always_new
 
 
-class Loop:
-    """An event loop in which time passes when the test says so."""
-
-    def __init__(self) -> None:
-        self.later: list[tuple[float, Callable[[], None]]] = []
-        self.soon: list[Callable[[], None]] = []
-
-    def call_later(self, delay_s: float, callback: Callable[[], None]) -> object:
-        self.later.append((delay_s, callback))
-        return object()
-
-    def call_soon(self, callback: Callable[[], None]) -> None:
-        self.soon.append(callback)
-
-    def ring(self) -> float:
-        """Let the one timer ring; returns after how long it does."""
-        [(delay_s, callback)] = self.later
-        self.later.clear()
-        callback()
-        return delay_s
-
-
 class Telling:
     """Places of a lab with one machine in use."""
 
     def __init__(self) -> None:
-        self.now_s = 0.0
         self.records = Records()
-        self.places = Places(self.records.view, self.records.lab, lambda: self.now_s)
+        self.places = Places(self.records.view, self.records.lab)
         self.places.outlook.kept = always_new()
         self.records.holder("running", 4)
         self.records.machine("r", "running")
 
-    def spend(self, seconds: float) -> None:
-        with self.places.telling():
-            self.now_s += seconds
-
 
 @pytest.fixture
-def loop(monkeypatch: pytest.MonkeyPatch) -> Loop:
-    loop = Loop()
-    monkeypatch.setattr(asyncio, "get_running_loop", lambda: loop)
-    return loop
-
-
-@pytest.fixture
-def telling(loop: Loop) -> Telling:
+def telling() -> Telling:
     return Telling()
-
-
-def test_nobody_is_told_of_what_nobody_waits_for(telling: Telling, loop: Loop) -> None:
-    telling.records.queue("first")
-    assert loop.later == []
-
-
-def test_whoever_waits_is_told_once_after_a_change(telling: Telling, loop: Loop) -> None:
-    news = asyncio.Event()
-    telling.places.wants_news(news)
-    telling.records.queue("first")
-    telling.records.queue("second")
-    assert not news.is_set()
-    assert loop.ring() == PLACES_S
-    assert news.is_set()
-    news.clear()
-    telling.records.queue("third")
-    assert (loop.later, news.is_set()) == ([], False)
-
-
-def test_what_a_round_took_is_followed_by_a_rest(telling: Telling, loop: Loop) -> None:
-    news = asyncio.Event()
-    for spent_s, rest_s in ((0.0, PLACES_S), (1.0, REST * 1.0), (0.0, PLACES_S)):
-        telling.spend(spent_s)
-        telling.places.wants_news(news)
-        telling.records.queue("again")
-        assert loop.ring() == rest_s
-
-
-def test_many_are_told_some_at_a_time_with_rests_between(telling: Telling, loop: Loop) -> None:
-    events = [asyncio.Event() for _ in range(100)]
-    for event in events:
-        telling.places.wants_news(event)
-    telling.records.queue("first")
-    assert loop.ring() == PLACES_S
-    assert [event.is_set() for event in events] == [True] * 64 + [False] * 36
-    telling.spend(0.5)
-    [wind] = loop.soon
-    wind()
-    assert loop.ring() == REST * 0.5
-    assert all(event.is_set() for event in events)
-    assert (len(loop.soon), loop.later) == (1, [])
 
 
 def test_the_place_is_told_with_its_reason_and_times(telling: Telling) -> None:
@@ -193,7 +113,7 @@ async def test_the_place_of_a_new_request_is_worked_out_once(
         return place(places, allocation)
 
     monkeypatch.setattr(Places, "place", noted)
-    monkeypatch.setattr(module, "PLACES_S", 1_000.0)
+    monkeypatch.setattr(rounds, "SOONEST_S", 1_000.0)
     async with manager(service.stub, "m", [machine("a")]), asking(service.stub) as holder:
         await holder.until("ready")
         async with asking(service.stub) as waiting:

@@ -42,7 +42,8 @@ class AllocateServiceStub:
     Allocate: _grpc.UnaryStreamMultiCallable[_allocate_service_pb2.AllocateRequest, _allocate_service_pb2.AllocateResponse]
     """Asks for a set of hosts, and tells what becomes of the request until it ends.
 
-    The first update carries the token. Then come `queued` when the place or its reason changes, `preparing` when a
+    The first update carries the token. Then come `queued` when the place or its reason changes (within a quarter of a
+    second for the first dozen in the queue, the later the further back), `preparing` when a
     manager says something, `ready` once, `ended` last; the server then closes the stream with OK. A request that a
     decline or a failure sent back to the queue goes from `preparing` to `queued` again.
 
@@ -199,7 +200,8 @@ class AllocateServiceAsyncStub(AllocateServiceStub):
     Allocate: _aio.UnaryStreamMultiCallable[_allocate_service_pb2.AllocateRequest, _allocate_service_pb2.AllocateResponse]  # type: ignore[assignment]
     """Asks for a set of hosts, and tells what becomes of the request until it ends.
 
-    The first update carries the token. Then come `queued` when the place or its reason changes, `preparing` when a
+    The first update carries the token. Then come `queued` when the place or its reason changes (within a quarter of a
+    second for the first dozen in the queue, the later the further back), `preparing` when a
     manager says something, `ready` once, `ended` last; the server then closes the stream with OK. A request that a
     decline or a failure sent back to the queue goes from `preparing` to `queued` again.
 
@@ -359,7 +361,8 @@ class AllocateServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_allocate_service_pb2.AllocateResponse], _abc.AsyncIterator[_allocate_service_pb2.AllocateResponse]]:
         """Asks for a set of hosts, and tells what becomes of the request until it ends.
 
-        The first update carries the token. Then come `queued` when the place or its reason changes, `preparing` when a
+        The first update carries the token. Then come `queued` when the place or its reason changes (within a quarter of a
+        second for the first dozen in the queue, the later the further back), `preparing` when a
         manager says something, `ready` once, `ended` last; the server then closes the stream with OK. A request that a
         decline or a failure sent back to the queue goes from `preparing` to `queued` again.
 

@@ -218,7 +218,9 @@ class Allocation(_message.Message):
 
     @_builtins.property
     def remaining_lease(self) -> _duration_pb2.Duration:
-        """What the lease has left unless a heartbeat extends it, when the answer was made; unset once ended."""
+        """What the lease has left unless a heartbeat extends it, when the answer was made; unset once ended, and in an update
+        that tells no more than a new place.
+        """
 
     @_builtins.property
     def hosts(self) -> _containers.MessageMap[_builtins.str, Global___Host]:

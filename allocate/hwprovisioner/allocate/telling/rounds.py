@@ -1,0 +1,94 @@
+"""When those who wait are told of a new place: the nearer they are to the front, the sooner.
+
+Who is third wants to know at once that they are second now; to be 870th instead of 871st says
+little. So each is told at most so often as their place is worth, which makes hundreds a second of
+however many who wait. They are told a few at a time, with rests between: whoever is granted
+something never waits behind those who are not.
+"""
+
+import asyncio
+import heapq
+import itertools
+import time
+from collections.abc import Callable
+
+from hwprovisioner.allocate.telling.kept import REST
+
+SOONEST_S = 0.25
+"""After a change it takes so long until the first are told, and nobody is told more often."""
+EACH_PLACE_S = 0.02
+"""Nor more often than every so many times their place."""
+LATEST_S = 60.0
+"""But after so long everybody is told, if that takes no more than a twentieth of the time."""
+_AT_ONCE = 2
+"""So many are told in one go, before others have a turn."""
+
+
+class Rounds:
+    """Wakes those who want to hear of changes.
+
+    What telling some took is followed by twenty times as long a rest.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        effort: Callable[[], float] = time.thread_time,
+    ) -> None:
+        """Begin with nobody; `clock` tells seconds, `effort` those that this thread has worked."""
+        self._clock = clock
+        self._effort = effort
+        self._content: dict[asyncio.Event, float] = {}
+        """Those who have heard of every change, and when they may be told of another."""
+        self._curious: set[asyncio.Event] = set()
+        self._due: list[tuple[float, int, asyncio.Event]] = []
+        """The curious, as a heap: who may be told first comes first."""
+        self._numbers = itertools.count()
+        self._rested_s = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._rings_s = 0.0
+
+    def join(self, event: asyncio.Event, place: int) -> None:
+        """Set `event` once there was a change, and it is time for whoever was told a place now."""
+        if event not in self._curious:
+            self._content[event] = self._clock() + pause_s(place)
+
+    def changed(self) -> None:
+        """Note that everybody may have another place."""
+        for event, due_s in self._content.items():
+            heapq.heappush(self._due, (due_s, next(self._numbers), event))
+        self._curious.update(self._content)
+        self._content.clear()
+        if self._due:
+            self._wind(self._clock() + SOONEST_S)
+
+    def _wind(self, earliest_s: float) -> None:
+        rings_s = max(earliest_s, self._rested_s, self._due[0][0])
+        if self._timer is not None:
+            if self._rings_s <= rings_s:
+                return
+            self._timer.cancel()
+        self._rings_s = rings_s
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(rings_s - self._clock(), self._tell)
+
+    def _tell(self) -> None:
+        self._timer = None
+        began_s = self._effort()
+        for _ in range(_AT_ONCE):
+            if self._due and self._due[0][0] <= self._clock():
+                *_, event = heapq.heappop(self._due)
+                self._curious.remove(event)
+                event.set()
+        # What they take is known once they have had their turn.
+        asyncio.get_running_loop().call_soon(self._rest, began_s)
+
+    def _rest(self, began_s: float) -> None:
+        self._rested_s = self._clock() + REST * (self._effort() - began_s)
+        if self._due:
+            self._wind(self._rested_s)
+
+
+def pause_s(place: int) -> float:
+    """Return after how long whoever was told a place may be told another."""
+    return min(LATEST_S, max(SOONEST_S, place * EACH_PLACE_S))
