@@ -33,6 +33,15 @@ def by_queue(sizes: Sequence[int]) -> list[tuple[Size, Decisions]]:
     return _measured([Size(queued=n, classes=min(n, 1_000)) for n in sizes])
 
 
+def by_shared(sizes: Sequence[int]) -> list[tuple[Size, Decisions]]:
+    """Measure labs with more and more resources, of which a tenth of the sorts are shared out.
+
+    Remnants of shared machines are always open, too small for most of those who wait.
+    """
+    few = [Size(resources=n, queued=min(10_000, 10 * n), shared_percent=10) for n in sizes]
+    return _measured(few)
+
+
 def _measured(sizes: Sequence[Size]) -> list[tuple[Size, Decisions]]:
     labs = [SimulatedLab(size) for size in sizes]
     gc.collect()
@@ -95,14 +104,17 @@ def main() -> int:
     plain = of_plain(20_000)
     resources = by_resources([100, 1_000, 10_000] if quick else [100, 1_000, 10_000, 100_000])
     queue = by_queue([10, 100, 1_000, 10_000] if quick else [10, 100, 1_000, 10_000, 100_000])
+    shared = by_shared([100, 1_000] if quick else [100, 1_000, 10_000])
     report("resources", [(f"{size.resources:,}", found) for size, found in resources])
     report("queued", [(f"{size.queued:,}", found) for size, found in queue])
+    report("with shared ones", [(f"{size.resources:,}", found) for size, found in shared])
     sets = of_sets(2_000 if quick else 10_000)
     ratios = [
         Ratio("freed to grant, most against least resources", _spread(resources, "freed"), 2),
         Ratio("submit to grant, most against least resources", _spread(resources, "submit"), 2),
         Ratio("freed to grant, longest against shortest queue", _spread(queue, "freed"), 2),
         Ratio("submit to grant, longest against shortest queue", _spread(queue, "submit"), 2),
+        Ratio("freed to grant beside shared ones, most against least", _spread(shared, "freed"), 2),
         Ratio("freed to grant at 10,000 and 10,000, in a row, in 50 µs", plain.median / 50, 1),
         Ratio(f"a set of 8 granted ({len(sets.each_us)} times), in 1 ms", sets.median / 1000, 1),
         *oddities.measure(),

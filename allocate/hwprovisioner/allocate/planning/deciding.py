@@ -10,13 +10,13 @@ from dataclasses import replace
 from functools import cached_property, partial
 
 from hwprovisioner.allocate.planning.arrivals import Arrivals
-from hwprovisioner.allocate.planning.asked import any_shape
 from hwprovisioner.allocate.planning.board import Board, Grant
-from hwprovisioner.allocate.planning.keeping import Keeper, Turns, note_lack, roomiest, start_by
+from hwprovisioner.allocate.planning.keeping import Keeper, note_lack, roomiest, start_by
 from hwprovisioner.allocate.planning.lending import Lending
 from hwprovisioner.allocate.planning.offered import Offered
 from hwprovisioner.allocate.planning.order import Request
 from hwprovisioner.allocate.planning.placement import Placed, Placement
+from hwprovisioner.allocate.planning.turns import Turns
 from hwprovisioner.allocate.planning.walk import Walk
 from hwprovisioner.allocate.planning.wish import Wish
 
@@ -193,7 +193,7 @@ class Pass:
             self._too_large += 1
             if self._too_large == _LARGE:
                 self._open.only_what_fits()
-            if not self._may_keep(request):
+            if not self._turns.is_first_for_shared(request):
                 return
         if placement is None or wish.also:
             # It keeps nothing that one before it keeps, if that might have been lent to it.
@@ -224,12 +224,3 @@ class Pass:
         others = self._turns.next_of_others(request, missing)
         user = queue.user(request.user)
         return patience.is_over(request, count, queue.key_in(request), user, others)
-
-    def _may_keep(self, request: Request) -> bool:
-        """Say whether a request for one host, for which there is no room, may keep what there is.
-
-        Many are asked when a shared machine has become a little freer, so it has to be cheap.
-        """
-        inventory = self._board.inventory
-        open_shared = any_shape(request.asked.lone) & inventory.divisible & inventory.open
-        return bool(open_shared) and self._turns.is_first_for_any(request, open_shared)

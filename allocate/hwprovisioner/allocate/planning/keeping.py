@@ -11,23 +11,19 @@ present holders said, too; where they did not, nobody may.
 
 import heapq
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from hwprovisioner.allocate.planning.asked import HostClass, RequestClass, any_shape, shapes_of
+from hwprovisioner.allocate.planning.asked import HostClass, RequestClass, any_shape
 from hwprovisioner.allocate.planning.booked import Booked, room_during
-from hwprovisioner.allocate.planning.classes import Classes
 from hwprovisioner.allocate.planning.finding import Finder
 from hwprovisioner.allocate.planning.inventory import Inventory, Shape, bits
-from hwprovisioner.allocate.planning.lineup import Key
-from hwprovisioner.allocate.planning.order import Queue, Request
+from hwprovisioner.allocate.planning.order import Request
 from hwprovisioner.allocate.planning.placement import Candidate, Placement, place
-from hwprovisioner.allocate.planning.walk import Walk
 from hwprovisioner.allocate.planning.wish import Wish
 from hwprovisioner.allocate.room import Room
 
 _ENDS_LOOKED_AT = 256
-_ALL_CLASSES = -1
 
 
 @dataclass(slots=True, eq=False)
@@ -56,126 +52,6 @@ class Keeper:
         if not self._is_planned or 0 < self.start_ms <= now_ms:
             self.start_ms, self._is_planned = self.plan(), True
         return self.start_ms if self.start_ms > now_ms else 0
-
-
-class Turns:
-    """Whose turn it is for what, in one pass."""
-
-    def __init__(
-        self,
-        queue: Queue,
-        classes: Classes,
-        coming: Callable[[RequestClass, frozenset[str]], bool],
-        granted: Set[str],
-    ) -> None:
-        """Look at a queue that does not change meanwhile.
-
-        Args:
-            queue: it, of which those who were granted something leave only later.
-            classes: what they ask for.
-            coming: says whether something can be had one day; for what cannot, nobody's turn comes.
-            granted: the requests that were granted something; there may be more and more.
-        """
-        self._queue = queue
-        self._classes = classes
-        self._coming = coming
-        self._granted = granted
-        self._known = len(granted)
-        self._barred: set[tuple[str, int]] = set()
-        self._first: dict[int, Request | None] = {}
-        self._every = (1 << len(classes.inventory.shapes)) - 1
-        self._unclaimed = self._every
-        self._claims: dict[str, int] = {}
-        self._claiming: Walk | None = None
-        self._claimants: Iterator[Request] = iter(())
-
-    def bar(self, user: str, bit: int) -> None:
-        """Note that a user may not have what a class asks for, and is in nobody's way."""
-        self._barred.add((user, bit))
-        self._reset()
-
-    def has_come(self, request: Request, missing: Iterable[str]) -> bool:
-        """Say whether each host that a request lacks can be had of something it is first for."""
-        asked = {request.asked.hosts[host] for host in missing}
-        return all(self._is_first(request, options) for options in asked)
-
-    def is_first_for_any(self, request: Request, shapes: int) -> bool:
-        """Say whether nobody before a request could use one of some shapes, or what it names."""
-        classes, inventory = self._classes, self._classes.inventory
-        masks = [inventory.shapes[index].matches for index in bits(shapes)]
-        named = {option.option.resource for option in request.asked.options if option.by_name}
-        masks += [classes.matching(name) for name in named if name in inventory]
-        firsts = map(self._first_of, masks)
-        return any(first is not None and first.id == request.id for first in firsts)
-
-    def next_of_others(self, request: Request, missing: Iterable[str]) -> Key | None:
-        """Return where the first request of another user stands that wants what a request lacks."""
-        mask = 0
-        for host in missing:
-            mask |= self._classes.rivals(request.asked.hosts[host])
-        walk = self._walk(mask)
-        walk.bar(request.user, _ALL_CLASSES)
-        return next((walk.key for each in walk if self._counts(each, walk)), None)
-
-    def _is_first(self, request: Request, options: Sequence[HostClass]) -> bool:
-        mask = self._classes.rivals(options)
-        first = self._first_of(mask)
-        if first is None or first.id == request.id:
-            return first is not None
-        # Those before it may all be waiting for what is rarer.
-        return self._claims_one(request, shapes_of(options))
-
-    def _claims_one(self, request: Request, shapes: int) -> bool:
-        """Say whether nobody before a request could use one of some shapes.
-
-        In order, each claims the shapes that nobody before it could use: once for all who ask.
-        """
-        if self._claiming is None:
-            self._claiming = self._walk(-1)
-            self._claimants = iter(self._claiming)
-        while self._unclaimed & shapes and not self._claims.get(request.id, 0) & shapes:
-            other = next(self._claimants, None)
-            if other is None:
-                break
-            if self._counts(other, self._claiming):
-                claimed = shapes_of(other.asked.options) & self._unclaimed
-                if claimed:
-                    self._claims[other.id] = claimed
-                    self._unclaimed &= ~claimed
-                    self._claiming.mask &= self._classes.matching_any(self._unclaimed)
-        return bool(self._claims.get(request.id, 0) & shapes)
-
-    def _reset(self) -> None:
-        self._known = len(self._granted)
-        self._first.clear()
-        self._claims.clear()
-        self._claiming, self._unclaimed = None, self._every
-
-    def _first_of(self, mask: int) -> Request | None:
-        # Asked of everybody first, before what they claim.
-        if len(self._granted) != self._known:
-            self._reset()
-        if mask not in self._first:
-            walk = self._walk(mask)
-            found = (each for each in walk if self._counts(each, walk))
-            self._first[mask] = next(found, None)
-        return self._first[mask]
-
-    def _walk(self, mask: int) -> Walk:
-        return Walk(self._queue, mask & self._classes.queued)
-
-    def _counts(self, request: Request, walk: Walk) -> bool:
-        """Say whether a request is in the way of those behind it."""
-        if request.id in self._granted:
-            return False
-        if (request.user, request.asked.bit) in self._barred:
-            walk.bar(request.user, request.asked.bit)
-            return False
-        if self._coming(request.asked, request.excluded):
-            return True
-        if not request.excluded:
-            walk.mask &= ~request.asked.bit
-        return False
 
 
 def note_lack(finder: Finder, request: Request, placement: Placement) -> None:
