@@ -14,7 +14,7 @@ from hwprovisioner.v1 import manager_stream_pb2 as stream
 from hwprovisioner.v1.allocation_pb2 import ALLOCATION_STATE_READY
 from support.asking import LIMIT_S, asking, new_request, watching
 from support.eventually import eventually
-from support.fake_manager import ignore, machine, manager, serve_at_once
+from support.fake_manager import ignore, machine, manager
 from support.redis_server import RedisServer, running
 from support.refusals import refusal, refusal_of
 from support.services import Running, allocate
@@ -123,17 +123,19 @@ async def test_scripts_that_redis_forgot_keep_the_order_of_messages(
     async with manager(service.stub, "m", [machine("a"), machine("b")], policy=ignore) as agent:
         async with asking(service.stub) as first:
             offer = await agent.hear("offer")
-            await agent.say(accept=stream.Accept(hold=offer.hold))
-            await first.until("preparing")
+            agent.cleans = False
             async with asking(service.stub) as second:
                 other = await agent.hear("offer")
                 assert redis_server.command("SCRIPT FLUSH") == b"+OK\r\n"
-                # Now `ready` is loaded again before `accept` is.
-                await agent.say(ready=stream.Ready(hold=offer.hold))
-                await first.until("ready")
-                await serve_at_once(agent, other)
-                await second.until("ready")
-                assert not [m for m in agent.heard if m.HasField("refused")]
+                # Now `fail` is loaded again before `accept` is.
+                await agent.say(failed=stream.Failed(hold=offer.hold))
+                await first.until("queued")
+                await agent.say(accept=stream.Accept(hold=other.hold))
+                await agent.say(failed=stream.Failed(hold=other.hold))
+                await agent.say(accept=stream.Accept(hold=stream.HoldRef(hold_id="a.99", fence=99)))
+                # What comes after a failure would be refused before this.
+                assert (await agent.hear("refused")).hold_id == "a.99"
+                await second.until("queued")
 
 
 async def registration(service: Running, manager_id: str) -> str:

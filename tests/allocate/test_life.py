@@ -1,11 +1,13 @@
 """An allocation's life, as whoever asked sees it."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from hwprovisioner.serving.unread import Writing
 from hwprovisioner.state import resp
+from hwprovisioner.state.grants import Grants
 from hwprovisioner.state.reading import Reader
 from hwprovisioner.state.scripts import script
 from hwprovisioner.v1 import allocate_service_pb2 as pb
@@ -33,8 +35,7 @@ async def test_updates_come_in_order_with_progress(service: Running) -> None:
         asking(service.stub, wanting(db={"cpus": "4"})) as asked,
     ):
         await asked.until("ready")
-        assert asked.updates[0].queued.place == 1
-        assert list(dict.fromkeys(asked.events)) == ["queued", "preparing", "ready"]
+        assert list(dict.fromkeys(asked.events)) == ["preparing", "ready"]
         lines = [u.preparing.message for u in asked.updates if u.preparing.message]
         assert lines == ["booting", "booted"]
         await asked.release()
@@ -43,7 +44,7 @@ async def test_updates_come_in_order_with_progress(service: Running) -> None:
         assert not asked.allocation.HasField("remaining_lease")
 
 
-async def test_the_grant_is_on_its_way_before_the_first_answer_is_written(
+async def test_what_is_granted_at_once_is_told_by_its_grant(
     service: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[str] = []
@@ -64,8 +65,26 @@ async def test_the_grant_is_on_its_way_before_the_first_answer_is_written(
     monkeypatch.setattr(Writing, "write", write_to_client)
     async with manager(service.stub, "m", [machine("a")]), asking(service.stub) as asked:
         await asked.until("ready")
-    # And that it is granted is told by the grant alone.
-    assert order[:4] == ["grant", "queued", "preparing", "ready"]
+    assert order[:3] == ["grant", "preparing", "ready"]
+
+
+async def test_a_request_whose_grant_takes_long_is_told_that_it_is_queued(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_grant = asyncio.Event()
+    grant = Grants.grant
+
+    async def slow(grants: Grants, *args: Any, **more: Any) -> int:
+        await may_grant.wait()
+        return await grant(grants, *args, **more)
+
+    monkeypatch.setattr(Grants, "grant", slow)
+    async with manager(service.stub, "m", [machine("a")]), asking(service.stub) as asked:
+        assert asked.token
+        assert asked.updates[0].queued.reason == "its turn: it is being granted"
+        may_grant.set()
+        await asked.until("ready")
+        assert asked.events == ["queued", "preparing", "ready"]
 
 
 async def test_what_is_ready_has_its_connection_and_a_lease(service: Running) -> None:

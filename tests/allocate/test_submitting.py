@@ -174,7 +174,7 @@ async def test_a_place_that_changes_is_told_with_what_is_waited_for(service: Run
     async with manager(service.stub, "m", [machine("a")], policy=ignore) as agent:
         async with asking(service.stub) as first, asking(service.stub) as second:
             await agent.hear("offer")
-            assert first.updates[0].queued.place == 1
+            assert first.events == ["preparing"]
             queued = second.updates[0].queued
             assert "in use" in queued.reason
             assert second.allocation.queue_place == queued

@@ -66,22 +66,24 @@ class Dispatch:
         await asyncio.Event().wait()
 
     def _route(self, change: Change | None) -> None:
-        topics = list(self._subscribers) if change is None else {LAB, *_topics(change)}
+        topics = list(self._subscribers) if change is None else dict.fromkeys(_topics(change))
         for topic in topics:
             for subscriber in list(self._subscribers.get(topic, ())):
                 subscriber(change)
 
 
 def _topics(change: Change) -> Iterator[Topic]:
+    """Yield what a change is about; managers before holders, as they have something to do."""
     for (kind, record_id), changed in change.records.items():
         if kind in (Kind.ALLOCATION, Kind.MANAGER):
             yield kind, record_id
         elif kind is Kind.HOLD:
             hold = changed.after or changed.before
             if isinstance(hold, Hold):
-                yield Kind.ALLOCATION, hold.allocation
                 yield Kind.MANAGER, hold.manager
+                yield Kind.ALLOCATION, hold.allocation
         elif kind is Kind.RESOURCE:
             resource = changed.after or changed.before
             if isinstance(resource, Resource):
                 yield Kind.MANAGER, resource.manager
+    yield LAB

@@ -4,6 +4,7 @@ The streams of Allocate and WatchAllocation.
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ _LINES_KEPT = 256
 """So many progress lines wait for a slow reader; older ones are dropped."""
 _TURNS_TO_GRANT = 3
 """So many turns of the loop it takes from a new request to a grant that is on its way to Redis."""
+_GRANT_S = 0.1
+"""A grant that is on its way is told by itself, unless it takes longer."""
 
 
 @dataclass(slots=True)
@@ -98,13 +101,18 @@ class Updates:
                 await self._dispatch.wait(watch.news)
 
     async def _first(self, watch: _Watch, allocation_id: str) -> AllocationUpdate | None:
-        """Return that a new request is queued, to be said while Redis is at its grant."""
+        """Return that a new request is queued; None if that is over, as of most in an idle lab."""
         for _ in range(_TURNS_TO_GRANT):
             await asyncio.sleep(0)
+        watch.state = AllocationState.QUEUED
+        if self._places.is_being_granted(allocation_id):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_GRANT_S):
+                    await watch.news.wait()
         allocation = self._view.allocations.get(allocation_id)
         if allocation is None or allocation.state is not AllocationState.QUEUED:
             return None
-        watch.state, watch.place = allocation.state, self._places.place(allocation)
+        watch.place = self._places.place(allocation)
         self._places.wants_news(watch.news, watch.place)
         return self._queued(allocation, allocation.ttl_ms, watch.place)
 

@@ -39,8 +39,7 @@ class Places:
     def place(self, allocation: Allocation) -> allocation_pb2.QueuePlace:
         """Return where a queued allocation stands."""
         request = self._lab.planner.queue.requests.get(allocation.id)
-        if request is None:
-            # It is decided what it gets; the script that grants it has not answered yet.
+        if request is None:  # as in is_being_granted
             return allocation_pb2.QueuePlace(place=1, reason=_BEING_GRANTED)
         expected = self.outlook.expected(request)
         return allocation_pb2.QueuePlace(
@@ -49,6 +48,11 @@ class Places:
             expected_time=timestamp(expected.middle_ms),
             likely_time=timestamp(expected.likely_ms),
         )
+
+    def is_being_granted(self, allocation_id: str) -> bool:
+        """Say whether it is decided what a queued allocation gets; the script that grants it is on
+        its way."""
+        return allocation_id not in self._lab.planner.queue.requests
 
     def now_ms(self) -> int:
         """Return the time by the lab's clock, in ms since the epoch."""
