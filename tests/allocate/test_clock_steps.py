@@ -44,3 +44,10 @@ def test_who_knows_nothing_and_what_was_done_already_moves_nothing() -> None:
     assert steps.step_ms(Paused(f"0!{NOW + HOUR}", NOW + HOUR)) == 0
     assert steps.step_ms(Paused(f"{NOW + HOUR}", NOW + HOUR)) == 0
     assert ClockSteps(machine).step_ms(Paused(f"{NOW}", NOW + HOUR)) == 0
+
+
+def test_that_the_clock_was_set_back_needs_nobody_who_was_there() -> None:
+    steps = ClockSteps(Machine())
+    assert steps.step_ms(Paused(f"{NOW}", NOW - HOUR)) == -HOUR
+    assert steps.step_ms(Paused(f"{NOW}", NOW - 2_000)) == 0
+    assert steps.step_ms(Paused(f"0!{NOW}", NOW - HOUR)) == 0

@@ -205,7 +205,7 @@ def test_a_hold_ends_when_its_allocation_does_at_the_latest(
 ) -> None:
     lab = Lab(log.view, Policy(preemption=Preemption()))
     log.manager("m")
-    log.allocation("one", "READY", grant_ms=5, holds="h", **fields)
+    log.allocation("one", "READY", since_ms=5, holds="h", **fields)
     log.hold("h", "a", "one", state="READY")
     log.resource("a", used_slots=1, holds="h")
     assert lab.planner.inventory.ends_ms("a") == until_ms
@@ -213,11 +213,12 @@ def test_a_hold_ends_when_its_allocation_does_at_the_latest(
 
 def test_the_past_of_a_class_grows_with_what_is_granted_and_ends(log: Log) -> None:
     lab = Lab(log.view)
-    asked: dict[str, Any] = {"class_id": "c", "submit_ms": 100, "user": "ann"}
-    log.allocation("one", **asked)
-    log.allocation("one", "PREPARING", grant_ms=400, holds="h", **asked)
-    log.allocation("one", "READY", grant_ms=400, holds="h", **asked)
-    log.allocation("one", "ENDED", grant_ms=400, end_ms=1400, **asked)
+    asked: dict[str, Any] = {"class_id": "c", "user": "ann"}
+    log.allocation("one", since_ms=100, **asked)
+    # The clock may have been set meanwhile.
+    log.allocation("one", "PREPARING", since_ms=400, grant_ms=9, holds="h", **asked)
+    log.allocation("one", "READY", since_ms=400, holds="h", **asked)
+    log.allocation("one", "ENDED", since_ms=1400, end_ms=7, **asked)
     assert (lab.past.waits, lab.past.spans) == ({"c": (300,)}, {"c": (1000,)})
 
 

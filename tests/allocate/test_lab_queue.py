@@ -24,7 +24,7 @@ def test_priorities_are_bounded_by_policy(log: Log) -> None:
 
 def test_whoever_holds_something_comes_after_those_who_hold_nothing(log: Log) -> None:
     lab = Lab(log.view)
-    log.allocation("running", "READY", user="ann", grant_ms=0, holds="h1")
+    log.allocation("running", "READY", user="ann", since_ms=0, holds="h1")
     log.hold("h1", "a", "running", state="READY")
     log.allocation("again", turn=1, user="ann")
     log.allocation("first", turn=2, user="bob")

@@ -33,19 +33,20 @@ async def lease_ms(lab: StateLab, name: str) -> int | None:
 
 
 async def test_tending_tells_what_is_due_and_what_is_next(lab: StateLab) -> None:
-    assert await lab.tend() == Tended(NOW, (), ())
+    assert await lab.tend() == Tended(NOW, (), (), NOW)
     await lab.submit("a", wait_ms=500)
     await lab.submit("b", ttl_ms=1_000, wait_ms=300)
     await lab.register("m:n")
     waits = ((Due.WAIT, "b", NOW + 300), (Due.WAIT, "a", NOW + 500))
-    assert await lab.tend(NOW + 299) == Tended(NOW + 299, (), waits[:1])
+    assert await lab.tend(NOW + 299) == Tended(NOW + 299, (), waits[:1], NOW + 299)
     ahead = await lab.care.tend(ahead=3, now_ms=NOW + 299)
-    assert ahead == Tended(NOW + 299, (), (*waits, (Due.LEASE, "b", NOW + 1_000)))
+    coming = (*waits, (Due.LEASE, "b", NOW + 1_000))
+    assert ahead == Tended(NOW + 299, (), coming, NOW + 299)
     due = ((Due.WAIT, "b"), (Due.WAIT, "a"))
     next_one = ((Due.LEASE, "b", NOW + 1_000),)
-    assert await lab.tend(NOW + 500) == Tended(NOW + 500, due, next_one)
+    assert await lab.tend(NOW + 500) == Tended(NOW + 500, due, next_one, NOW + 500)
     limited = await lab.care.tend(1, now_ms=NOW + 500)
-    assert limited == Tended(NOW + 500, due[:1], next_one)
+    assert limited == Tended(NOW + 500, due[:1], next_one, NOW + 500)
 
 
 async def test_names_with_colons_come_back_whole_from_what_is_due(lab: StateLab) -> None:
@@ -94,7 +95,9 @@ async def test_every_lease_gets_its_full_length_again_in_chunks(
         assert await lease_ms(lab, f"a{index}") == back + TTL + index
         assert abs(dump[f"alarm:a{index}"] - (back + TTL + index) / 1000) <= 1
     first = ((Due.LEASE, "a0", back + TTL),) if count else ()
-    assert await lab.care.tend(now_ms=back) == Tended(back, (), first)
+    assert await lab.care.tend(now_ms=back) == Tended(
+        back, (), first, NOW + max(0, min(gap_ms, 2_000))
+    )
 
 
 async def test_what_has_ended_is_not_restored(lab: StateLab) -> None:

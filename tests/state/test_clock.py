@@ -3,7 +3,7 @@
 import pytest
 
 from hwprovisioner.state.care import Paused
-from support.state_lab import NOW, TTL, StateLab, unchanged
+from support.state_lab import NOW, TOKEN, TTL, StateLab, unchanged
 
 HOUR = 3_600_000
 BACK = 60_000
@@ -50,3 +50,47 @@ async def test_what_was_set_by_a_clock_that_had_been_set_back_stays(lab: StateLa
     paused = await paused_at(lab, now_ms + 1_000)
     assert await lab.care.shift(paused, -HOUR, [], now_ms=now_ms + 1_000) == 0
     assert await lab.deadline_ms("wait:a") == wait
+
+
+@pytest.mark.parametrize("step_ms", [HOUR, -HOUR])
+async def test_what_records_say_of_ends_follows_a_clock_that_was_set(
+    lab: StateLab, step_ms: int
+) -> None:
+    await lab.tend()
+    who = await lab.register()
+    await lab.describe(who, slots=2)
+    await lab.elect()
+    for name in ("kept", "warned"):
+        await lab.submit(name)
+        [hold] = await lab.grant(name)
+        await lab.holds.accept(who, hold.id, hold.fence, now_ms=NOW)
+        await lab.holds.ready(who, hold, hold.fence, "{}", now_ms=NOW)
+    await lab.allocations.keep("kept", 60_000, token=TOKEN, now_ms=NOW)
+    await lab.allocations.preempt("warned", "x", grace_ms=50_000, epoch=lab.epoch, now_ms=NOW)
+    now_ms = NOW + step_ms
+    paused = await paused_at(lab, now_ms)
+    assert await lab.care.shift(paused, step_ms, [], ["kept", "warned"], now_ms=now_ms)
+    kept, warned = (lab.view.allocations[name] for name in ("kept", "warned"))
+    assert (kept.keep_ms, kept.preempt_ms) == (now_ms + 60_000, 0)
+    assert (warned.keep_ms, warned.preempt_ms) == (0, now_ms + 50_000)
+    assert await lab.deadline_ms("preempt:warned") == now_ms + 50_000
+    await lab.care.restore(await paused_at(lab, now_ms), back_ms=BACK, now_ms=now_ms)
+    assert await lab.deadline_ms("lease:kept") == now_ms + 60_000
+    await lab.beat("kept", now_ms=now_ms + 40_000)
+    assert await lab.deadline_ms("lease:kept") == now_ms + 40_000 + TTL
+    assert await lab.allocations.release("kept", [], token=TOKEN, now_ms=now_ms + 59_999)
+    assert await lab.deadline_ms("lease:kept") == now_ms + 60_000
+
+
+async def test_an_end_that_was_set_by_a_clock_set_back_stays(lab: StateLab) -> None:
+    await lab.tend()
+    who = await lab.register()
+    await lab.describe(who)
+    await lab.elect()
+    await lab.submit()
+    await lab.grant("a")
+    now_ms = NOW - HOUR
+    await lab.allocations.preempt("a", "x", grace_ms=5_000, epoch=lab.epoch, now_ms=now_ms)
+    paused = await paused_at(lab, now_ms)
+    await lab.care.shift(paused, -HOUR, [], ["a"], now_ms=now_ms)
+    assert lab.view.allocations["a"].preempt_ms == now_ms + 5_000

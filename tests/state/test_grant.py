@@ -11,6 +11,7 @@ from hwprovisioner.state.managers import Speaker
 from hwprovisioner.state.tables import AllocationState, Health, HoldState
 from support.state_lab import GIB, NOW, TOKEN, StateLab, refused
 
+HOUR = 3_600_000
 Spoil: TypeAlias = Callable[[StateLab, Speaker], Awaitable[object]]
 
 
@@ -240,10 +241,13 @@ async def test_a_used_resource_is_not_granted_before_it_was_cleaned(lab: StateLa
     assert (granted.id, granted.state) == ("alone.3", HoldState.OFFERED)
 
 
-async def test_rest_is_over_at_its_end_even_before_that_was_noted(lab: StateLab) -> None:
+async def test_rest_is_over_when_its_deadline_says_so_whatever_the_clock(lab: StateLab) -> None:
     who = await three_machines(lab)
     await rest(lab, who)
-    assert await lab.grant("a", lab.planned("t"), now_ms=NOW + 1)
+    with pytest.raises(GrantRefused, match="out of service"):
+        await lab.grant("a", lab.planned("t"), now_ms=NOW + HOUR)
+    await lab.managers.rested("t", now_ms=NOW + 1)
+    assert await lab.grant("a", lab.planned("t"), now_ms=NOW - HOUR)
 
 
 async def test_amounts_are_exact_up_to_the_largest(lab: StateLab) -> None:

@@ -191,7 +191,7 @@ async def test_use_of_more_than_thirty_days_is_not_remembered(lab: StateLab) -> 
     await machines(lab)
     await submit(lab)
     await lab.grant("a")
-    await lab.link.call("HSET", lab.keys.allocation("a"), "grant_ms", 1)
+    await lab.link.call("HSET", lab.keys.allocation("a"), "since_ms", 1)
     await release(lab, "a", HOUR * HOUR_MS)
     history = await reader(lab).history()
     assert history.use == {"ann": dict.fromkeys(range(HOUR - 720, HOUR), HOUR_MS)}

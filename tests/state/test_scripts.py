@@ -144,6 +144,6 @@ def test_no_script_searches_keys_or_makes_them_up(name: str) -> None:
 def test_headers_are_found() -> None:
     header = header_of("end")
     assert isinstance(header, Header)
-    assert len(header.keys.numbers) == 7
-    assert header.keys.rest_from == 8
+    assert len(header.keys.numbers) == 8
+    assert header.keys.rest_from == 9
     assert header.replies == {"ENDED", "BEFORE", "EARLY", "UNKNOWN", "STALE_HOLDS"}

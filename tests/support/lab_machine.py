@@ -54,6 +54,8 @@ class ManagedMachine(RuleBasedStateMachine):
         self.follower = View()
         self.stale = View()
         self.random = random.Random(0)
+        self.set_at = self.set_by = 0
+        """When the clock was set and by how much, if nobody has noticed."""
 
     def run(self, doing: Coroutine[Any, Any, Any]) -> Any:
         # Not the runner's own `run`, which sets up signals each time.
@@ -103,6 +105,30 @@ class ManagedMachine(RuleBasedStateMachine):
     @rule(gap_ms=st.sampled_from([2_001, 30_000, 3_600_000, -3_600_000]))
     def nobody_cares(self, gap_ms: int) -> None:
         self.model.now += gap_ms
+
+    @precondition(lambda self: not self.model.paused)
+    @rule(step_ms=st.sampled_from([3_600_000, -3_600_000]))
+    def the_clock_is_set(self, step_ms: int) -> None:
+        self.expect(self.model.tend(), self.lab.care.tend(now_ms=self.now))
+        self.set_at, self.set_by = self.now, step_ms
+        self.model.now += step_ms
+
+    @precondition(lambda self: self.set_by and self.model.paused)
+    @rule()
+    def deadlines_follow_the_clock(self) -> None:
+        """Do what a replica does that knows by how much the clock was set, unless all is over."""
+        step_ms, self.set_by = self.set_by, 0
+        outcome = self.expect(self.model.tend(), self.lab.care.tend(now_ms=self.now))
+        assert isinstance(outcome, Paused)
+        if outcome.last_ms != self.set_at:
+            return
+        allocations = self.lab.view.allocations.values()
+        stays = [f"{Due.MAX}:{a.id}" for a in allocations if a.book_until_ms]
+        ends = [a.id for a in allocations if a.preempt_ms or a.keep_ms]
+        self.expect(
+            self.model.shift(step_ms),
+            self.lab.care.shift(outcome, step_ms, stays, ends, now_ms=self.now),
+        )
 
     @rule()
     def sweep(self) -> None:

@@ -8,10 +8,18 @@ from support.state_lab import Dump
 def check_model(model: WholeLabModel, records: Records) -> None:
     """Fail if the records are not as the model has them."""
     assert {
-        i: (a.state, list(a.holds), a.tries, a.reservation, a.preempted_for, a.keep_ms)
+        i: (
+            a.state,
+            list(a.holds),
+            a.tries,
+            a.reservation,
+            a.preempt_ms,
+            a.preempted_for,
+            a.keep_ms,
+        )
         for i, a in records.allocations.items()
     } == {
-        i: (a.state, a.holds, a.tries, a.reservation, a.preempted_for, a.keep)
+        i: (a.state, a.holds, a.tries, a.reservation, a.preempt, a.preempted_for, a.keep)
         for i, a in model.allocations.items()
     }
     assert {i: (h.state, h.fence, h.allocation) for i, h in records.holds.items()} == {

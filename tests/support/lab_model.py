@@ -61,7 +61,9 @@ class LabModel(HistoryModel):
         if self.is_known(request):
             return "KNOWN"
         self.allocations[name] = ModelAllocation(
-            *(ttl, wait, longest, self.now, request, user, class_id), tolerates=tolerates
+            *(ttl, wait, longest, self.steady, request, user, class_id),
+            tolerates=tolerates,
+            wait_left=wait,
         )
         self.deadlines[f"lease:{name}"] = self.now + ttl
         if wait:
@@ -91,7 +93,8 @@ class LabModel(HistoryModel):
             self.deadlines[f"offer:{hold_id}"] = self.now + self.limits.offer_ms
             allocation.holds.append(hold_id)
         self._note_wait(allocation)
-        allocation.state, allocation.granted = "PREPARING", self.now
+        allocation.wait_left = max(0, allocation.wait_left - (self.steady - allocation.since))
+        allocation.state, allocation.since, allocation.was_granted = "PREPARING", self.steady, True
         self.deadlines.pop(f"wait:{name}", None)
         if allocation.max:
             self.deadlines[f"max:{name}"] = self.now + allocation.max
@@ -110,7 +113,7 @@ class LabModel(HistoryModel):
             manager.presence == "ONLINE"
             and known.epoch == manager.epoch
             and in_service
-            and known.rest <= self.now
+            and not known.rest
             and (known.manager, known.generation) == (plan.manager, plan.generation)
             and known.booked == plan.booked
             and known.fence + len(before) + 1 == plan.fence
@@ -192,9 +195,9 @@ class LabModel(HistoryModel):
 
     def _clean(self, allocation: ModelAllocation, but: str = "", failed: str = "") -> None:
         if allocation.holds:
-            assert allocation.granted is not None
-            span = max(0, self.now - allocation.granted)
-            self._use(allocation.user, len(allocation.holds), self.now - span)
+            assert allocation.was_granted
+            span = max(0, self.steady - allocation.since)
+            self._use(allocation.user, len(allocation.holds), self.steady - span)
             if allocation.state == "READY":
                 self._remember(self.spans, allocation.class_id, span)
         for hold_id in allocation.holds:
@@ -212,13 +215,14 @@ class LabModel(HistoryModel):
     def _send_back(self, name: str, but: str = "", failed: str = "") -> None:
         allocation = self.allocations[name]
         self._clean(allocation, but, failed)
-        allocation.state, allocation.preempted_for, allocation.draining = "QUEUED", "", {}
+        allocation.state, allocation.since, allocation.draining = "QUEUED", self.steady, {}
+        allocation.preempt, allocation.preempted_for = 0, ""
         self.deadlines.pop(f"preempt:{name}", None)
         self.deadlines.pop(f"revoke:{name}", None)
         if not allocation.book_until:
             self.deadlines.pop(f"max:{name}", None)
         if allocation.wait:
-            self.deadlines[f"wait:{name}"] = allocation.submitted + allocation.wait
+            self.deadlines[f"wait:{name}"] = self.now + allocation.wait_left
 
     # What managers say about holds.
 

@@ -57,7 +57,7 @@ class BookingModel(LabModel):
         if f"preempt:{name}" in self.deadlines:
             return "SAME"
         allocation.preempted_for = for_id
-        self.deadlines[f"preempt:{name}"] = self.now + grace_ms
+        allocation.preempt = self.deadlines[f"preempt:{name}"] = self.now + grace_ms
         return "WARNED"
 
     def spare(self, name: str, epoch: int) -> str:
@@ -65,7 +65,7 @@ class BookingModel(LabModel):
             return "DEPOSED"
         if self.deadlines.pop(f"preempt:{name}", None) is None:
             return "SAME"
-        self.allocations[name].preempted_for = ""
+        self.allocations[name].preempt, self.allocations[name].preempted_for = 0, ""
         return "SPARED"
 
     def _as_planned(self, places: Sequence[BookedPlace]) -> bool:

@@ -5,6 +5,7 @@ from support.lab_model_records import ModelManager, ModelResource
 from support.lab_model_upkeep import UpkeepModel
 
 BACK_MS = 60_000
+OVERDUE_MS = 5_000
 PUT_OFF = ("manager", "offer", "wait", "max", "preempt", "revoke", "forget")
 
 
@@ -109,10 +110,28 @@ class WholeLabModel(UpkeepModel):
         return "RESTED"
 
     def tend(self) -> str:
+        self.look()
         if self.tended is not None and self.paused:
             return "PAUSED"
         self.tended = self.now
         return "TENDED"
+
+    def shift(self, step: int) -> str:
+        """Let what is due after some time follow a clock that was set."""
+        assert self.tended is not None
+        oldest = self.tended - OVERDUE_MS if step < 0 else 0
+        for member, deadline in self.deadlines.items():
+            due, _, name = member.partition(":")
+            is_chosen = due == "max" and self.allocations[name].book_until
+            if due not in ("begin", "revoke") and not is_chosen and deadline >= oldest:
+                self.deadlines[member] += step
+        for allocation in self.allocations.values():
+            if allocation.preempt and allocation.preempt >= oldest:
+                allocation.preempt += step
+            if allocation.keep and allocation.keep >= oldest:
+                allocation.keep += step
+        self.tended = 0
+        return "SHIFTED"
 
     def restore(self) -> str:
         for name, allocation in self.allocations.items():

@@ -8,7 +8,8 @@ class ModelAllocation:
     ttl: int
     wait: int
     max: int
-    submitted: int
+    since: int
+    """When it was queued or granted last, by steady time."""
     request: str
     user: str = ""
     class_id: str = ""
@@ -16,10 +17,13 @@ class ModelAllocation:
     holds: list[str] = field(default_factory=list)
     tries: int = 0
     reason: str = ""
-    granted: int | None = None
+    was_granted: bool = False
     book_from: int = 0
     book_until: int = 0
     reservation: str = ""
+    wait_left: int = 0
+    """What was left of its wait when it was queued."""
+    preempt: int = 0
     preempted_for: str = ""
     draining: dict[str, int] = field(default_factory=dict)
     """Those of its resources that are drained; when it is ended for each, 0 for never."""

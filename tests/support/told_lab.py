@@ -58,7 +58,7 @@ class Records:
     def holder(self, name: str, minutes: float, **more: object) -> None:
         """Let an allocation run since some minutes."""
         since = NOW_MS - int(minutes * MINUTE_MS)
-        fields = {"state": "READY", "grant_ms": since, "holds": f"{name}.1", "demands": ONE}
+        fields = {"state": "READY", "since_ms": since, "holds": f"{name}.1", "demands": ONE}
         self.change("allocation", name, **{"id": name, **fields, **more})
 
     def queue(self, name: str, demands: str = ONE, **more: object) -> None:

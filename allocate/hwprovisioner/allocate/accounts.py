@@ -57,7 +57,7 @@ class Accounts:
         self._used_by_team.clear()
 
     def remember(self, use: Mapping[str, Mapping[int, int]]) -> None:
-        """Take over what was used by hour, as Redis has it."""
+        """Take over what was used by hour, as Redis has it. All times here are steady time."""
         self._use = {user: dict(hours) for user, hours in use.items()}
 
     def began(self, user: str, allocation: str, hosts: int, since_ms: int) -> None:

@@ -24,10 +24,12 @@ class ClockSteps:
     def step_ms(self, paused: Paused) -> int:
         """Return by how much the clock was set since leases were last looked after, in ms.
 
-        It is 0 if it was not, if that is not known, and if deadlines have followed it.
+        It is 0 if it was not, if that is not known, and if deadlines have followed it. That it was
+        set back can be told without having been there, and by how much at least.
         """
         if self._tended is None:
-            return 0
+            step_ms = min(0, paused.now_ms - paused.last_ms) if paused.last_ms else 0
+            return step_ms if step_ms < -_LEAST_MS else 0
         last_ms, last_s = self._tended
         if abs(paused.last_ms - last_ms) > _LEAST_MS:
             return 0  # Somebody else looked after them later, who knows more.

@@ -52,10 +52,12 @@ class Expiry:
         holds: Holds,
         managers: Managers,
         show_up_ms: Callable[[], int] = lambda: _SHOW_UP_MS,
+        on_time: Callable[[int, int], None] = lambda now_ms, steady_ms: None,
     ) -> None:
         """Look records up in `view`, which must follow the lab.
 
-        `show_up_ms` says how long holders of bookings have at present to show up.
+        `show_up_ms` says how long holders of bookings have at present to show up; `on_time` is told
+        the time and the steady time of Redis.
         """
         self._view = view
         self._care = care
@@ -63,6 +65,7 @@ class Expiry:
         self._holds = holds
         self._managers = managers
         self._show_up_ms = show_up_ms
+        self._on_time = on_time
         self._alarms = Alarms()
         self._silent = ""
         self._steps = ClockSteps()
@@ -129,6 +132,7 @@ class Expiry:
                 return 0
         self._silent = ""
         self._steps.tended(outcome.now_ms)
+        self._on_time(outcome.now_ms, outcome.steady_ms)
         now_s = time.monotonic()
         # Redis expires a key in the ms after its time.
         coming = [
@@ -170,8 +174,10 @@ class Expiry:
             _log.warning("after an outage, %d leases were given their full length again", count)
 
     async def _follow_clock(self, paused: Paused, step_ms: int) -> None:
-        booked = (a.id for a in self._view.allocations.values() if a.book_until_ms)
-        if await self._care.shift(paused, step_ms, [f"{Due.MAX}:{name}" for name in booked]):
+        allocations = self._view.allocations.values()
+        stays = [f"{Due.MAX}:{a.id}" for a in allocations if a.book_until_ms]
+        ends = [a.id for a in allocations if a.preempt_ms or a.keep_ms]
+        if await self._care.shift(paused, step_ms, stays, ends):
             _log.warning("the clock of Redis was set by %.1f s: deadlines follow", step_ms / 1000)
 
     async def _end_wait(self, allocation_id: str) -> None:

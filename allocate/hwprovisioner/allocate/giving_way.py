@@ -89,7 +89,7 @@ class GivingWay:
         """Return those who may be told to give way."""
         granted = (self._view.allocations[each] for each in self._lab.granted)
         return [
-            Running(each.id, self._lab.priority(each), each.grant_ms, self._uses(each.holds))
+            Running(each.id, self._lab.priority(each), each.since_ms, self._uses(each.holds))
             for each in granted
             if not each.preempt_ms and not each.book_until_ms
         ]

@@ -49,14 +49,14 @@ class Lab:
         back in the queue, or with resources that failed them. Looking at them takes them out."""
         self.clock = LabClock()
         self._uses = Uses(view, self.clock)
-        self.turnover = Turnover(self.clock)
+        self.turnover = Turnover()
         self._begin()
         view.listen(self.follow)
         self.follow(None)
 
     def _begin(self) -> None:
         self.planner = Planner(
-            self.accounts.average,
+            self._average,
             self.accounts.weight,
             self._over_quota,
             self._charge_grant,
@@ -71,6 +71,11 @@ class Lab:
     def policy(self) -> Policy:
         """What holds in the lab."""
         return self.accounts.policy
+
+    def take_time(self, now_ms: int, steady_ms: int) -> None:
+        """Go by the times that Redis says; if its clock was set, all is due at other moments."""
+        if self.clock.set_both(now_ms, steady_ms):
+            self.follow(None)
 
     def take_policy(self, policy: Policy) -> None:
         """Go by another policy from now on."""
@@ -180,18 +185,18 @@ class Lab:
             self._note_end(before, after)
         self.giving_way.pop(allocation_id, None)
         if isinstance(after, Allocation):
-            self._note_allocation(after, was)
+            self._note_allocation(after, before)
         else:
             self.planner.look_at(self.reservations.drop(allocation_id))
 
-    def _note_allocation(self, allocation: Allocation, was: AllocationState | None = None) -> None:
+    def _note_allocation(self, allocation: Allocation, before: object = None) -> None:
         if allocation.preempt_ms and allocation.state in _GRANTED:
             self.giving_way[allocation.id] = None
         self.planner.look_at(self.reservations.note(allocation))
         if allocation.state is AllocationState.QUEUED:
             self._enqueue(allocation)
         elif allocation.state in _GRANTED and allocation.holds:
-            self._note_grant(allocation, was)
+            self._note_grant(allocation, before)
 
     def _enqueue(self, allocation: Allocation) -> None:
         self.planner.add(
@@ -213,21 +218,28 @@ class Lab:
         """Return the priority that counts for an allocation under the policy."""
         return self.policy.share_of(allocation.user).priority_of(allocation.priority)
 
-    def _note_grant(self, allocation: Allocation, was: AllocationState | None) -> None:
-        since_ms = allocation.grant_ms
+    def _note_grant(self, allocation: Allocation, before: object) -> None:
+        since_ms = allocation.since_ms
         self.granted[allocation.id] = None
         self.accounts.began(allocation.user, allocation.id, len(allocation.holds), since_ms)
-        if was is AllocationState.QUEUED and not allocation.tries and not allocation.book_until_ms:
-            self.past.waited(allocation.class_id, since_ms - allocation.submit_ms)
+        if not isinstance(before, Allocation) or before.grant_ms or before.book_until_ms:
+            return
+        self.past.waited(allocation.class_id, max(0, since_ms - before.since_ms))
 
     def _note_end(self, before: Allocation, after: object) -> None:
         if isinstance(after, Allocation) and after.state in _GRANTED:
             return
         self.granted.pop(before.id, None)
-        now_ms = after.end_ms if isinstance(after, Allocation) else 0
-        self.accounts.ended(before.user, before.id, now_ms or self.clock.now_ms())
-        if before.state is AllocationState.READY and now_ms:
-            self.past.lasted(before.class_id, now_ms - before.grant_ms)
+        if not isinstance(after, Allocation):
+            now_ms = self.clock.now_ms()
+            self.accounts.ended(before.user, before.id, self.clock.steady_ms(now_ms))
+            return
+        self.accounts.ended(before.user, before.id, after.since_ms)
+        if before.state is AllocationState.READY:
+            self.past.lasted(before.class_id, max(0, after.since_ms - before.since_ms))
+
+    def _average(self, user: str, now_ms: int) -> float:
+        return self.accounts.average(user, self.clock.steady_ms(now_ms))
 
     def _take_in_hold(self, changed: Changed) -> None:
         before, after = changed.before, changed.after

@@ -48,9 +48,9 @@ class Memory:
             history = await self._reader.history()
             self._loaded.clear()
             self._lab.remember(history)
-        now_ms = self._lab.clock.now_ms()
-        if now_ms:
-            await self._care.prune_use(oldest_hour(self._lab.policy.half_life_ms, now_ms))
+        if now_ms := self._lab.clock.now_ms():
+            steady_ms = self._lab.clock.steady_ms(now_ms)
+            await self._care.prune_use(oldest_hour(self._lab.policy.half_life_ms, steady_ms))
 
     def _note(self, change: Change | None) -> None:
         if change is None:

@@ -90,7 +90,9 @@ class Allocate:
         )
         self.scheduler = Scheduler(replica, view, lab, allocations, care)
         self.expiry = Expiry(
-            view, care, allocations, holds, managers, lambda: lab.policy.show_up_ms
+            *(view, care, allocations, holds, managers),
+            show_up_ms=lambda: lab.policy.show_up_ms,
+            on_time=lab.take_time,
         )
         self.suspecting = Suspecting(view, reader, upkeep)
         self.memory = Memory(view, lab, reader, care)

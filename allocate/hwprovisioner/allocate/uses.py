@@ -42,7 +42,8 @@ class Uses:
         allocation = self._view.allocations.get(hold.allocation)
         if hold.state is HoldState.CLEANING or allocation is None:
             return max(self._clock.now_ms(), 1)
-        by_span = allocation.grant_ms + allocation.max_ms if allocation.max_ms else 0
+        since_ms = self._clock.moment_ms(allocation.since_ms)
+        by_span = since_ms + allocation.max_ms if allocation.max_ms else 0
         soon = (allocation.preempt_ms, allocation.revoke_ms) if preempted else ()
         ends = [each for each in (by_span, allocation.book_until_ms, *soon) if each]
         return min(ends, default=0)

@@ -63,6 +63,7 @@ class Allocations(Bookings, Grants):
                 keys.alarm(allocation.id),
                 keys.request(request_id),
                 keys.index(Kind.ALLOCATION),
+                keys.looked,
             ),
             (
                 allocation.id,

@@ -1,6 +1,6 @@
 """Looking after leases and deadlines, and electing who schedules."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -17,6 +17,8 @@ class Tended:
     """What is due about whom, longest overdue first."""
     coming: tuple[tuple[Due, str, int], ...]
     """What will be due next about whom, and when, as far as it was asked for."""
+    steady_ms: int
+    """The lab's steady time, which durations are reckoned by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +80,11 @@ class Care(Core):
         keys = (self.keys.tended, self.keys.deadlines, self.keys.beaters, self.keys.looked)
         reply = await self.run("tend", keys, (limit, ahead), now_ms)
         match reply:
-            case ["TENDED", int(now), list(due), list(coming)]:
+            case ["TENDED", int(now), list(due), list(coming), int(steady)]:
                 found = tuple(_due(member) for member in due)
                 next_ones = zip(coming[::2], coming[1::2], strict=True)
                 ahead_of = tuple((*_due(member), int(at_ms)) for member, at_ms in next_ones)
-                return Tended(now, found, ahead_of)
+                return Tended(now, found, ahead_of, steady)
             case ["PAUSED", str(tended), int(now)]:
                 return Paused(tended, now)
             case ["SILENT", str(beater), int(silent), int(longest)]:
@@ -92,20 +94,27 @@ class Care(Core):
         raise unexpected("tend", reply)
 
     async def shift(
-        self, paused: Paused, step_ms: int, stays: Iterable[str], *, now_ms: int | None = None
+        self,
+        paused: Paused,
+        step_ms: int,
+        stays: Iterable[str],
+        ends: Sequence[str] = (),
+        *,
+        now_ms: int | None = None,
     ) -> int:
         """Put off what is due after some time, since the clock was set ahead by so much (or back).
 
         `stays` are members of ``deadlines`` that are due at moments which people chose, besides
-        beginnings of bookings and deadlines of drains.
+        beginnings of bookings and deadlines of drains. `ends` are the allocations that are kept, or
+        give way to another, whose records say until when.
 
         Returns:
             How many deadlines were moved; 0 if another replica did it.
         """
-        keys = (self.keys.deadlines, self.keys.tended)
-        reply = await self.run("shift", keys, (paused.tended, step_ms, *stays), now_ms)
+        keys = (self.keys.tended, *(self.keys.allocation(each) for each in ends))
+        reply = await self.change("shift", keys, (paused.tended, step_ms, *ends, *stays), now_ms)
         match reply:
-            case ["SHIFTED", int(count)]:
+            case ["SHIFTED", *_, int(count)]:
                 return count
             case ["DONE"]:
                 return 0

@@ -48,7 +48,7 @@ class Grants(Core):
         """
         keys = self.keys
         args: list[object] = [epoch, allocation_id, self.limits.offer_ms]
-        record_keys = [keys.scheduler, keys.index(Kind.HOLD), keys.waits]
+        record_keys = [keys.scheduler, keys.index(Kind.HOLD), keys.waits, keys.looked]
         record_keys.append(keys.allocation(allocation_id))
         for hold in holds:
             record_keys += [

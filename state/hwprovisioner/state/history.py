@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 HOUR_MS = 3_600_000
-"""Use is added up by hours since the epoch."""
+"""Use is added up by hours of the lab's steady time, which begins as the clock does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class History:
     """The lab's past, as it was when it was read. All times are ms."""
 
     use: Mapping[str, Mapping[int, int]]
-    """By user and hour since the epoch: host-ms held in that hour."""
+    """By user and hour of steady time: host-ms held in that hour."""
     waits: Mapping[str, tuple[int, ...]]
     """By class: how long requests waited for their first grant, newest last. No bookings."""
     spans: Mapping[str, tuple[int, ...]]

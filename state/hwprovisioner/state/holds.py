@@ -49,8 +49,8 @@ class Holds(Core):
             Why that cannot be; empty if it is done.
         """
         keys = self.keys
-        names = [keys.index(Kind.HOLD), keys.waits, keys.manager(who.manager_id)]
-        names.append(keys.allocation(allocation_id))
+        names = [keys.index(Kind.HOLD), keys.waits, keys.looked]
+        names += [keys.manager(who.manager_id), keys.allocation(allocation_id)]
         args: list[object] = [who.manager_id, who.epoch, allocation_id]
         for each in hosts:
             names += [keys.resource(each.resource), keys.hold(f"{each.resource}.{each.fence}")]

@@ -20,9 +20,9 @@ removed       hash    of each removed resource: fence, looks, health, admin; JSO
 scheduler     hash    who is elected: replica, epoch, until_ms                          for ever
 tended        string  when leases were last looked after, in ms since the epoch         for ever
 beaters       hash    of each heartbeat replica: ``HEARD LIMIT PROCESS``, times in ms     its limit
-looked        string  when ``beaters`` was last looked at, in ms since the epoch        for ever
+looked        string  when ``beaters`` was last looked at; the steady time then, in ms  for ever
 run           string  the run of Redis that served the lab last                         for ever
-use           hash    ``HOUR:USER`` (hours since the epoch): host-ms held in it        to pruning
+use           hash    ``HOUR:USER`` (hours of steady time): host-ms held in it          to pruning
 waits         hash    of a class of requests: the last 64 waits, ms between commas      for ever
 spans         hash    of a class: the last 64 times from grant to end, likewise         for ever
 channel:C     hash    a channel to a host: which ends are there, and when they said so  its touches
@@ -148,7 +148,7 @@ class Keys:
 
     @property
     def looked(self) -> str:
-        """When the heartbeat replicas were last looked at."""
+        """When the heartbeat replicas were last looked at, and the steady time then."""
         return self.prefix + "looked"
 
     @property
@@ -172,9 +172,9 @@ class Keys:
         return self.prefix + "spans"
 
     @property
-    def endings(self) -> tuple[str, str]:
-        """What every script needs that may end an allocation: use and spans."""
-        return self.use, self.spans
+    def endings(self) -> tuple[str, str, str]:
+        """What every script needs that may end an allocation: use, spans and looked."""
+        return self.use, self.spans, self.looked
 
     @property
     def signals(self) -> str:

@@ -5,8 +5,8 @@ carries. Secrets (an allocation's ``token_sha``, a hold's ``connection``) stand 
 but in no class here, so nothing that reads records can show them.
 
 What is asked for (`Allocation.demands`) and what a resource is (`Resource.spec`) are JSON of the
-protocol's messages and opaque here. All times are ms since the epoch by the clock of Redis, 0 for
-none.
+protocol's messages and opaque here. All times are ms since the epoch by the clock of Redis, but for
+one, and 0 for none.
 """
 
 from collections.abc import Mapping
@@ -40,9 +40,14 @@ class Allocation(Record):
     """The revision that queued it: among equal priorities, the lower goes first."""
     ttl_ms: int = 0
     wait_ms: int = 0
-    """How long it may wait, 0 for as long as its lease is kept alive."""
+    """How long it may wait in the queue, 0 for as long as its lease is kept alive."""
+    wait_left_ms: int = 0
+    """What was left of that when it was granted last."""
     max_ms: int = 0
     """How long it may last from its grant, 0 for as long as its lease is kept alive."""
+    since_ms: int = 0
+    """When it was queued, granted or ended, whichever was last, by the lab's steady time, which
+    durations are reckoned by; all other times are the clock's, as people want to see them."""
     submit_ms: int = 0
     grant_ms: int = 0
     ready_ms: int = 0

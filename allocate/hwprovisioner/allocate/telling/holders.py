@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from hwprovisioner.allocate.lab_clock import LabClock
 from hwprovisioner.allocate.past import Past
 from hwprovisioner.allocate.room import Share
 from hwprovisioner.allocate.telling.expectation import HOLDERS, Holder
@@ -25,10 +26,10 @@ Helps = Callable[[str, Share], bool]
 class Holders:
     """Tells of one moment."""
 
-    def __init__(self, view: View, past: Past, now_ms: int) -> None:
+    def __init__(self, view: View, past: Past, clock: LabClock) -> None:
         """Look at the records of `view`."""
         self._view = view
-        self._now_ms = now_ms
+        self._clock, self._now_ms = clock, clock.now_ms()
         self._past = past.spans
         self._all = _sample(past.spans)
         self._sorted: dict[str, Sequence[int]] = {}
@@ -64,10 +65,11 @@ class Holders:
         allocation = self._view.allocations.get(hold.allocation)
         if hold.state is HoldState.CLEANING or allocation is None:
             return Holder(self._now_ms, self._now_ms + _CLEANING_MS)
-        by_span = allocation.grant_ms + allocation.max_ms if allocation.max_ms else 0
+        since_ms = self._clock.moment_ms(allocation.since_ms)
+        by_span = since_ms + allocation.max_ms if allocation.max_ms else 0
         ends = [each for each in (by_span, allocation.book_until_ms, allocation.preempt_ms) if each]
         spans = self._spans_of(allocation.class_id)
-        return Holder(allocation.grant_ms, min(ends, default=0), spans)
+        return Holder(since_ms, min(ends, default=0), spans)
 
     def _spans_of(self, class_id: str) -> Sequence[int]:
         if class_id not in self._sorted:

@@ -157,7 +157,7 @@ class Outlook:
             room = inventory.standing(name).room.with_again(share)
             return any(o.shapes & bit and room.share_for(o.option) is not None for o in options)
 
-        all_holders = Holders(self._view, self._lab.past, now_ms)
+        all_holders = Holders(self._view, self._lab.past, self._lab.clock)
         names, total = self.stock().in_use(matching, HOLDERS)
         holders, share = all_holders.of(names, total, helps)
         rivals = self._rivals(options)

@@ -6,14 +6,15 @@
 -- KEYS[3]  zset    deadlines
 -- KEYS[4]  hash    what each user has used in each hour
 -- KEYS[5]  hash    times from grant to end, by class
--- KEYS[6]  hash    what is kept of removed resources
--- KEYS[7]  set     index of holds
--- KEYS[8]  set     index of resources
--- KEYS[9]  hash    the manager
--- KEYS[10] hash    the hold
--- KEYS[11]  hash    its allocation
--- KEYS[12] hash    its resource
--- KEYS[13...]  for each hold of the allocation, this one too: hash the hold, hash its resource
+-- KEYS[6]  string  when somebody last looked, and the steady time then
+-- KEYS[7]  hash    what is kept of removed resources
+-- KEYS[8]  set     index of holds
+-- KEYS[9]  set     index of resources
+-- KEYS[10] hash    the manager
+-- KEYS[11] hash    the hold
+-- KEYS[12] hash    its allocation
+-- KEYS[13] hash    its resource
+-- KEYS[14...]  for each hold of the allocation, this one too: hash the hold, hash its resource
 -- ARGV[1]  now, ms since the epoch; "" reads the server's clock
 -- ARGV[2]  epoch of the manager's registration
 -- ARGV[3]  fence of the hold
@@ -29,23 +30,23 @@
 --
 --@include endings
 --@include guard
-local refused = refusal(KEYS[9], ARGV[2], KEYS[10], ARGV[3])
+local refused = refusal(KEYS[10], ARGV[2], KEYS[11], ARGV[3])
 if refused then
   return refused
 end
-local before = redis.call('HGET', KEYS[10], 'state')
+local before = redis.call('HGET', KEYS[11], 'state')
 if not step('hold', before, 'decline') then
   return {'WRONG_STATE', before}
 end
-local stale = stale_holds(KEYS[11], {unpack(ARGV, 8)})
+local stale = stale_holds(KEYS[12], {unpack(ARGV, 8)})
 if stale then
   return stale
 end
-send_back(ARGV[4], KEYS[11], 13, KEYS[10], {})
-free_hold(KEYS[10], KEYS[7], KEYS[12], KEYS[8], KEYS[6])
-if redis.call('EXISTS', KEYS[12]) == 1 then
+send_back(ARGV[4], KEYS[12], 14, KEYS[11], {})
+free_hold(KEYS[11], KEYS[8], KEYS[13], KEYS[9], KEYS[7])
+if redis.call('EXISTS', KEYS[13]) == 1 then
   local rest_until = now + tonumber(ARGV[7])
-  put('resource', ARGV[5], KEYS[12], {'rest_until', rest_until, 'rest_reason', ARGV[6]})
+  put('resource', ARGV[5], KEYS[13], {'rest_until', rest_until, 'rest_reason', ARGV[6]})
   redis.call('ZADD', DEADLINES, rest_until, 'rest:' .. ARGV[5])
 end
 return commit('DECLINED', 'decline')

@@ -5,9 +5,10 @@
 -- KEYS[3]  zset    deadlines
 -- KEYS[4]  hash    what each user has used in each hour
 -- KEYS[5]  hash    times from grant to end, by class
--- KEYS[6]  hash    the allocation
--- KEYS[7]  string  its alarm
--- KEYS[8...]  for each of its holds: hash the hold, hash its resource
+-- KEYS[6]  string  when somebody last looked, and the steady time then
+-- KEYS[7]  hash    the allocation
+-- KEYS[8]  string  its alarm
+-- KEYS[9...]  for each of its holds: hash the hold, hash its resource
 -- ARGV[1]  now, ms since the epoch; "" reads the server's clock
 -- ARGV[2]  id of the allocation
 -- ARGV[3]  reason
@@ -22,7 +23,7 @@
 --          {"UNKNOWN"} | {"STALE_HOLDS", ids}
 --
 --@include endings
-local allocation = redis.call('HMGET', KEYS[6], 'state', 'end_reason')
+local allocation = redis.call('HMGET', KEYS[7], 'state', 'end_reason')
 if not allocation[1] then
   return {'UNKNOWN'}
 end
@@ -35,9 +36,9 @@ if ARGV[6] ~= '' then
     return {'EARLY'}
   end
 end
-local stale = stale_holds(KEYS[6], {unpack(ARGV, 7)})
+local stale = stale_holds(KEYS[7], {unpack(ARGV, 7)})
 if stale then
   return stale
 end
-end_allocation(ARGV[2], KEYS[6], KEYS[7], 8, ARGV[3], ARGV[4], tonumber(ARGV[5]))
+end_allocation(ARGV[2], KEYS[7], KEYS[8], 9, ARGV[3], ARGV[4], tonumber(ARGV[5]))
 return commit('ENDED', 'end')

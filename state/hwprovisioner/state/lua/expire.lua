@@ -7,11 +7,12 @@
 -- KEYS[3]  zset    deadlines
 -- KEYS[4]  hash    what each user has used in each hour
 -- KEYS[5]  hash    times from grant to end, by class
--- KEYS[6]  hash    the allocation
--- KEYS[7]  string  its alarm
--- KEYS[8]  string  when leases were last looked after
--- KEYS[9]  hash    heartbeat replicas
--- KEYS[10...]  for each of its holds: hash the hold, hash its resource
+-- KEYS[6]  string  when somebody last looked, and the steady time then
+-- KEYS[7]  hash    the allocation
+-- KEYS[8]  string  its alarm
+-- KEYS[9]  string  when leases were last looked after
+-- KEYS[10] hash    heartbeat replicas
+-- KEYS[11...]  for each of its holds: hash the hold, hash its resource
 -- ARGV[1]  now, ms since the epoch; "" reads the server's clock
 -- ARGV[2]  id of the allocation
 -- ARGV[3]  time to remember it, ms
@@ -26,7 +27,7 @@
 --@include endings
 --@include care
 --@include keeping
-local allocation = redis.call('HMGET', KEYS[6], 'state', 'released_ms')
+local allocation = redis.call('HMGET', KEYS[7], 'state', 'released_ms')
 if not allocation[1] then
   return {'UNKNOWN'}
 end
@@ -37,13 +38,13 @@ local due = redis.call('ZSCORE', DEADLINES, 'lease:' .. ARGV[2])
 if not due or tonumber(due) > now then
   return {'EARLY'}
 end
-if is_paused(KEYS[8], KEYS[9]) then
+if is_paused(KEYS[9], KEYS[10]) then
   return {'PAUSED'}
 end
-local stale = stale_holds(KEYS[6], {unpack(ARGV, 4)})
+local stale = stale_holds(KEYS[7], {unpack(ARGV, 4)})
 if stale then
   return stale
 end
 local reason, detail = why_over(allocation[2])
-end_allocation(ARGV[2], KEYS[6], KEYS[7], 10, reason, detail, tonumber(ARGV[3]))
+end_allocation(ARGV[2], KEYS[7], KEYS[8], 11, reason, detail, tonumber(ARGV[3]))
 return commit('EXPIRED', 'expire')

@@ -7,11 +7,12 @@
 -- KEYS[3]  zset    deadlines
 -- KEYS[4]  hash    what each user has used in each hour
 -- KEYS[5]  hash    times from grant to end, by class
--- KEYS[6]  hash    the manager
--- KEYS[7]  hash    the hold
--- KEYS[8]  hash    its allocation
--- KEYS[9]  string  the allocation's alarm
--- KEYS[10...]  for each hold of the allocation, this one too: hash the hold, hash its resource
+-- KEYS[6]  string  when somebody last looked, and the steady time then
+-- KEYS[7]  hash    the manager
+-- KEYS[8]  hash    the hold
+-- KEYS[9]  hash    its allocation
+-- KEYS[10] string  the allocation's alarm
+-- KEYS[11...]  for each hold of the allocation, this one too: hash the hold, hash its resource
 -- ARGV[1]  now, ms since the epoch; "" reads the server's clock
 -- ARGV[2]  epoch of the manager's registration; "" when the lab itself says so
 -- ARGV[3]  id of the hold
@@ -31,11 +32,11 @@
 --
 --@include endings
 --@include guard
-local refused = refusal(KEYS[6], ARGV[2], KEYS[7], ARGV[4])
+local refused = refusal(KEYS[7], ARGV[2], KEYS[8], ARGV[4])
 if refused then
   return refused
 end
-local before = redis.call('HGET', KEYS[7], 'state')
+local before = redis.call('HGET', KEYS[8], 'state')
 if not step('hold', before, 'fail') then
   return {'WRONG_STATE', before}
 end
@@ -45,20 +46,20 @@ if ARGV[10] == '1' then
     return {'EARLY'}
   end
 end
-local stale = stale_holds(KEYS[8], {unpack(ARGV, 11)})
+local stale = stale_holds(KEYS[9], {unpack(ARGV, 11)})
 if stale then
   return stale
 end
-failed = KEYS[7]
-local allocation = redis.call('HMGET', KEYS[8], 'state', 'tries', 'excluded')
+failed = KEYS[8]
+local allocation = redis.call('HMGET', KEYS[9], 'state', 'tries', 'excluded')
 local tries = tonumber(allocation[2]) + 1
 local detail = ARGV[6] .. ': ' .. ARGV[7]
 if allocation[1] == 'READY' then
-  end_allocation(ARGV[5], KEYS[8], KEYS[9], 10, 'RESOURCE_LOST', detail, tonumber(ARGV[9]))
+  end_allocation(ARGV[5], KEYS[9], KEYS[10], 11, 'RESOURCE_LOST', detail, tonumber(ARGV[9]))
 elseif tries >= tonumber(ARGV[8]) then
-  end_allocation(ARGV[5], KEYS[8], KEYS[9], 10, 'PREPARE_FAILED', detail, tonumber(ARGV[9]))
+  end_allocation(ARGV[5], KEYS[9], KEYS[10], 11, 'PREPARE_FAILED', detail, tonumber(ARGV[9]))
 else
-  send_back(ARGV[5], KEYS[8], 10, nil, {
+  send_back(ARGV[5], KEYS[9], 11, nil, {
     'tries', tries, 'excluded', with(allocation[3], ARGV[6]), 'last_failure', detail,
   })
 end

@@ -9,8 +9,9 @@
 -- KEYS[4]  hash    the scheduler's election
 -- KEYS[5]  set     index of holds
 -- KEYS[6]  hash    waits, by class
--- KEYS[7]  hash    the allocation
--- KEYS[8...]  for each host: hash the resource, hash its manager, hash the new hold
+-- KEYS[7]  string  when somebody last looked, and the steady time then
+-- KEYS[8]  hash    the allocation
+-- KEYS[9...]  for each host: hash the resource, hash its manager, hash the new hold
 -- ARGV[1]  now, ms since the epoch; "" reads the server's clock
 -- ARGV[2]  epoch of the election
 -- ARGV[3]  id of the allocation
@@ -27,15 +28,15 @@
 if redis.call('HGET', KEYS[4], 'epoch') ~= ARGV[2] then
   return {'DEPOSED'}
 end
-local allocation = redis.call('HMGET', KEYS[7], 'state', 'tolerates')
+local allocation = redis.call('HMGET', KEYS[8], 'state', 'tolerates')
 if not allocation[1] or not step('allocation', allocation[1], 'grant') then
   return {'NOT_QUEUED', allocation[1]}
 end
 
 local hosts = {}
-for i = 0, (#KEYS - 7) / 3 - 1 do
+for i = 0, (#KEYS - 8) / 3 - 1 do
   local host, name, generation, fence, cpus, memory, gpus, booked = unpack(ARGV, 5 + i * 8, 12 + i * 8)
-  local key, manager_key, hold_key = unpack(KEYS, 8 + i * 3, 10 + i * 3)
+  local key, manager_key, hold_key = unpack(KEYS, 9 + i * 3, 11 + i * 3)
   local resource = load(key)
   local want = {
     host = host, name = name, generation = tonumber(generation), fence = tonumber(fence), cpus = tonumber(cpus),
@@ -53,7 +54,7 @@ if #hosts == 0 then
   return {'REFUSED', '', 'no hosts'}
 end
 
-hold_hosts(ARGV[3], KEYS[7], KEYS[5], KEYS[6], hosts, 'OFFERED')
+hold_hosts(ARGV[3], KEYS[8], KEYS[5], KEYS[6], KEYS[7], hosts, 'OFFERED')
 for _, want in ipairs(hosts) do
   redis.call('ZADD', DEADLINES, now + tonumber(ARGV[4]), 'offer:' .. want.id)
 end

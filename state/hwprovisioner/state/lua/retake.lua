@@ -7,9 +7,10 @@
 -- KEYS[3]  zset    deadlines
 -- KEYS[4]  set     index of holds
 -- KEYS[5]  hash    waits, by class
--- KEYS[6]  hash    the manager
--- KEYS[7]  hash    the allocation
--- KEYS[8...]  for each host: hash the resource, hash the hold
+-- KEYS[6]  string  when somebody last looked, and the steady time then
+-- KEYS[7]  hash    the manager
+-- KEYS[8]  hash    the allocation
+-- KEYS[9...]  for each host: hash the resource, hash the hold
 -- ARGV[1]  now, ms since the epoch; "" reads the server's clock
 -- ARGV[2]  id of the manager
 -- ARGV[3]  epoch of its registration
@@ -24,19 +25,19 @@
 --
 --@include granting
 --@include epoch
-local old = outdated(KEYS[6], ARGV[3])
+local old = outdated(KEYS[7], ARGV[3])
 if old then
   return old
 end
-local allocation = redis.call('HMGET', KEYS[7], 'state', 'tolerates')
+local allocation = redis.call('HMGET', KEYS[8], 'state', 'tolerates')
 if not allocation[1] or not step('allocation', allocation[1], 'grant') then
   return {'NOT_QUEUED', allocation[1]}
 end
 
 local hosts = {}
-for i = 0, (#KEYS - 7) / 2 - 1 do
+for i = 0, (#KEYS - 8) / 2 - 1 do
   local host, name, fence, cpus, memory, gpus = unpack(ARGV, 5 + i * 6, 10 + i * 6)
-  local key, hold_key = unpack(KEYS, 8 + i * 2, 9 + i * 2)
+  local key, hold_key = unpack(KEYS, 9 + i * 2, 10 + i * 2)
   local resource = load(key)
   local want = {
     host = host, name = name, fence = tonumber(fence), cpus = tonumber(cpus), memory = tonumber(memory), gpus = gpus,
@@ -57,5 +58,5 @@ end
 if #hosts == 0 then
   return {'REFUSED', '', 'no hosts'}
 end
-hold_hosts(ARGV[4], KEYS[7], KEYS[4], KEYS[5], hosts, step('hold', 'OFFERED', 'accept'))
+hold_hosts(ARGV[4], KEYS[8], KEYS[4], KEYS[5], KEYS[6], hosts, step('hold', 'OFFERED', 'accept'))
 return commit('RETAKEN', 'retake')

@@ -2,7 +2,7 @@
 -- so leases are paused from then on until another signs on, or its time is over.
 --
 -- KEYS[1]  hash    heartbeat replicas
--- KEYS[2]  string  when they were last looked at
+-- KEYS[2]  string  when they were last looked at, and the steady time then
 -- KEYS[3]  string  when leases were last looked after
 -- ARGV[1]  now, ms since the epoch; "" reads the server's clock
 -- ARGV[2]  id of the replica

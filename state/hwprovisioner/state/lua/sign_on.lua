@@ -3,7 +3,7 @@
 -- or is heard while its answers get lost, changes nothing. And when leases were paused for it, they are restored.
 --
 -- KEYS[1]  hash    heartbeat replicas
--- KEYS[2]  string  when they were last looked at
+-- KEYS[2]  string  when they were last looked at, and the steady time then
 -- KEYS[3]  string  when leases were last looked after
 -- ARGV[1]  now, ms since the epoch; "" reads the server's clock
 -- ARGV[2]  id of the replica

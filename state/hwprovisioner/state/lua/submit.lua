@@ -7,6 +7,7 @@
 -- KEYS[5]  string  its alarm
 -- KEYS[6]  string  the request id's memory
 -- KEYS[7]  set     index of allocations
+-- KEYS[8]  string  when somebody last looked, and the steady time then
 -- ARGV[1]  now, ms since the epoch; "" reads the server's clock
 -- ARGV[2]  id of the allocation
 -- ARGV[3]  SHA-256 of its token
@@ -19,13 +20,15 @@
 --          {"KNOWN", allocation id, digest}  the request id came before
 --
 --@include requests
+--@include steady
 local known = known_request(KEYS[6])
 if known then
   return known
 end
 local id, ttl, wait = ARGV[2], tonumber(ARGV[5]), tonumber(ARGV[6])
 create_allocation(id, KEYS[4], KEYS[7], KEYS[6], ARGV[3], ARGV[4], {
-  'state', 'QUEUED', 'ttl_ms', ttl, 'wait_ms', wait, 'left_ms', ttl, 'turn', next_revision(),
+  'state', 'QUEUED', 'since_ms', steady_time(KEYS[8]), 'ttl_ms', ttl, 'wait_ms', wait, 'wait_left_ms', wait,
+  'left_ms', ttl, 'turn', next_revision(),
 }, 7)
 redis.call('SET', KEYS[5], '', 'PXAT', now + ttl)
 redis.call('ZADD', DEADLINES, now + ttl, 'lease:' .. id)

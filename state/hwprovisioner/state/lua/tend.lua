@@ -4,12 +4,13 @@
 -- KEYS[1]  string  when leases were last looked after
 -- KEYS[2]  zset    deadlines
 -- KEYS[3]  hash    heartbeat replicas
--- KEYS[4]  string  when they were last looked at
+-- KEYS[4]  string  when they were last looked at, and the steady time then
 -- ARGV[1]  now, ms since the epoch; "" reads the server's clock
 -- ARGV[2]  at most so many members that are due
 -- ARGV[3]  at most so many that will be
 --
--- Returns  {"TENDED", now, members that are due, those that will be next, each with its deadline}
+-- Returns  {"TENDED", now, members that are due, those that will be next, each with its deadline,
+--          steady time}
 --          {"PAUSED", when leases were last looked after, now}
 --          {"SILENT", id of a heartbeat replica, for how long in ms, its limit in ms}
 --          {"GIVEN_UP", id of a heartbeat replica, for how long it was silent in ms}
@@ -32,4 +33,4 @@ end
 redis.call('SET', KEYS[1], now)
 local due = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', 0, ARGV[2])
 local coming = redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[3])
-return {'TENDED', now, due, coming}
+return {'TENDED', now, due, coming, steady_time(KEYS[4])}

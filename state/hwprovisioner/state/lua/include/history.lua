@@ -1,14 +1,13 @@
 -- What is remembered of the past, as raw facts: what it weighs is for its readers to decide.
 --
---@include now
 --@include lists
 local NEWEST, CLASSES, HOUR, HOURS = 64, 20000, 3600000, 720
 
--- Adds what a user has used to the hours in which it was used; what is older than 30 days is not remembered.
-local function add_use(key, user, hosts, since)
-  local last = math.floor(now / HOUR)
+-- Adds what a user has used to the hours of steady time in which it was used; what is older than 30 days is not remembered.
+local function add_use(key, user, hosts, since, till)
+  local last = math.floor(till / HOUR)
   for hour = math.max(math.floor(since / HOUR), last - HOURS), last do
-    local span = math.min(now, (hour + 1) * HOUR) - math.max(since, hour * HOUR)
+    local span = math.min(till, (hour + 1) * HOUR) - math.max(since, hour * HOUR)
     if span > 0 then
       redis.call('HINCRBY', key, string.format('%.0f:%s', hour, user), string.format('%.0f', hosts * span))
     end

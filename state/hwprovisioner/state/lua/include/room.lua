@@ -43,7 +43,7 @@ local function obstacle(resource, manager_key, want)
   if manager[2] ~= 'ONLINE' or tonumber(manager[3]) ~= resource.epoch then
     return 'manager away'
   end
-  if resource.health ~= 'HEALTHY' or not (resource.admin == 'ENABLED' or want.tolerates) or resource.rest_until > now then
+  if resource.health ~= 'HEALTHY' or not (resource.admin == 'ENABLED' or want.tolerates) or resource.rest_until ~= 0 then
     return 'out of service'
   end
   if resource.generation ~= want.generation or resource.fence + 1 ~= want.fence then

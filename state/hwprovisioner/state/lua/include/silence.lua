@@ -2,6 +2,7 @@
 -- was away, nobody knows how much has passed. So whoever reckons calls look_at first.
 --
 --@include care
+--@include steady
 local SET_BACK = 500
 
 local function note_beater(beaters_key, id, heard, limit, process)
@@ -18,8 +19,8 @@ end
 
 -- Notes that somebody looks. After a gap everybody is silent until they say otherwise, for as long as they were before it.
 local function look_at(beaters_key, looked_key)
-  local looked = tonumber(redis.call('GET', looked_key) or now)
-  redis.call('SET', looked_key, string.format('%.0f', now))
+  local looked = looked_at(looked_key) or now
+  redis.call('SET', looked_key, string.format('%.0f %.0f', now, steady_time(looked_key)))
   if now - looked >= -SET_BACK and now - looked <= PAUSED_AFTER then
     return
   end
