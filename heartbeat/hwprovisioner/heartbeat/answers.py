@@ -21,9 +21,11 @@ _PAUSED_RETRY_MS = 2000
 
 def response_to(alive: Alive, chance: float) -> heartbeat_service_pb2.HeartbeatResponse:
     """Return what the holder of a lease is told; `chance` (0 to 1) is for jitter."""
-    response = heartbeat_service_pb2.HeartbeatResponse(
-        state=_STATES[alive.state], notices=notices_for(alive)
-    )
+    # Field by field: a constructor that is given them takes twice as long.
+    response = heartbeat_service_pb2.HeartbeatResponse()
+    response.state = _STATES[alive.state]
+    if notices := notices_for(alive):
+        response.notices.extend(notices)
     _fill(response.remaining_lease, alive.remaining_ms)
     _fill(response.next_heartbeat_delay, next_delay_ms(alive.ttl_ms, chance))
     return response
