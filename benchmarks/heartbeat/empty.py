@@ -5,6 +5,7 @@ between it and a beat is Redis and what is said to it.
 """
 
 import asyncio
+import functools
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -16,6 +17,7 @@ from benchmarks.frame.stage import Stage, free_port, listening
 from hwprovisioner.heartbeat.beats import MOST_AT_ONCE
 from hwprovisioner.heartbeat.gathering import Gatherer
 from hwprovisioner.serving import STARTED, Readiness, Service, bind, build_server, serve
+from hwprovisioner.serving.lifecycle import run
 from hwprovisioner.v1.heartbeat_service_pb2 import HeartbeatRequest, HeartbeatResponse
 
 _NAME = "bench.Beats"
@@ -61,14 +63,15 @@ def _add(server: grpc.aio.Server, gatherer: Gatherer[int, int]) -> None:
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_NAME, methods),))
 
 
-async def _serve(port: int) -> None:
+async def _serve(port: int, stopping: asyncio.Event) -> None:
     readiness = Readiness([], [STARTED])
     async with Gatherer[int, int](_nothing, largest_batch=MOST_AT_ONCE) as gatherer:
         service = Service(_NAME, lambda server: _add(server, gatherer))
         server = build_server([service], readiness, reuse_port=True)
         bind(server, "127.0.0.1", port, setting="the port", reuse_port=True)
-        await serve(server, readiness, asyncio.Event())
+        await serve(server, readiness, stopping)
 
 
 if __name__ == "__main__":
-    uvloop.run(_serve(int(sys.argv[1])))
+    main = functools.partial(_serve, int(sys.argv[1]))
+    sys.exit(run(main, loop=uvloop.new_event_loop))

@@ -12,7 +12,7 @@ from support.grpc_server import serving
 
 SERVICE = textwrap.dedent(
     """
-    import asyncio, os, sys, uvloop
+    import asyncio, gc, os, sys, uvloop
     from dataclasses import dataclass
     from hwprovisioner.serving import *
 
@@ -33,6 +33,9 @@ SERVICE = textwrap.dedent(
 
         async def loop():
             print(port, flush=True)
+            if "garbage" in sys.argv:
+                looked_at, together = len(gc.get_objects()), gc.get_threshold()[0]
+                print(gc.get_freeze_count(), looked_at, together, flush=True)
             if "die" in sys.argv:
                 raise RuntimeError("the loop is tired")
             try:
@@ -101,6 +104,16 @@ def test_a_loop_that_dies_takes_the_process_down_and_says_why(loop: str) -> None
         _, errors = process.communicate()
     assert process.returncode == 1
     assert "the loop is tired" in errors
+
+
+def test_what_it_began_with_is_left_alone_by_the_garbage_collector() -> None:
+    with start("garbage") as process:
+        line_of(process)
+        left_alone, looked_at, together = map(int, line_of(process).split())
+        process.terminate()
+        process.communicate()
+    assert looked_at < left_alone / 10
+    assert together > 10_000
 
 
 def test_a_taken_port_is_one_clear_line(loop: str) -> None:
