@@ -7,7 +7,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from hwprovisioner.resourcemanager import Facts, Hold, OperatingSystem, Report
+from hwprovisioner.resourcemanager import DriverError, Facts, Hold, OperatingSystem, Report
 from hwprovisioner.resourcemanager.holds import Phase
 from hwprovisioner.v1 import demand_pb2, manager_stream_pb2, resource_pb2
 from support.cared_for import settled
@@ -44,6 +44,35 @@ async def test_an_offer_is_accepted_then_ready_with_the_connection(
         ready = await session.hear("ready", hold_id="h1", fence=1)
         assert ready.connection.protocol == "fake"
         assert ready.connection.address == "there"
+
+
+async def test_what_is_ready_at_once_is_not_accepted_before(
+    lab: ScriptedLab, journal_file: Path
+) -> None:
+    async with manager(lab.target, journal_file, Hardware()):
+        session = await lab.session()
+        await session.offer("h1", 1)
+        await session.hear("ready", hold_id="h1", fence=1)
+        assert "accept" not in session.events()
+
+
+async def test_how_readying_up_goes_is_said_after_the_acceptance(
+    lab: ScriptedLab, journal_file: Path
+) -> None:
+    async with manager(lab.target, journal_file, Hardware(lines=["booting"])):
+        session = await lab.session()
+        await session.offer("h1", 1)
+        await session.hear("ready", hold_id="h1")
+        assert session.events()[-2:] == ["accept", "progress"]
+
+
+async def test_what_fails_at_once_is_accepted_before(lab: ScriptedLab, journal_file: Path) -> None:
+    hardware = Hardware(failures={"prepare": [DriverError("smoke")]})
+    async with manager(lab.target, journal_file, hardware):
+        session = await lab.session()
+        await session.offer("h1", 1)
+        await session.hear("failed", hold_id="h1")
+        assert session.events()[-1] == "accept"
 
 
 async def test_the_driver_is_told_of_share_demand_and_user(

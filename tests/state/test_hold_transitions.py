@@ -125,6 +125,15 @@ async def test_a_message_moves_a_hold_as_the_table_says_or_changes_nothing(
         assert (after.state if after else HoldState.GONE) is target
 
 
+async def test_what_is_ready_without_acceptance_owes_no_answer_to_its_offer(lab: StateLab) -> None:
+    who, hold = await hold_in(lab, HoldState.OFFERED)
+    assert f"offer:{hold.id}" in (await lab.dump())["deadlines"]
+    await ready(lab, who, hold, hold.fence)
+    assert f"offer:{hold.id}" not in (await lab.dump())["deadlines"]
+    await accept(lab, who, hold, hold.fence)
+    assert lab.reply == ["SAME"]
+
+
 @pytest.mark.parametrize("state", ALIVE)
 @pytest.mark.parametrize("message", SAY)
 @pytest.mark.parametrize("off_by", [-1, 1])

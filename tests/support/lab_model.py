@@ -264,6 +264,7 @@ class LabModel(HistoryModel):
             return "CLEANED"
         if event is HoldEvent.READY:
             hold.state = "READY"
+            self.deadlines.pop(f"offer:{hold_id}", None)
             if all(self.holds[i].state == "READY" for i in allocation.holds):
                 allocation.state = "READY"
             return "READY"

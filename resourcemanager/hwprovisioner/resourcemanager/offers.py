@@ -83,5 +83,4 @@ class Offers:
             self._turn_down(hold, TurnDown(f"the manager cannot write its journal: {error}"))
             return
         _log.info("hold %s on %s is accepted, for %s", hold.id, hold.resource, hold.user or "?")
-        self._worker.tell(hold.id)
         self._worker.start(hold.id, represented)

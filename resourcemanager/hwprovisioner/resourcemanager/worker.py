@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 
 from hwprovisioner.resourcemanager import calls, codec
+from hwprovisioner.resourcemanager.acceptance import Acceptance
 from hwprovisioner.resourcemanager.backoff import Backoffs
 from hwprovisioner.resourcemanager.driver import Report
 from hwprovisioner.resourcemanager.errors import DriverError
@@ -97,13 +98,16 @@ class Worker:
 
     async def _ready_up(self, hold_id: str, represented: Represented) -> None:
         hold = self._journal.holds[hold_id].hold
-        progress = self._progress(hold_id)
+        acceptance = Acceptance(lambda: self.tell(hold_id))
+        progress = self._progress(hold_id, acceptance.say)
         try:
             await self._journal.flush()
+            acceptance.say_soon()
             connection = await ready_up(
                 represented, self._journal, hold_id, progress.report, self._backoffs.later
             )
         except (DriverError, OSError) as error:
+            acceptance.say()
             progress.close()
             words = str(error) if isinstance(error, DriverError) else f"journal: {error}"
             _log.warning("hold %s on %s failed: %s", hold_id, hold.resource, words)
@@ -112,6 +116,8 @@ class Worker:
             progress.close()
             _log.info("hold %s on %s is ready", hold_id, hold.resource)
             self.become(self._journal.holds[hold_id].prepared(connection))
+        finally:
+            acceptance.drop()
         self.tell(hold_id)
 
     async def _clean_up(
@@ -196,10 +202,11 @@ class Worker:
         if message is not None:
             self._send(message)
 
-    def _progress(self, hold_id: str) -> Progress:
+    def _progress(self, hold_id: str, first: Callable[[], None] = lambda: None) -> Progress:
         def send(line: str) -> None:
             held = self._journal.holds.get(hold_id)
             if held is not None:
+                first()
                 self._send(codec.progress(held.hold, line))
 
         return Progress(send)

@@ -163,6 +163,7 @@ ALLOCATION: Mapping[AllocationState, Mapping[AllocationEvent, AllocationState]] 
 HOLD: Mapping[HoldState, Mapping[HoldEvent, HoldState]] = {
     HoldState.OFFERED: {
         HoldEvent.ACCEPT: HoldState.PREPARING,
+        HoldEvent.READY: HoldState.READY,
         HoldEvent.DECLINE: HoldState.GONE,
         HoldEvent.FAIL: HoldState.CLEANING,
         HoldEvent.END: HoldState.CLEANING,

@@ -133,7 +133,9 @@ class SubscribeResponse(_message.Message):
 
     @_builtins.property
     def offer(self) -> Global___Offer:
-        """A hold has been granted on one of the manager's resources: accept or decline."""
+        """A hold has been granted on one of the manager's resources: accept or decline. What is ready at once need not be accepted
+        before.
+        """
 
     @_builtins.property
     def release(self) -> Global___Release:

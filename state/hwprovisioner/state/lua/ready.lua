@@ -1,4 +1,4 @@
--- A host is ready; with the last one, so is the allocation.
+-- A host is ready, which takes its offer up if that was not said before; with the last one, so is the allocation.
 --
 -- KEYS[1]  string  revision
 -- KEYS[2]  stream  log
@@ -34,6 +34,7 @@ end
 put('hold', ARGV[3], KEYS[5], {'state', state, 'progress', ''})
 -- Not through put: credentials stay out of the change log.
 redis.call('HSET', KEYS[5], 'connection', ARGV[6])
+redis.call('ZREM', DEADLINES, 'offer:' .. ARGV[3])
 local allocation = redis.call('HMGET', KEYS[6], 'state', 'pending')
 local pending = tonumber(allocation[2]) - 1
 local fields = {'pending', pending}
