@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from support.folder_maker import Workshop
 from support.scripted_lab import ScriptedLab, scripted_lab
 
 
@@ -18,3 +19,9 @@ async def lab() -> AsyncIterator[ScriptedLab]:
 @pytest.fixture
 def journal_file(tmp_path: Path) -> Path:
     return tmp_path / "journal"
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Workshop:
+    """Where folders are made instead of machines."""
+    return Workshop(tmp_path / "made")
