@@ -4,17 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from hwprovisioner.resourcemanager import ConfigError, Driver, Resource, Share, parse_config
+from hwprovisioner.resourcemanager import Resource, Share, parse_config
 from hwprovisioner.resourcemanager.model import Care, WarmPool
 from hwprovisioner.resourcemanager.schema import CareSection, PoolSection
-from support.folder_maker import FolderMaker
-from support.manager import Hardware
+from support.lab_file import load, problems
 
 GIB = 1024**3
-
-
-def load(name: str) -> type[Driver]:
-    return FolderMaker if name == "folder" else Hardware().driver()
 
 
 def rack(pool: str, limits: str = "instances: 4", driver: str = "folder", more: str = "") -> str:
@@ -33,12 +28,6 @@ resources:
 
 def read(text: str) -> Resource:
     return parse_config(text, load=load).resources["rack"]
-
-
-def problems(text: str) -> list[str]:
-    with pytest.raises(ConfigError) as caught:
-        parse_config(text, "lab.yml", load)
-    return [problem.render("lab.yml") for problem in caught.value.problems]
 
 
 def test_a_pool_is_read() -> None:
