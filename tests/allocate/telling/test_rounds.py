@@ -141,6 +141,24 @@ def test_of_however_many_so_many_are_told_in_a_second_and_few_at_once(loop: Loop
     assert sum(place == 1 for _, place in loop.told) >= 21 / SOONEST_S / 2
 
 
+def test_nobody_is_told_while_something_goes_on_unless_that_never_ends(loop: Loop) -> None:
+    loop.join(1)
+    loop.rounds.changed()
+    loop.run(SOONEST_S - 0.005)
+    loop.rounds.changed()
+    loop.run(0.005 + 0.009)
+    assert loop.told == []
+    loop.run(0.002)
+    assert len(loop.told) == 1
+    for place in range(1, 13):
+        loop.join(place)
+    loop.told.clear()
+    for _ in range(200):
+        loop.rounds.changed()
+        loop.run(0.005)
+    assert len(loop.told) >= 12 * 2
+
+
 def test_what_it_takes_is_followed_by_so_many_times_as_long_a_rest(loop: Loop) -> None:
     loop.each_s = 0.01
     for place in range(1, 101):

@@ -43,6 +43,8 @@ class Outlook:
         self._view = view
         self._lab = lab
         self.kept = Kept()
+        self._counted: tuple[object, Ahead | None] = None, None
+        """What is before the request that was asked for last: its reason and its time need it."""
 
     def reason(self, request: Request, failure: str = "") -> str:
         """Return what a request waits for; `failure` is what went wrong before."""
@@ -127,7 +129,10 @@ class Outlook:
         """Return what is before a request of those that compete for some options, if known."""
         queue, rivals, shapes = self._lab.planner.queue, self._rivals(options), shapes_of(options)
         if queue.users * rivals.bit_count() <= _FEW:
-            return ahead_of_one(queue, request, rivals, shapes)
+            key = self._lab.version, request.id, rivals, shapes
+            if self._counted[0] != key:
+                self._counted = key, ahead_of_one(queue, request, rivals, shapes)
+            return self._counted[1]
         found: Mapping[str, Ahead] = self.kept.get(
             ("ahead", rivals, shapes),
             self._lab.version,

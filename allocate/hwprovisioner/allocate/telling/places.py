@@ -50,8 +50,7 @@ class Places:
         )
 
     def is_being_granted(self, allocation_id: str) -> bool:
-        """Say whether it is decided what a queued allocation gets; the script that grants it is on
-        its way."""
+        """Say whether it is decided what a queued allocation gets, and Redis is being told."""
         return allocation_id not in self._lab.planner.queue.requests
 
     def now_ms(self) -> int:

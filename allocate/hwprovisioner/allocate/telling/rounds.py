@@ -2,8 +2,8 @@
 
 Who is third wants to know at once that they are second now; to be 870th instead of 871st says
 little. So each is told at most so often as their place is worth, which makes hundreds a second of
-however many who wait. They are told a few at a time, with rests between: whoever is granted
-something never waits behind those who are not.
+however many who wait. They are told a few at a time, with rests between, and while nothing else
+goes on: whoever is granted something does not wait behind those who are not.
 """
 
 import asyncio
@@ -22,6 +22,9 @@ LATEST_S = 60.0
 """But after so long everybody is told, if that takes no more than a twentieth of the time."""
 _AT_ONCE = 2
 """So many are told in one go, before others have a turn."""
+_QUIET_S, _PATIENCE_S = 0.015, 0.04
+"""Nobody is told until nothing has changed for so long, unless that takes longer than so long: what
+one change leads to, as a release to a grant, is done by then."""
 
 
 class Rounds:
@@ -44,6 +47,7 @@ class Rounds:
         self._due: list[tuple[float, int, asyncio.Event]] = []
         """The curious, as a heap: who may be told first comes first."""
         self._numbers = itertools.count()
+        self._changed_s = 0.0
         self._rested_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._rings_s = 0.0
@@ -55,12 +59,13 @@ class Rounds:
 
     def changed(self) -> None:
         """Note that everybody may have another place."""
+        self._changed_s = self._clock()
         for event, due_s in self._content.items():
             heapq.heappush(self._due, (due_s, next(self._numbers), event))
         self._curious.update(self._content)
         self._content.clear()
         if self._due:
-            self._wind(self._clock() + SOONEST_S)
+            self._wind(self._changed_s + SOONEST_S)
 
     def _wind(self, earliest_s: float) -> None:
         rings_s = max(earliest_s, self._rested_s, self._due[0][0])
@@ -69,8 +74,18 @@ class Rounds:
                 return
             self._timer.cancel()
         self._rings_s = rings_s
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(rings_s - self._clock(), self._tell)
+        self._wake_at(rings_s)
+
+    def _wake_at(self, moment_s: float) -> None:
+        delay_s = moment_s - self._clock()
+        self._timer = asyncio.get_running_loop().call_later(delay_s, self._ring)
+
+    def _ring(self) -> None:
+        quiet_s = self._changed_s + _QUIET_S
+        if self._clock() < min(quiet_s, self._rings_s + _PATIENCE_S):
+            self._wake_at(quiet_s)
+        else:
+            self._tell()
 
     def _tell(self) -> None:
         self._timer = None
