@@ -44,22 +44,31 @@ async def test_tending_tells_what_is_due_and_what_is_next(lab: StateLab) -> None
     assert ahead == Tended(NOW + 299, (), coming, NOW + 299)
     due = ((Due.WAIT, "b"), (Due.WAIT, "a"))
     next_one = ((Due.LEASE, "b", NOW + 1_000),)
-    assert await lab.tend(NOW + 500) == Tended(NOW + 500, due, next_one, NOW + 500)
-    limited = await lab.care.tend(1, now_ms=NOW + 500)
-    assert limited == Tended(NOW + 500, due[:1], next_one, NOW + 500)
+    assert await lab.tend(NOW + 501) == Tended(NOW + 501, due, next_one, NOW + 501)
+    limited = await lab.care.tend(1, now_ms=NOW + 501)
+    assert limited == Tended(NOW + 501, due[:1], next_one, NOW + 501)
+
+
+async def test_a_lease_is_due_in_the_ms_in_which_redis_lets_its_alarm_expire(lab: StateLab) -> None:
+    await lab.tend()
+    await lab.submit("a")
+    await lab.looked_after(NOW + TTL)
+    at_its_end = await lab.tend(NOW + TTL)
+    assert (at_its_end.due, at_its_end.coming) == ((), ((Due.LEASE, "a", NOW + TTL),))
+    assert (await lab.tend(NOW + TTL + 1)).due == ((Due.LEASE, "a"),)
 
 
 async def test_names_with_colons_come_back_whole_from_what_is_due(lab: StateLab) -> None:
     await lab.tend()
     await lab.register("m:n")
     await lab.looked_after(NOW + lab.limits.silence_ms)
-    assert (await lab.tend(NOW + lab.limits.silence_ms)).due == ((Due.MANAGER, "m:n"),)
+    assert (await lab.tend(NOW + lab.limits.silence_ms + 1)).due == ((Due.MANAGER, "m:n"),)
 
 
 async def test_a_thousand_things_that_are_due_are_told_at_once(lab: StateLab) -> None:
     await lab.tend()
     await asyncio.gather(*(lab.submit(f"a{i}", ttl_ms=1) for i in range(1_100)))
-    tended = await lab.tend(NOW + 1)
+    tended = await lab.tend(NOW + 2)
     assert len(tended.due) == 1_000
 
 
@@ -219,7 +228,7 @@ async def test_a_stale_expiry_finds_the_lease_extended(lab: StateLab) -> None:
     await lab.tend()
     await lab.submit("a")
     await lab.looked_after(NOW + TTL)
-    assert (await lab.tend(NOW + TTL)).due == ((Due.LEASE, "a"),)
+    assert (await lab.tend(NOW + TTL + 1)).due == ((Due.LEASE, "a"),)
     await lab.submit("b")
     assert isinstance(await lab.beat("b", now_ms=NOW + TTL - 1), Alive)
     assert await lab.allocations.expire("b", [], now_ms=NOW + TTL) is None

@@ -31,6 +31,7 @@ if tended and not is_tended(KEYS[1]) then
   return {'PAUSED', tended, now}
 end
 redis.call('SET', KEYS[1], now)
-local due = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', 0, ARGV[2])
-local coming = redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[3])
+-- In its very ms nothing is due yet: Redis expires keys in the one after, and whose alarm is touched too early is heard late.
+local due = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', '(' .. now, 'LIMIT', 0, ARGV[2])
+local coming = redis.call('ZRANGEBYSCORE', KEYS[2], now, '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[3])
 return {'TENDED', now, due, coming, steady_time(KEYS[4])}
