@@ -9,8 +9,9 @@ from click.testing import CliRunner, Result
 from hwprovisioner.client import AsyncLab, Settings
 from hwprovisioner.client.cli import main
 from support.cli_lab import CliLabInThread, Hwp
-from support.fake_lab import FakeLab, LabInThread, fake_lab
+from support.fake_lab import FakeLab, fake_lab
 from support.fake_time import FakeTime
+from support.lab_in_thread import LabInThread
 from support.plugin_run import STRANGERS
 
 

@@ -12,7 +12,8 @@ from hwprovisioner.client.channel import Channels
 from hwprovisioner.client.failures import Report
 from hwprovisioner.v1.heartbeat_service_pb2 import HeartbeatRequest, HeartbeatResponse
 from support.eventually import eventually
-from support.fake_lab import AWAY, FakeLab, paused_for
+from support.fake_lab import FakeLab
+from support.fake_refusals import AWAY, paused_for
 from support.fake_time import FakeTime
 from support.tcp_proxy import proxy_to
 

@@ -14,7 +14,9 @@ import pytest
 
 from hwprovisioner.client import BadDemand, Lab, LabError, LeaseLost, Unsatisfiable, Update
 from hwprovisioner.v1 import allocate_service_pb2 as pb
-from support.fake_lab import AWAY, Code, FakeAllocation, LabInThread, Refusal
+from support.fake_allocation import FakeAllocation
+from support.fake_refusals import AWAY, Code, Refusal
+from support.lab_in_thread import LabInThread
 
 
 @pytest.fixture

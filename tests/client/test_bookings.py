@@ -25,8 +25,11 @@ from hwprovisioner.client import (
 )
 from hwprovisioner.v1 import allocate_service_pb2 as pb
 from support.eventually import eventually
-from support.fake_lab import AWAY, Code, FakeAllocation, FakeLab, LabInThread, Refusal, seconds
+from support.fake_allocation import FakeAllocation
+from support.fake_lab import FakeLab
+from support.fake_refusals import AWAY, Code, Refusal, seconds
 from support.fake_time import FakeTime
+from support.lab_in_thread import LabInThread
 
 START = datetime(2126, 5, 1, 14, 0, tzinfo=UTC)
 

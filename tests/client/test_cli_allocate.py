@@ -6,7 +6,7 @@ import yaml
 from hwprovisioner.client.commands.exit_codes import ExitCode
 from hwprovisioner.v1.resource_pb2 import Connection
 from support.cli_lab import CliLabInThread, Hwp
-from support.fake_lab import FakeAllocation
+from support.fake_allocation import FakeAllocation
 
 
 def test_detached_hardware_is_printed_with_token_and_connection(

@@ -18,7 +18,7 @@ from hwprovisioner.v1 import allocate_service_pb2 as pb
 from hwprovisioner.v1.demand_pb2 import Demands
 from hwprovisioner.v1.resource_pb2 import Booked
 from support.cli_lab import CliLabInThread, Hwp, a_resource
-from support.fake_lab import Code, Refusal, seconds
+from support.fake_refusals import Code, Refusal, seconds
 
 FAR = "2126-05-01T14:00"
 MOMENT = datetime(2126, 5, 1, 14, 0).astimezone()

@@ -11,7 +11,7 @@ from hwprovisioner.client.cli import main
 from hwprovisioner.client.commands import exit_codes
 from hwprovisioner.client.commands.exit_codes import ExitCode
 from support.cli_lab import CliLabInThread, Hwp
-from support.fake_lab import AWAY, Code, Refusal
+from support.fake_refusals import AWAY, Code, Refusal
 
 
 def test_a_demand_that_the_lab_refuses_names_the_fields(hwp: Hwp, thread: CliLabInThread) -> None:

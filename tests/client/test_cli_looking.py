@@ -10,7 +10,7 @@ from hwprovisioner.client.updates import Phase, Update
 from hwprovisioner.v1 import allocate_service_pb2 as pb
 from hwprovisioner.v1.allocation_pb2 import Allocation, AllocationState
 from support.cli_lab import CliLabInThread, Hwp, a_resource
-from support.fake_lab import Code, Refusal
+from support.fake_refusals import Code, Refusal
 
 
 def test_draining_says_what_became_of_it(hwp: Hwp, thread: CliLabInThread) -> None:

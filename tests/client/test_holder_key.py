@@ -16,7 +16,9 @@ from hwprovisioner.v1.resource_pb2 import Connection
 from support import needs
 from support.asking import HOLDER_KEY
 from support.cli_lab import CliLabInThread, Hwp
-from support.fake_lab import FakeAllocation, FakeLab, Refusal
+from support.fake_allocation import FakeAllocation
+from support.fake_lab import FakeLab
+from support.fake_refusals import Refusal
 
 
 @pytest.fixture(autouse=True)

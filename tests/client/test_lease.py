@@ -10,7 +10,7 @@ from hwprovisioner.client.pulse import beat_timeout, delay_after, delay_after_fa
 from hwprovisioner.client.settings import Settings
 from hwprovisioner.client.updates import Phase, Update
 from hwprovisioner.v1.heartbeat_service_pb2 import HeartbeatResponse
-from support.fake_lab import seconds
+from support.fake_refusals import seconds
 from support.fake_time import FakeTime
 
 

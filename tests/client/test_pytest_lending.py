@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from support.fake_lab import FakeAllocation, LabInThread, grant
+from support.fake_allocation import FakeAllocation, grant
+from support.lab_in_thread import LabInThread
 from support.plugin_run import HEAD, PLAIN, all_released, run
 
 pytest_plugins = ("pytester",)

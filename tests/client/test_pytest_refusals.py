@@ -2,7 +2,8 @@
 
 import pytest
 
-from support.fake_lab import Code, LabInThread, Refusal
+from support.fake_refusals import Code, Refusal
+from support.lab_in_thread import LabInThread
 from support.plugin_run import HEAD, run
 
 pytest_plugins = ("pytester",)

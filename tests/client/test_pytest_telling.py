@@ -7,7 +7,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from support.fake_lab import FakeAllocation, LabInThread, paused_for
+from support.fake_allocation import FakeAllocation
+from support.fake_refusals import paused_for
+from support.lab_in_thread import LabInThread
 from support.plugin_run import PLAIN, all_released, run
 
 pytest_plugins = ("pytester",)

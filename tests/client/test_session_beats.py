@@ -10,7 +10,8 @@ from hwprovisioner.client import (
 )
 from hwprovisioner.v1.heartbeat_service_pb2 import Notice, NoticeKind
 from support.eventually import eventually
-from support.fake_lab import AWAY, Code, FakeLab, Refusal, paused_for
+from support.fake_lab import FakeLab
+from support.fake_refusals import AWAY, Code, Refusal, paused_for
 from support.fake_time import FakeTime
 from support.session import hold, waiting
 from support.tcp_proxy import proxy_to

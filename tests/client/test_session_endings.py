@@ -18,7 +18,8 @@ from hwprovisioner.client import (
     Update,
     WaitTimeout,
 )
-from support.fake_lab import Code, FakeLab, Refusal
+from support.fake_lab import FakeLab
+from support.fake_refusals import Code, Refusal
 from support.session import waiting
 
 

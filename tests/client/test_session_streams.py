@@ -19,7 +19,8 @@ from hwprovisioner.client import (
 from hwprovisioner.v1 import allocate_service_pb2 as pb
 from hwprovisioner.v1.resource_pb2 import Resource, ResourceSpec
 from support.eventually import eventually
-from support.fake_lab import AWAY, Code, FakeLab, Refusal
+from support.fake_lab import FakeLab
+from support.fake_refusals import AWAY, Code, Refusal
 from support.fake_time import FakeTime
 from support.session import waiting
 

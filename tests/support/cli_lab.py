@@ -25,7 +25,10 @@ from hwprovisioner.v1.resource_pb2 import (
     ResourceKind,
     ResourceSpec,
 )
-from support.fake_lab import Code, FakeAllocation, FakeLab, LabInThread, Refusal
+from support.fake_allocation import FakeAllocation
+from support.fake_lab import FakeLab
+from support.fake_refusals import Code, Refusal
+from support.lab_in_thread import LabInThread
 
 Hwp = Callable[..., Result]
 """Runs `hwp` with these words in this process; `stdin` may say what it reads."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.fake_lab import LabInThread
+from support.lab_in_thread import LabInThread
 
 #: What else is installed here has no part in runs inside a test, and some takes long to load.
 STRANGERS = ("anyio", "asyncio", "cacheprovider", "hypothesispytest", "valkey")

@@ -7,7 +7,8 @@ from typing import Any
 
 from hwprovisioner.client import AsyncHardware, AsyncLab, LabError, LeaseLost
 from support.eventually import eventually
-from support.fake_lab import FakeAllocation, FakeLab
+from support.fake_allocation import FakeAllocation
+from support.fake_lab import FakeLab
 
 
 def stay(allocation: FakeAllocation) -> None:

@@ -9,7 +9,7 @@ from hwprovisioner.v1 import heartbeat_service_pb2 as beats
 from support.cli_lab import CliLab
 from support.cli_process import Starter
 from support.eventually import eventually
-from support.fake_lab import Code, Refusal
+from support.fake_refusals import Code, Refusal
 
 
 async def test_hardware_is_held_until_ctrl_c_and_given_back(lab: CliLab, start: Starter) -> None:
