@@ -7,12 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwprovisioner.resourcemanager import (
-    ConfigError,
-    OperatingSystem,
-    parse_config,
-    read_config,
-)
+from hwprovisioner.resourcemanager import ConfigError, OperatingSystem, parse_config, read_config
 from support.lab_file import load, problems
 
 

@@ -5,12 +5,7 @@ from typing import Annotated
 import pytest
 from pydantic import BaseModel, Field, SecretStr
 
-from hwprovisioner.resourcemanager import (
-    ConfigError,
-    Driver,
-    DriverNotUsable,
-    parse_config,
-)
+from hwprovisioner.resourcemanager import ConfigError, Driver, DriverNotUsable, parse_config
 from support.lab_file import problems
 from support.manager import Hardware
 
