@@ -3,63 +3,44 @@
 import asyncio
 import os
 import subprocess
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from hwprovisioner.resourcemanager import Access, Driver, DriverError, Hold, Kind, Resource, calls
+from hwprovisioner.resourcemanager import DriverError, calls
 from hwprovisioner.resourcemanager.config import parse_config
 from hwprovisioner.resourcemanager.drivers._ssh_steps import REBOOT
 from hwprovisioner.resourcemanager.errors import ConfigError
 from hwprovisioner.resourcemanager.loading import load_driver
-from support import sshd
 from support.eventually import eventually
+from support.ssh_driver import HOLD, driver_for, reachable
+from support.sshd import Sshd
 from support.tcp_proxy import proxy_to
-
-HOLD = Hold("h1", "refb", 7)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sshd.Sshd]:
-    with sshd.running(tmp_path_factory.mktemp("sshd")) as server:
-        yield server
-
-
-def reachable(server: sshd.Sshd) -> Access:
-    return Access(
-        "127.0.0.1", server.user, server.port, str(server.key_file), host_key=server.host_key
-    )
-
-
-def driver_for(access: Access, **options: object) -> Driver:
-    driver = load_driver("ssh")
-    read = driver.Options.model_validate(options)
-    kind = Kind.PHYSICAL_SERVER
-    return driver(Resource(name="refb", kind=kind, driver="ssh", access=access, options=read))
 
 
 async def test_a_reboot_is_over_when_the_machine_answers_anew(
-    server: sshd.Sshd, tmp_path: Path
+    ssh_server: Sshd, tmp_path: Path
 ) -> None:
     boot, asked, log = tmp_path / "boot", tmp_path / "asked", tmp_path / "log"
     boot.write_text("first")
-    async with proxy_to(server.port) as proxy:
+    async with proxy_to(ssh_server.port) as proxy:
         driver = driver_for(
-            replace(reachable(server), port=proxy.port),
+            ssh_server,
+            replace(reachable(ssh_server), port=proxy.port),
             boot_id=f"cat {boot}",
             clean=[{"reboot": f"touch {asked}; sleep 99"}, f"cat {boot} >> {log}"],
         )
         lines: list[str] = []
         task = asyncio.create_task(calls.clean(driver, HOLD, lines.append))
         await eventually(asked.exists)
-        server.stop()
+        ssh_server.stop()
         proxy.cut()
         try:
             await eventually(lambda: any("to come back, " in line for line in lines))
         finally:
-            server.start()
+            ssh_server.start()
         # It answers, but as it was: it may only be on its way down.
         await eventually(lambda: any("has not gone down" in line for line in lines))
         assert not log.exists()
@@ -84,16 +65,16 @@ async def test_a_reboot_is_over_when_the_machine_answers_anew(
     ],
 )
 async def test_a_reboot_that_fails_says_how_and_ends_the_list(
-    server: sshd.Sshd,
+    ssh_server: Sshd,
     tmp_path: Path,
     step: dict[str, str],
-    options: dict[str, str],
+    options: dict[str, Any],
     words: str,
 ) -> None:
     # A plain `true` would be the usual command, which reboots.
     step = {**step, "reboot": f": ; {step['reboot']}"}
     after = tmp_path / "after"
-    driver = driver_for(reachable(server), clean=[step, f"touch {after}"], **options)
+    driver = driver_for(ssh_server, clean=[step, f"touch {after}"], **options)
     with pytest.raises(DriverError) as caught:
         await calls.clean(driver, HOLD, lambda line: None)
     assert words in str(caught.value)
@@ -116,9 +97,10 @@ def test_the_usual_command_reboots_as_root(tmp_path: Path, user: str, asked: str
     assert done.stdout.strip() == asked
 
 
-async def test_a_program_on_the_manager_needs_no_machine_that_answers(server: sshd.Sshd) -> None:
+async def test_a_program_on_the_manager_needs_no_machine_that_answers(ssh_server: Sshd) -> None:
     driver = driver_for(
-        replace(reachable(server), port=1),
+        ssh_server,
+        replace(reachable(ssh_server), port=1),
         clean=[{"manager": ["sh", "-c", "echo writing the image, $1 >&2", "sh", "a b"]}],
     )
     lines: list[str] = []
@@ -127,15 +109,13 @@ async def test_a_program_on_the_manager_needs_no_machine_that_answers(server: ss
 
 
 async def test_a_machine_is_waited_for_after_a_program_beside_it(
-    server: sshd.Sshd, tmp_path: Path
+    ssh_server: Sshd, tmp_path: Path
 ) -> None:
     log = tmp_path / "log"
-    driver = driver_for(
-        reachable(server), clean=["true", {"manager": "true"}, f"echo clean >> {log}"]
-    )
-    prepared = driver_for(reachable(server), ready_up=[{"manager": "true"}])
+    driver = driver_for(ssh_server, clean=["true", {"manager": "true"}, f"echo clean >> {log}"])
+    prepared = driver_for(ssh_server, ready_up=[{"manager": "true"}])
     lines: list[str] = []
-    server.stop()
+    ssh_server.stop()
     try:
         with pytest.raises(DriverError, match="cannot be reached"):
             await calls.clean(driver, HOLD, lines.append)
@@ -143,8 +123,8 @@ async def test_a_machine_is_waited_for_after_a_program_beside_it(
         await eventually(lambda: any(line.startswith("waiting for SSH, ") for line in lines))
         assert not task.done()
     finally:
-        server.start()
-    assert (await task).port == server.port
+        ssh_server.start()
+    assert (await task).port == ssh_server.port
     await calls.clean(driver, HOLD, lines.append)
     assert log.read_text() == "clean\n"
 
@@ -157,22 +137,20 @@ async def test_a_machine_is_waited_for_after_a_program_beside_it(
     ],
 )
 async def test_a_program_that_fails_says_why(
-    server: sshd.Sshd, program: list[str], words: str
+    ssh_server: Sshd, program: list[str], words: str
 ) -> None:
-    driver = driver_for(reachable(server), clean=[{"manager": program}])
+    driver = driver_for(ssh_server, clean=[{"manager": program}])
     with pytest.raises(DriverError) as caught:
         await calls.clean(driver, HOLD, lambda line: None)
     assert words in str(caught.value)
 
 
 async def test_a_program_is_killed_with_its_children_at_its_limit(
-    server: sshd.Sshd, tmp_path: Path
+    ssh_server: Sshd, tmp_path: Path
 ) -> None:
     pid = tmp_path / "pid"
     script = f"sleep 99 & echo $! > {pid}; wait"
-    driver = driver_for(
-        reachable(server), clean=[{"manager": ["sh", "-c", script], "timeout": "2s"}]
-    )
+    driver = driver_for(ssh_server, clean=[{"manager": ["sh", "-c", script], "timeout": "2s"}])
     with pytest.raises(DriverError, match="sh was not done within 2 s, and was killed"):
         await calls.clean(driver, HOLD, lambda line: None)
     child = Path("/proc") / pid.read_text().strip()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from support import needs
+from support.redis_server import free_port
 
 _LIMIT_S = 40.0
 
@@ -56,7 +57,7 @@ def running(folder: Path, *settings: str) -> Iterator[Sshd]:
     for name in ("host", "user"):
         subprocess.run([keygen, "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
     (folder / "authorized_keys").write_bytes((folder / "user.pub").read_bytes())
-    port = _free_port()
+    port = free_port()
     # A shell begins with what is in its user's home, which is none of the tests' and may take long.
     (folder / "sshd_config").write_text(f"""
 ListenAddress 127.0.0.1:{port}
@@ -81,10 +82,3 @@ SetEnv HOME={folder}
         yield server
     finally:
         server.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
