@@ -13,6 +13,7 @@ from typing import Any
 import boto3
 
 from support import sshd
+from support.redis_server import free_port
 
 REGION = "eu-central-1"
 #: The server takes any; they are found in the environment, as they are in a lab.
@@ -35,7 +36,7 @@ class Ec2Server:
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[Ec2Server]:
     """Serve until the block ends; its credentials are in the environment meanwhile."""
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     before = {name: os.environ.get(name) for name in CREDENTIALS}
     stack = contextlib.ExitStack()
@@ -66,7 +67,7 @@ def running(folder: Path) -> Iterator[Ec2Server]:
 @contextlib.contextmanager
 def guest(folder: Path) -> Iterator[tuple[sshd.Sshd, int]]:
     """A real sshd at the addresses of all instances, and its port there."""
-    port = _free_port()
+    port = free_port()
     settings = (f"SetEnv HOME={folder}", f"ListenAddress 0.0.0.0:{port}")
     with sshd.running(folder, *settings) as machine:
         yield machine, port
@@ -83,10 +84,3 @@ def _wait(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
             return
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.05)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
