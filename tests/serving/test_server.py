@@ -1,107 +1,20 @@
+"""Serving: however a call fails, its caller is told as much as it may know."""
+
 import asyncio
-import json
 import logging
-import sys
-import time
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import grpc
 import grpc.aio
 import pytest
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
-from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
 
-from hwprovisioner.serving import (
-    MAX_REQUEST_BYTES,
-    BindError,
-    Refused,
-    Service,
-    bad_request,
-    bind,
-)
+from hwprovisioner.serving import MAX_REQUEST_BYTES
 from hwprovisioner.v1 import allocate_service_pb2 as pb
-from hwprovisioner.v1 import allocate_service_pb2_grpc, manager_stream_pb2
-from support import needs
+from hwprovisioner.v1 import allocate_service_pb2_grpc
 from support.eventually import eventually
-from support.grpc_server import Running, serving
-
-NAME = pb.DESCRIPTOR.services_by_name["AllocateService"].full_name
-PROGRAMS = Path(sys.executable).parent
-
-
-ended: list[str] = []
-#: Those whose callers leave while they are worked on.
-calls: list[Any] = []
-
-
-class Servicer(allocate_service_pb2_grpc.AllocateServiceServicer):
-    """One method of each kind that fails as the request says."""
-
-    async def GetResource(self, request: Any, context: Any) -> pb.GetResourceResponse:
-        if calls:
-            calls.pop().cancel()
-            # gRPC finds out beside this loop, which must not know of it yet when it refuses.
-            time.sleep(0.2)  # noqa: ASYNC251
-        await fail(request.name, context)
-        return pb.GetResourceResponse()
-
-    async def WatchLab(self, request: Any, context: Any) -> AsyncIterator[pb.WatchLabResponse]:
-        yield pb.WatchLabResponse(revision=1)
-        await fail("refuse", context)
-
-    async def WatchAllocation(self, request: Any, context: Any) -> None:  # type: ignore[override]
-        await context.write(pb.WatchAllocationResponse())
-        await fail(request.allocation_id, context)
-
-    async def Subscribe(self, request_iterator: Any, context: Any) -> None:  # type: ignore[override]
-        async for request in request_iterator:
-            ping = manager_stream_pb2.Ping()
-            await context.write(manager_stream_pb2.SubscribeResponse(ping=ping))
-            await fail(request.withdraw.reason, context)
-
-
-async def fail(how: str, context: Any) -> None:
-    match how:
-        case "refuse":
-            raise bad_request([("name", "is not nice")])
-        case "refuse in a group":
-            async with asyncio.TaskGroup() as group:
-                group.create_task(refuse())
-        case "break":
-            raise RuntimeError("the secret of the house")
-        case "be left":
-            raise ExceptionGroup("a write failed", [grpc.aio.InternalError("no way")])
-        case "abort":
-            await context.abort(grpc.StatusCode.DATA_LOSS, "as it says")
-        case "wait":
-            try:
-                await asyncio.Event().wait()
-            finally:
-                ended.append(how)
-        case "many":
-            raise bad_request([(f"hosts[{n}].cpus", "is negative") for n in range(10_000)])
-
-
-async def refuse() -> None:
-    raise Refused("NO_SUCH_RESOURCE", "gone")
-
-
-def service() -> Service:
-    servicer = Servicer()  # type: ignore[abstract]
-    return Service(
-        NAME,
-        lambda server: allocate_service_pb2_grpc.add_AllocateServiceServicer_to_server(
-            servicer, server
-        ),
-    )
-
-
-@pytest.fixture
-async def running() -> AsyncIterator[Running]:
-    async with serving(service()) as running:
-        yield running
+from support.failing_service import NAME, calls, ended
+from support.grpc_server import Running
 
 
 def lab(running: Running) -> "allocate_service_pb2_grpc.AllocateServiceAsyncStub":
@@ -246,81 +159,3 @@ async def test_a_request_over_the_limit_is_refused_and_the_server_lives_on(
     error = await status_of_get(running, "x" * (MAX_REQUEST_BYTES + 1))
     assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert await lab(running).GetResource(pb.GetResourceRequest())
-
-
-async def test_a_port_that_is_taken_is_reported_with_what_to_do(running: Running) -> None:
-    other = grpc.aio.server()
-    with pytest.raises(BindError) as failure:
-        bind(other, "127.0.0.1", running.port, setting="HWP_ALLOCATE_PORT")
-    for part in (str(running.port), "already in use", "HWP_ALLOCATE_PORT", "ss -ltnp"):
-        assert part in str(failure.value)
-
-
-async def test_an_address_that_is_not_here_is_reported() -> None:
-    with pytest.raises(BindError, match="HWP_BIND"):
-        bind(grpc.aio.server(), "192.0.2.1", 0, setting="HWP_ALLOCATE_PORT")
-
-
-async def test_ipv6_is_bound_too() -> None:
-    needs.ipv6()
-    server = grpc.aio.server()
-    assert bind(server, "::1", 0, setting="HWP_ALLOCATE_PORT") > 0
-
-
-async def health_of(running: Running, name: str) -> int:
-    stub = health_pb2_grpc.HealthStub(running.channel)
-    status: int = (await stub.Check(health_pb2.HealthCheckRequest(service=name))).status
-    return status
-
-
-async def test_health_follows_the_conditions_for_the_server_and_each_service() -> None:
-    async with serving(service(), conditions=["redis"]) as running:
-        for holds, status in ((False, 2), (True, 1), (False, 2)):
-            running.readiness.report("redis", holds=holds)
-            assert await health_of(running, "") == status
-            assert await health_of(running, NAME) == status
-
-
-async def test_the_health_of_an_unknown_service_is_not_found(running: Running) -> None:
-    with pytest.raises(grpc.aio.AioRpcError) as failure:
-        await health_of(running, "other")
-    assert failure.value.code() is grpc.StatusCode.NOT_FOUND
-
-
-async def test_every_watcher_is_told_of_changes_and_of_the_end() -> None:
-    async with serving(service(), conditions=["redis"], grace_ms=60_000) as running:
-        stub = health_pb2_grpc.HealthStub(running.channel)
-        watches = [stub.Watch(health_pb2.HealthCheckRequest(service=NAME)) for _ in range(3)]
-        assert [(await watch.read()).status for watch in watches] == [2, 2, 2]
-        watches[0].cancel()
-        running.readiness.report("redis", holds=True)
-        assert [(await watch.read()).status for watch in watches[1:]] == [1, 1]
-        running.stopping.set()
-        assert [(await watch.read()).status for watch in watches[1:]] == [2, 2]
-        assert [await watch.read() for watch in watches[1:]] == [grpc.aio.EOF, grpc.aio.EOF]
-
-
-async def output_of(*command: str) -> str:
-    process = await asyncio.create_subprocess_exec(
-        PROGRAMS / command[0], *command[1:], stdout=asyncio.subprocess.PIPE, stderr=-2
-    )
-    output, _ = await process.communicate()
-    assert process.returncode == 0, output.decode()
-    return output.decode()
-
-
-async def test_grpcurl_works_unaided(running: Running) -> None:
-    grpcurl = ("grpcurl", "-plaintext", running.target)
-    listed = await output_of(*grpcurl, "list")
-    assert {NAME, "grpc.health.v1.Health"} <= set(listed.split())
-    assert "rpc Subscribe" in await output_of(*grpcurl, "describe", NAME)
-    checked = await output_of(*grpcurl, "grpc.health.v1.Health/Check")
-    assert json.loads(checked) == {"status": "SERVING"}
-    assert json.loads(await output_of(*grpcurl, f"{NAME}/GetResource")) == {}
-
-
-async def test_buf_curl_works_unaided(running: Running) -> None:
-    url = f"http://{running.target}"
-    buf = ("buf", "curl", "--http2-prior-knowledge", "--protocol", "grpc")
-    assert f"{NAME}/Subscribe" in await output_of(*buf, "--list-methods", url)
-    assert json.loads(await output_of(*buf, "--data", "{}", f"{url}/{NAME}/GetResource")) == {}
