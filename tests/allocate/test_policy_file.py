@@ -1,14 +1,12 @@
-import re
+"""The policy file: all that it may say, and how what is wrong with it is told."""
+
 from pathlib import Path
 
 import pytest
 
-from hwprovisioner.allocate import requests
 from hwprovisioner.allocate.__main__ import main
 from hwprovisioner.allocate.policy import (
     DEFAULT_POLICY,
-    HIGHEST_PRIORITY,
-    LOWEST_PRIORITY,
     NO_QUOTA,
     Policy,
     Preemption,
@@ -18,36 +16,7 @@ from hwprovisioner.allocate.policy import (
 from hwprovisioner.allocate.policy_file import PolicyError, parse_policy, read_policy
 from hwprovisioner.allocate.settings import Settings
 from hwprovisioner.serving import SettingsError, from_env
-
-JETSON = ("jetson", None)
-RACK = ("rack", "a1")
-HOUR_MS = 3_600_000
-PAGE = (Path(__file__).parents[2] / "docs" / "policy.md").read_text()
-WHOLE = """
-fair_share:
-  half_life: 90m
-max_duration:
-  default: 8h
-  limit: 7d
-backfill: false
-preemption:
-  grace: 30s
-  gap: 20
-show_up: 5m
-keep: {most: 30m}
-operators: [eve, bob]
-defaults:
-  weight: 1.5
-  priority: {min: -50, max: 50}
-  quota: {allocations: 20, cpus: 64, gpus: 4, hosts: {jetson: 2, "rack=a1": 5}}
-users:
-  alice: {weight: 2, priority: {max: 80}, quota: {gpus: 8, hosts: {jetson: 3}}}
-  bob:
-teams:
-  kernel: {members: [alice, carol], quota: {gpus: 12}}
-  web: {members: [bob]}
-"""
-DEFAULTS = "defaults: {quota: {cpus: 64, gpus: 4, hosts: {jetson: 2, rack=a1: 5}}}\n"
+from support.policy import HOUR_MS, JETSON, RACK, WHOLE
 
 
 def problems(text: str) -> list[str]:
@@ -85,68 +54,6 @@ def test_what_is_left_out_is_the_default() -> None:
         parse_policy("fair_share:\nmax_duration: {}\ndefaults:\nusers:\nteams:") == DEFAULT_POLICY
     )
     assert parse_policy("preemption: {}").preemption == Preemption(120_000, 1)
-
-
-def test_the_default_allows_everything() -> None:
-    share = DEFAULT_POLICY.share_of("anybody")
-    assert share == UserPolicy(1.0, LOWEST_PRIORITY, HIGHEST_PRIORITY, NO_QUOTA)
-    assert (HIGHEST_PRIORITY, LOWEST_PRIORITY) == (requests.MAX_PRIORITY, -requests.MAX_PRIORITY)
-    assert DEFAULT_POLICY.team_of("anybody") == ""
-    assert DEFAULT_POLICY.team_quota("") == NO_QUOTA
-    assert DEFAULT_POLICY.preemption is None
-    assert DEFAULT_POLICY.most_keep_ms == 4 * HOUR_MS
-    assert DEFAULT_POLICY.operators == frozenset()
-    assert DEFAULT_POLICY.counted() == frozenset()
-
-
-def test_users_and_teams_are_looked_up_by_name() -> None:
-    policy = parse_policy(WHOLE)
-    assert policy.share_of("alice").weight == 2
-    assert policy.share_of("dave") == policy.everyone
-    assert (policy.team_of("carol"), policy.team_of("dave")) == ("kernel", "")
-    assert policy.team_quota("kernel") == Quota(gpus=12)
-
-
-@pytest.mark.parametrize(
-    ("quota", "expected"),
-    [
-        ("{}", Quota(None, 64, 4, ((JETSON, 2), (RACK, 5)))),
-        ("{cpus: 0, allocations: 3}", Quota(3, 0, 4, ((JETSON, 2), (RACK, 5)))),
-        ("{cpus: unlimited, gpus: ~}", Quota(hosts=((JETSON, 2), (RACK, 5)))),
-        ("{hosts: {jetson: 9}}", Quota(None, 64, 4, ((JETSON, 9), (RACK, 5)))),
-        ("{hosts: {jetson: null}}", Quota(None, 64, 4, ((RACK, 5),))),
-        ("{hosts: {rack: 1}}", Quota(None, 64, 4, ((JETSON, 2), (("rack", None), 1), (RACK, 5)))),
-        ("{hosts: unlimited}", Quota(None, 64, 4)),
-        ("unlimited", NO_QUOTA),
-    ],
-)
-def test_a_users_quota_overrides_the_defaults_key_by_key(quota: str, expected: Quota) -> None:
-    policy = parse_policy(f"{DEFAULTS}users: {{alice: {{quota: {quota}}}}}")
-    assert policy.share_of("alice").quota == expected
-
-
-def test_the_counted_labels_are_those_of_all_quotas() -> None:
-    policy = parse_policy(
-        "users: {a: {quota: {hosts: {jetson: 1}}}}\n"
-        "teams: {t: {members: [b], quota: {hosts: {rack=a1: 1}}}}"
-    )
-    assert policy.counted() == {JETSON, RACK}
-
-
-@pytest.mark.parametrize(("asked", "counts"), [(-100, -10), (0, 0), (7, 7), (100, 50)])
-def test_a_priority_is_taken_to_the_nearest_bound(asked: int, counts: int) -> None:
-    assert UserPolicy(priority_low=-10, priority_high=50).priority_of(asked) == counts
-
-
-@pytest.mark.parametrize(
-    ("default_ms", "limit_ms", "asked_ms", "lasts_ms"),
-    [(0, 0, 0, 0), (0, 0, 5, 5), (2, 9, 0, 2), (2, 9, 5, 5), (0, 9, 0, 9)],
-)
-def test_who_does_not_say_how_long_gets_the_default_or_the_limit(
-    default_ms: int, limit_ms: int, asked_ms: int, lasts_ms: int
-) -> None:
-    policy = Policy(default_max_ms=default_ms, limit_max_ms=limit_ms)
-    assert policy.max_ms_of(asked_ms) == lasts_ms
 
 
 @pytest.mark.parametrize(
@@ -280,30 +187,3 @@ def test_validate_checks_files(tmp_path: Path, capsys: pytest.CaptureFixture[str
     shown = capsys.readouterr()
     assert f"{bad}:1:11: backfill: should be true or false, is '7'" in shown.err
     assert str(good) in shown.out
-
-
-def test_the_example_of_the_page_is_a_good_file() -> None:
-    [example] = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
-    policy = parse_policy(example)
-    assert policy.share_of("alice") == UserPolicy(
-        2, -100, 50, Quota(20, 64, 8, ((JETSON, 2), (RACK, 5)))
-    )
-    assert policy.share_of("nightly").priority_of(0) == -10
-
-
-def test_the_problem_that_the_page_shows_is_told_so() -> None:
-    [shown] = re.findall(r"```\n(policy\.yml:.*?)\n```", PAGE, re.DOTALL)
-    entry = shown.splitlines()[1].removeprefix("    ")
-    with pytest.raises(PolicyError) as caught:
-        parse_policy(f"users:\n{entry}\n")
-    assert str(caught.value) == shown
-
-
-def test_the_page_tells_the_defaults() -> None:
-    rows = dict(re.findall(r"^\| `([a-z_.]+)` \|.*?\| ([^|]*) \| [^|]*\|$", PAGE, re.MULTILINE))
-    default, preemption = DEFAULT_POLICY, Preemption()
-    assert parse_policy(f"fair_share: {{half_life: {rows['fair_share.half_life']}}}") == default
-    assert parse_policy(f"backfill: {rows['backfill']}\nshow_up: {rows['show_up']}") == default
-    grace, gap = rows["preemption.grace"], rows["preemption.gap"]
-    told = parse_policy(f"preemption: {{grace: {grace}, gap: {gap}}}")
-    assert told.preemption == preemption
