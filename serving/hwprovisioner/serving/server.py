@@ -4,6 +4,7 @@ import errno
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import grpc
 import grpc.aio
@@ -69,12 +70,27 @@ def build_server(
         interceptors=[ErrorInterceptor()],
         options=[("grpc.so_reuseport", int(reuse_port)), *SERVER_OPTIONS],
     )
+    by_name = cast(grpc.aio.Server, _ByName(server))
     for service in services:
-        service.add_to(server)
-    health_pb2_grpc.add_HealthServicer_to_server(readiness, server)
+        service.add_to(by_name)
+    health_pb2_grpc.add_HealthServicer_to_server(readiness, by_name)
     names = [*(service.name for service in services), health.SERVICE_NAME, reflection.SERVICE_NAME]
     _add_reflection(server, names)
     return server
+
+
+class _ByName:
+    """Adds methods to a server to be found by their names.
+
+    Generated code registers them with gRPC besides, and then a `grpc.aio` server waits for the next
+    call of each method by itself, and for all of them anew whenever one of them is called.
+    """
+
+    def __init__(self, server: grpc.aio.Server) -> None:
+        self.add_generic_rpc_handlers = server.add_generic_rpc_handlers
+
+    def add_registered_method_handlers(self, service: str, handlers: dict[str, Any]) -> None:
+        """Do nothing."""
 
 
 def bind(
@@ -150,11 +166,11 @@ def _add_reflection(server: grpc.aio.Server, names: Sequence[str]) -> None:
     grpcio has only v1alpha (grpc#38576), and `buf curl` asks for v1. Both versions have the same
     messages. v1 is not listed, as there is no descriptor of it.
     """
-    reflection.enable_server_reflection(names, server)
     method = grpc.stream_stream_rpc_method_handler(
         reflection.aio.ReflectionServicer(names).ServerReflectionInfo,
         request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
         response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
     )
-    handler = grpc.method_handlers_generic_handler(_REFLECTION_V1, {"ServerReflectionInfo": method})
-    server.add_generic_rpc_handlers((handler,))
+    for name in (reflection.SERVICE_NAME, _REFLECTION_V1):
+        handler = grpc.method_handlers_generic_handler(name, {"ServerReflectionInfo": method})
+        server.add_generic_rpc_handlers((handler,))

@@ -77,7 +77,8 @@ class Rounds:
         self._wake_at(rings_s)
 
     def _wake_at(self, moment_s: float) -> None:
-        delay_s = moment_s - self._clock()
+        # The loop's timers may ring up to a millisecond early.
+        delay_s = max(0.001, moment_s - self._clock())
         self._timer = asyncio.get_running_loop().call_later(delay_s, self._ring)
 
     def _ring(self) -> None:
