@@ -1,4 +1,4 @@
-"""Driver `ec2`, with a real server of its API: which instance is made, and what becomes of it."""
+"""Driver `ec2`, with a real server of its API: instances, from their start to their end."""
 
 import asyncio
 import base64
@@ -7,14 +7,13 @@ import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from hwprovisioner.resourcemanager import DriverError, calls
-from hwprovisioner.resourcemanager.drivers._ec2_console import new_part
-from hwprovisioner.resourcemanager.drivers._ec2_instance import image_of, type_of
 from hwprovisioner.resourcemanager.errors import Later
-from hwprovisioner.resourcemanager.model import Instance, OperatingSystem, Power, Share
+from hwprovisioner.resourcemanager.model import Instance, Power, Share
 from support import ec2_server
 from support.asking import HOLDER_KEY
 from support.ec2_driver import GIB, driver_for, found, new_hold, silent
@@ -113,59 +112,6 @@ async def test_the_console_tells_what_was_said(server: ec2_server.Ec2Server) -> 
     await calls.clean(driver, hold, silent)
 
 
-@pytest.mark.parametrize(
-    ("known", "output", "new"),
-    [
-        (b"", b"boot", b"boot"),
-        (b"boot", b"boot\nlogin:", b"\nlogin:"),
-        (b"boot", b"boot", b""),
-        (b"x" * 2_000 + b"end", b"x" * 1_500 + b"end and more", b" and more"),
-        (b"old", b"another boot", b"another boot"),
-    ],
-)
-def test_what_is_new_on_a_console_is_told_once(known: bytes, output: bytes, new: bytes) -> None:
-    assert new_part(known, output) == new
-
-
-@pytest.mark.parametrize(
-    ("share", "parameters", "expected"),
-    [
-        (Share(1, GIB), {}, "t3.micro"),
-        (Share(2, 2 * GIB), {}, "m5.large"),
-        (Share(1, GIB, (0,)), {}, "g4dn.xlarge"),
-        (Share(1, GIB), {"type": "m5.large"}, "m5.large"),
-    ],
-)
-def test_the_first_type_that_is_large_enough_is_taken(
-    server: ec2_server.Ec2Server, share: Share, parameters: dict[str, str], expected: str
-) -> None:
-    options = driver_for(server)._options
-    assert type_of(options, Instance("i", share, parameters=parameters)) == expected
-
-
-@pytest.mark.parametrize(
-    ("instance", "words"),
-    [
-        (Instance("i", Share(64, GIB)), "no type in the options has 64 cpus"),
-        (Instance("i", Share(4, GIB), parameters={"type": "t3.micro"}), "type t3.micro in the"),
-        (Instance("i", parameters={"type": "t3.mcro"}), "no type 't3.mcro'.*t3.micro"),
-    ],
-)
-def test_what_no_type_has_is_said(
-    server: ec2_server.Ec2Server, instance: Instance, words: str
-) -> None:
-    with pytest.raises(DriverError, match=words):
-        type_of(driver_for(server)._options, instance)
-
-
-def test_the_image_is_one_with_the_system_that_was_asked_for(server: ec2_server.Ec2Server) -> None:
-    options = driver_for(server)._options
-    assert image_of(options, Instance("i")) == "debian"
-    assert image_of(options, Instance("i", os=OperatingSystem(distro="Ubuntu"))) == "ubuntu"
-    with pytest.raises(DriverError, match="no image in the options is fedora"):
-        image_of(options, Instance("i", os=OperatingSystem(distro="fedora")))
-
-
 async def test_what_the_account_does_not_have_is_found_by_the_check(
     server: ec2_server.Ec2Server,
 ) -> None:
@@ -249,3 +195,54 @@ async def test_an_api_that_hangs_takes_nothing_from_the_others(
         for task in hung:
             task.cancel()
         await asyncio.wait(hung)
+
+
+@pytest.mark.parametrize("ready", ["ssh", "running"])
+async def test_what_was_made_for_nobody_lets_in_whoever_gets_it(
+    server: ec2_server.Ec2Server, tmp_path: Path, ready: str
+) -> None:
+    with ec2_server.guest(tmp_path) as (machine, port):
+        images = {"any": {"ami": server.ami, "user": machine.user}}
+        driver = driver_for(
+            server,
+            ready=ready,
+            port=port,
+            subnet=server.subnet,
+            images=images,
+            login_key_file=str(machine.key_file),
+        )
+        hold = new_hold(pooled=f"cloud.pool-{ready}")
+        instance = Instance.of(hold)
+        lines: list[str] = []
+        await calls.make(driver, instance, lines.append)
+        assert ("waiting for SSH" in lines) is (ready == "ssh")
+        (one,) = found(server, hold)
+        assert "hwprovisioner:hold" not in {tag["Key"] for tag in one["Tags"]}
+        connection = await calls.hand_over(driver, instance, hold, silent, 60)
+        await calls.hand_over(driver, instance, hold, silent, 60)
+        assert (connection.address, connection.port) == (one["PrivateIpAddress"], port)
+        assert text_of(tmp_path / ".ssh" / "authorized_keys") == f"{HOLDER_KEY}\n"
+        (one,) = found(server, hold)
+        tags = {tag["Key"]: tag["Value"] for tag in one["Tags"]}
+        assert (tags["hwprovisioner:hold"], tags["hwprovisioner:instance"]) == (
+            hold.id,
+            f"cloud.pool-{ready}",
+        )
+        other = replace(new_hold(ssh_public_key=""), pooled=hold.pooled)
+        await calls.hand_over(driver, instance, other, lines.append, 60)
+        assert lines[-1] == "the holder sent no public key: there is no way in"
+        await calls.clean(driver, hold, silent)
+
+
+def text_of(file: Path) -> str:
+    return file.read_text()
+
+
+async def test_nobody_is_handed_an_instance_that_they_cannot_get_in_to(
+    server: ec2_server.Ec2Server,
+) -> None:
+    hold, driver = new_hold(pooled="cloud.pool-2"), driver_for(server, subnet=server.subnet)
+    await calls.make(driver, Instance.of(hold), silent)
+    with pytest.raises(DriverError, match="without `login_key_file`"):
+        await calls.hand_over(driver, Instance.of(hold), hold, silent, 60)
+    await calls.clean(driver, hold, silent)

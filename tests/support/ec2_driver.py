@@ -3,6 +3,7 @@
 from typing import Any
 
 from hwprovisioner.resourcemanager import Hold, Kind, Resource
+from hwprovisioner.resourcemanager.drivers._ec2_options import Ec2Options
 from hwprovisioner.resourcemanager.drivers.ec2 import Ec2Driver
 from hwprovisioner.resourcemanager.model import Share
 from support import ec2_server
@@ -11,13 +12,14 @@ from support.asking import HOLDER_KEY
 GIB = 1024**3
 
 
-def driver_for(server: ec2_server.Ec2Server, **options: object) -> Ec2Driver:
+def options_for(url: str, ami: str, **options: object) -> Ec2Options:
+    """Return options with two images and three types."""
     whole: dict[str, object] = {
         "region": ec2_server.REGION,
-        "endpoint_url": server.url,
+        "endpoint_url": url,
         "images": {
-            "debian": {"ami": server.ami, "os": {"distro": "debian"}, "user": "admin"},
-            "ubuntu": {"ami": server.ami, "os": {"distro": "ubuntu"}, "user": "ubuntu"},
+            "debian": {"ami": ami, "os": {"distro": "debian"}, "user": "admin"},
+            "ubuntu": {"ami": ami, "os": {"distro": "ubuntu"}, "user": "ubuntu"},
         },
         "types": {
             "t3.micro": {"cpus": 2, "memory": "1GiB"},
@@ -27,7 +29,11 @@ def driver_for(server: ec2_server.Ec2Server, **options: object) -> Ec2Driver:
         "ready": "running",
         **options,
     }
-    checked = Ec2Driver.Options.model_validate(whole)
+    return Ec2Options.model_validate(whole)
+
+
+def driver_for(server: ec2_server.Ec2Server, **options: object) -> Ec2Driver:
+    checked = options_for(server.url, server.ami, **options)
     return Ec2Driver(Resource("cloud", Kind.CLOUD_INSTANCE, "ec2", options=checked, mark="ours"))
 
 
