@@ -14,6 +14,7 @@ from hwprovisioner.client.running import argv_for, execute
 from hwprovisioner.v1 import allocation_pb2, resource_pb2
 from support import sshd
 from support.eventually import eventually
+from support.processes import is_alive
 
 LOCAL = Connection("local")
 
@@ -141,11 +142,3 @@ def test_a_host_is_its_share_of_the_resource() -> None:
 
 def test_a_connection_does_not_show_its_properties() -> None:
     assert "hunter2" not in repr(Connection("x", properties={"password": "hunter2"}))
-
-
-def is_alive(pid: int) -> bool:
-    """A zombie, whose parent has not looked yet, is not alive."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False

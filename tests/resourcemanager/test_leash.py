@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from support.eventually import eventually
+from support.processes import is_alive
 
 _MANAGER = """
 import asyncio, sys
@@ -25,14 +26,6 @@ def pids_in(path: Path) -> list[int]:
     return [int(word) for word in path.read_text().split()] if path.exists() else []
 
 
-def runs(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
-
-
 def start(pids: Path, end: str) -> subprocess.Popen[bytes]:
     script = _SCRIPT.format(pids=pids, end=end)
     return subprocess.Popen([sys.executable, "-c", _MANAGER, "/bin/sh", "-c", script])
@@ -42,9 +35,9 @@ async def test_a_script_and_what_it_started_die_with_a_killed_manager(tmp_path: 
     pids = tmp_path / "pids"
     with start(pids, end="wait") as manager:
         await eventually(lambda: len(pids_in(pids)) == 2)
-        assert all(runs(pid) for pid in pids_in(pids))
+        assert all(is_alive(pid) for pid in pids_in(pids))
         manager.kill()
-    await eventually(lambda: not any(runs(pid) for pid in pids_in(pids)))
+    await eventually(lambda: not any(is_alive(pid) for pid in pids_in(pids)))
 
 
 async def test_what_a_script_left_running_when_it_ended_outlives_the_manager(
@@ -54,6 +47,6 @@ async def test_what_a_script_left_running_when_it_ended_outlives_the_manager(
     with start(pids, end="exit 0") as manager:
         assert manager.wait(20) == 0
     script, left = pids_in(pids)
-    assert not runs(script)
-    assert runs(left)
+    assert not is_alive(script)
+    assert is_alive(left)
     os.kill(left, signal.SIGKILL)

@@ -10,6 +10,7 @@ from hwprovisioner.client.commands.exit_codes import ExitCode
 from support.cli_lab import CliLab
 from support.cli_process import Starter, shell
 from support.eventually import eventually
+from support.processes import is_alive
 
 
 async def test_a_command_finds_the_hardware_in_its_environment(lab: CliLab, start: Starter) -> None:
@@ -96,14 +97,7 @@ async def test_a_command_that_ignores_the_loss_is_killed_with_all_it_started(
     child = int((await run.process.stderr.readline()).split()[0])
     lab.only.end("EXPIRED")
     assert (await run.ends())[0] == ExitCode.LOST
-    await eventually(lambda: not is_running(child))
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+    await eventually(lambda: not is_alive(child))
 
 
 @pytest.mark.parametrize(
