@@ -5,13 +5,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
-from .conftest import Up
+from support.up import Start
 
 HWP = (sys.executable, "-m", "hwprovisioner.client.cli")
-Start = Callable[..., Up]
 
 
 def hwp(addresses: dict[str, str], home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
