@@ -201,7 +201,6 @@ async def test_an_answer_to_what_was_offered_to_another_is_refused(
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (lambda hold: with_hold("ready", hold), "WRONG_STATE"),
         (lambda hold: with_hold("cleaned", hold), "WRONG_STATE"),
         (lambda hold: {"accept": stream.Accept()}, "BAD_REQUEST"),
         (lambda hold: {"progress": stream.Progress(hold=hold, message="x" * 1025)}, "BAD_REQUEST"),

@@ -70,7 +70,7 @@ class GivingWay:
         for request in itertools.islice(planner.queue.in_order(), _REQUESTS):
             if request.priority - lowest < policy.gap or failed.bit_count() >= _CLASSES:
                 return
-            if request.asked.bit & failed or self._lab.over_least(request):
+            if request.asked.bit & failed or self._lab.charging.over_least(request):
                 continue
             keeper = planner.keepers.get(request.id)
             kept = sorted(keeper.names) if keeper else ()

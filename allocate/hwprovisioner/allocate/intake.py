@@ -2,6 +2,7 @@
 
 import dataclasses
 import secrets
+from collections.abc import Callable
 
 from google.protobuf import json_format
 
@@ -44,12 +45,14 @@ class Intake:
         freshness: Freshness,
         allocations: Allocations,
         reader: Reader,
+        on_queueing: Callable[[Allocation], None],
     ) -> None:
-        """Queue into `lab`."""
+        """Queue into `lab`; `on_queueing` is told of each request right before that."""
         self._lab = lab
         self._freshness = freshness
         self._allocations = allocations
         self._reader = reader
+        self._on_queueing = on_queueing
 
     async def submit(self, request: pb.AllocateRequest, asked: Asked) -> Taken:
         """Queue a request, or find what it made before."""
@@ -65,8 +68,12 @@ class Intake:
         digest = digest_of(allocation)
         await self._check(allocation, request_id)
         token = token_of(request_id)
+        allocation = dataclasses.replace(
+            allocation, max_ms=self._lab.policy.max_ms_of(asked.max_ms)
+        )
+        self._on_queueing(allocation)
         allocation_id, revision = await self._allocations.submit(
-            dataclasses.replace(allocation, max_ms=self._lab.policy.max_ms_of(asked.max_ms)),
+            allocation,
             token=token,
             request_id=request_id,
             digest=digest,

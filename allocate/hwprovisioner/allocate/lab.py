@@ -1,21 +1,18 @@
 """The lab as planning sees it: follows the view, and tells the planner what has changed."""
 
-from collections.abc import Mapping
-
-from hwprovisioner.allocate.accounts import Accounts, Hosts
+from hwprovisioner.allocate.accounts import Accounts
 from hwprovisioner.allocate.belongings import Belongings
+from hwprovisioner.allocate.charging import Charging
 from hwprovisioner.allocate.lab_clock import LabClock
 from hwprovisioner.allocate.past import Past
 from hwprovisioner.allocate.planning.asked import RequestClass
 from hwprovisioner.allocate.planning.board import Grant
 from hwprovisioner.allocate.planning.lineup import BOOKED
 from hwprovisioner.allocate.planning.order import Request
-from hwprovisioner.allocate.planning.placement import Placed
 from hwprovisioner.allocate.planning.planner import Planner
 from hwprovisioner.allocate.policy import DEFAULT_POLICY, Policy
 from hwprovisioner.allocate.reservations import Reservations
 from hwprovisioner.allocate.set_demands import stored_set
-from hwprovisioner.allocate.specs import stored_spec
 from hwprovisioner.allocate.standings import Standings
 from hwprovisioner.allocate.turnover import Turnover
 from hwprovisioner.allocate.uses import Uses
@@ -35,6 +32,7 @@ class Lab:
         """Begin to follow `view`."""
         self._view = view
         self.accounts = Accounts(policy)
+        self.charging = Charging(self.accounts, view)
         self.past = Past()
         self._standings = Standings(view.managers)
         self.belongings = Belongings(view)
@@ -47,6 +45,8 @@ class Lab:
         self.doubtful: set[str] = set()
         """The queued requests that may be impossible although others of their class are not: new or
         back in the queue, or with resources that failed them. Looking at them takes them out."""
+        self.ahead: set[str] = set()
+        """Those that were decided before they were queued, as `decide_ahead` does."""
         self.clock = LabClock()
         self._uses = Uses(view, self.clock)
         self.turnover = Turnover()
@@ -58,8 +58,8 @@ class Lab:
         self.planner = Planner(
             self._average,
             self.accounts.weight,
-            self._over_quota,
-            self._charge_grant,
+            self.charging.over,
+            self.charging.charge,
             backfill=self.accounts.policy.backfill,
         )
         self.planner.finder.held = self._uses.held
@@ -113,8 +113,24 @@ class Lab:
         """Return what is granted now; see `Planner.decide`."""
         return self.planner.decide(self.clock.now_ms())
 
+    def decide_ahead(self, allocation: Allocation) -> Grant | None:
+        """Return what a request gets that is about to be queued, as if it were queued already.
+
+        None if others wait, and if it would have to.
+        """
+        if self.queue_length or allocation.tolerates:
+            return None
+        self._enqueue(allocation)
+        self.doubtful.discard(allocation.id)
+        for grant in self.decide():
+            self.ahead.add(grant.request)
+            return grant
+        self.planner.remove(allocation.id)
+        return None
+
     def take_back(self, grant: Grant) -> None:
         """Plan anew what was decided and not carried out."""
+        self.ahead.discard(grant.request)
         self.accounts.settle(grant.request)
         for placed in grant.hosts.values():
             self._take_in_resource(placed.resource)
@@ -155,6 +171,7 @@ class Lab:
         self.accounts.clear()
         self.granted.clear()
         self.giving_way.clear()
+        self.ahead.clear()
         self._begin()
         view = self._view
         for resource in view.resources.values():
@@ -193,9 +210,11 @@ class Lab:
         if allocation.preempt_ms and allocation.state in _GRANTED:
             self.giving_way[allocation.id] = None
         self.planner.look_at(self.reservations.note(allocation))
-        if allocation.state is AllocationState.QUEUED:
+        if allocation.state is not AllocationState.QUEUED:
+            self.ahead.discard(allocation.id)
+        elif allocation.id not in self.ahead:
             self._enqueue(allocation)
-        elif allocation.state in _GRANTED and allocation.holds:
+        if allocation.state in _GRANTED and allocation.holds:
             self._note_grant(allocation, before)
 
     def _enqueue(self, allocation: Allocation) -> None:
@@ -252,17 +271,13 @@ class Lab:
         if delta:
             self.planner.queue.hold(user, delta)
         if before is None:
-            host = [(hold.cpus, len(hold.gpus), self._labels(hold.resource))]
+            host = [(hold.cpus, len(hold.gpus), self.charging.labels(hold.resource))]
             self.accounts.charge(hold.id, user, hold.allocation, host)
         elif after is None:
             self.turnover.ends(hold.id, hold.resource)
             self._look_again(self.accounts.discharge(hold.id))
         elif delta < 0:
             self.turnover.begins(hold.id)
-
-    def _labels(self, name: str) -> frozenset[tuple[str, str]]:
-        resource = self._view.resources.get(name)
-        return stored_spec(resource.spec).labels if resource else frozenset()
 
     def _look_again(self, user: str) -> None:
         """Look again at the requests of those who may have been over quota until now."""
@@ -273,27 +288,6 @@ class Lab:
             if shares_quota(queue.name):
                 firsts = [of_class[0][2] for of_class in queue.by_class.values()]
                 self.planner.look_again(firsts)
-
-    def over_least(self, request: Request) -> str:
-        """Return why a user may not have what they ask for now, whatever it would be."""
-        if not self.accounts.has_quotas:
-            return ""
-        return self.accounts.over_least(request.user, request.asked.demand.hosts)
-
-    def _over_quota(self, request: Request, hosts: Mapping[str, Placed]) -> str:
-        if not self.accounts.has_quotas:
-            return ""
-        return self.accounts.over(request.user, self._wanted(hosts))
-
-    def _charge_grant(self, request: Request, hosts: Mapping[str, Placed]) -> None:
-        if self.accounts.has_quotas:
-            self.accounts.reserve(request.id, request.user, self._wanted(hosts))
-
-    def _wanted(self, hosts: Mapping[str, Placed]) -> Hosts:
-        return [
-            (each.share.cpus, len(each.share.gpus), self._labels(each.resource))
-            for each in hosts.values()
-        ]
 
 
 def _is_live(hold: object) -> bool:

@@ -2,13 +2,17 @@
 
 The scheduler sleeps until something changes, decides what that leads to (`planning/planner.py`, fed
 by `lab.py`), and commits the grants, each with a script that checks everything again. What is
-refused there is planned again. Two replicas that think themselves elected are harmless: what they
-commit carries the epoch of their election.
+refused there is planned again. Where nobody waits it decides before a request is queued, so that
+both scripts go to Redis together. Two replicas that think themselves elected are harmless: what
+they commit carries the epoch of their election.
 """
 
 import asyncio
 import logging
 import random
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from functools import partial
+from typing import Any, TypeAlias
 
 from hwprovisioner.allocate.giving_way import GivingWay
 from hwprovisioner.allocate.homecoming import Homecoming
@@ -30,6 +34,8 @@ _log = logging.getLogger(__name__)
 ELECTION_MS = 3000
 """How long an election lasts; it is prolonged three times as often."""
 _RETRY_S = 0.2
+
+_Planned: TypeAlias = tuple[Grant, list[PlannedHold]]
 
 
 class Scheduler:
@@ -54,6 +60,8 @@ class Scheduler:
         self._care = care
         self._homecoming = Homecoming(view, self.wake)
         self._wake = asyncio.Event()
+        self._is_granting = asyncio.Lock()
+        self._ahead: asyncio.Task[None] | None = None
         self._epoch: int | None = None
         self._planned_version = -1
         view.listen(self._note)
@@ -77,20 +85,21 @@ class Scheduler:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            if self._epoch is None or self._homecoming.waits():
-                continue
-            try:
-                await self._prune()
-                await self._pass(self._epoch)
-                await self._rebooking.look(self._epoch)
-                await self._giving_way.look(self._epoch)
-            except Deposed:
-                _log.info("scheduler: deposed")
-                self._epoch = None
-            except StateUnavailable as error:
-                _log.warning("scheduling waits: %s", error)
-                await asyncio.sleep(_RETRY_S)
-                self.wake()
+            if self._epoch is not None and not self._homecoming.waits():
+                await self._granting(partial(self._look, self._epoch))
+
+    def grant_ahead(self, allocation: Allocation) -> None:
+        """Grant a request that is about to be queued, if nobody else waits or is being granted.
+
+        To be called right before the script is sent that queues it: the one that grants it follows
+        at once. Should it not be queued after all, nothing is granted.
+        """
+        is_granting = self._is_granting.locked() or not (self._ahead is None or self._ahead.done())
+        if self._epoch is None or self._homecoming.waits() or is_granting:
+            return
+        if grant := self._lab.decide_ahead(allocation):
+            carry_out = partial(self._carry_out, self._epoch, self._planned([grant]))
+            self._ahead = asyncio.create_task(self._granting(carry_out), name="grant ahead")
 
     def wake(self) -> None:
         """Look again, whether or not something has changed."""
@@ -131,19 +140,41 @@ class Scheduler:
         if change is None or self._lab.version != self._planned_version:
             self._wake.set()
 
-    async def _pass(self, epoch: int) -> None:
+    async def _granting(self, grant: Callable[[], Awaitable[None]]) -> None:
+        """Do what grants while nothing else does; what cannot be done now is done later."""
+        try:
+            async with self._is_granting:
+                await grant()
+        except Deposed:
+            _log.info("scheduler: deposed")
+            self._epoch = None
+        except StateUnavailable as error:
+            _log.warning("scheduling waits: %s", error)
+            await asyncio.sleep(_RETRY_S)
+            self.wake()
+
+    async def _look(self, epoch: int) -> None:
+        await self._prune()
         self._planned_version = self._lab.version
-        grants = [*self._lab.decide(), *self._tolerating.decide()]
-        if not grants:
-            return
-        # All holds are worked out before anything is awaited, from the very lab that was planned
-        # with. Then they are sent in one go, and carried out in this order: later ones may build on
-        # earlier ones.
+        if grants := [*self._lab.decide(), *self._tolerating.decide()]:
+            await self._carry_out(epoch, self._planned(grants))
+        await self._rebooking.look(epoch)
+        await self._giving_way.look(epoch)
+
+    def _planned(self, grants: Iterable[Grant]) -> list[_Planned]:
+        """Return grants with their holds.
+
+        To be called before anything is awaited: they follow from the very lab that was planned
+        with.
+        """
         taken: dict[str, int] = {}
-        planned = [(grant, self._holds(grant, taken)) for grant in grants]
-        attempts = [self._commit(grant, holds, epoch) for grant, holds in planned]
-        outcomes = await asyncio.gather(*attempts, return_exceptions=True)
-        for grant, outcome in zip(grants, outcomes, strict=True):
+        return [(grant, self._holds(grant, taken)) for grant in grants]
+
+    async def _carry_out(self, epoch: int, planned: Sequence[_Planned]) -> None:
+        # They are sent in one go, and carried out in this order: later ones may build on earlier
+        # ones.
+        outcomes = await _outcomes([self._commit(*each, epoch) for each in planned])
+        for (grant, _), outcome in zip(planned, outcomes, strict=True):
             if outcome is not True:
                 self._lab.take_back(grant)
         if failure := next((each for each in outcomes if isinstance(each, BaseException)), None):
@@ -193,3 +224,22 @@ class Scheduler:
             reason = EndReason.UNSATISFIABLE
             detail = "what could have satisfied it is no longer registered"
         await self._allocations.end(allocation.id, (), reason, detail)
+
+
+async def _outcomes(
+    attempts: Sequence[Coroutine[Any, Any, bool]],
+) -> Sequence[bool | BaseException]:
+    """Return what became of all attempts.
+
+    A single one begins at once, not with the next turn of the loop as all together: what queues a
+    request and what grants it are written in one go, and on the disk in one.
+    """
+    if len(attempts) > 1:
+        outcomes: list[bool | BaseException] = await asyncio.gather(
+            *attempts, return_exceptions=True
+        )
+        return outcomes
+    try:
+        return [await attempts[0]]
+    except Exception as error:
+        return [error]

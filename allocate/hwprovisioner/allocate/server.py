@@ -110,7 +110,7 @@ class Allocate:
         self.servicer = AllocateServicer(
             Parts(
                 view=view,
-                intake=Intake(lab, freshness, allocations, reader),
+                intake=Intake(lab, freshness, allocations, reader, self.scheduler.grant_ahead),
                 booking_desk=BookingDesk(view, lab, freshness, allocations, reader),
                 freshness=freshness,
                 dispatch=self.dispatch,

@@ -102,19 +102,26 @@ class Updates:
 
     async def _first(self, watch: _Watch, allocation_id: str) -> AllocationUpdate | None:
         """Return that a new request is queued; None if that is over, as of most in an idle lab."""
-        for _ in range(_TURNS_TO_GRANT):
-            await asyncio.sleep(0)
         watch.state = AllocationState.QUEUED
-        if self._places.is_being_granted(allocation_id):
+        turns = _TURNS_TO_GRANT
+        while turns and self._in_queue(allocation_id):
+            turns -= 1
+            await asyncio.sleep(0)
+        if self._in_queue(allocation_id) and self._places.is_being_granted(allocation_id):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_GRANT_S):
                     await watch.news.wait()
-        allocation = self._view.allocations.get(allocation_id)
-        if allocation is None or allocation.state is not AllocationState.QUEUED:
+        allocation = self._in_queue(allocation_id)
+        if allocation is None:
             return None
         watch.place = self._places.place(allocation)
         self._places.wants_news(watch.news, watch.place)
         return self._queued(allocation, allocation.ttl_ms, watch.place)
+
+    def _in_queue(self, allocation_id: str) -> Allocation | None:
+        allocation = self._view.allocations.get(allocation_id)
+        is_queued = allocation is not None and allocation.state is AllocationState.QUEUED
+        return allocation if is_queued else None
 
     def _queued(
         self, allocation: Allocation, remaining_ms: int | None, place: allocation_pb2.QueuePlace

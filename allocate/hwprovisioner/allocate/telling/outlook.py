@@ -54,7 +54,7 @@ class Outlook:
         ahead = self._ahead(request, tuple(options))
         lack = self._lack(request, now_ms)
         waiting = Waiting(
-            self._lab.over_least(request) or ("" if lack else self._over(request, now_ms)),
+            self._lab.charging.over_least(request) or ("" if lack else self._over(request, now_ms)),
             ahead.requests if ahead else 0,
             number,
             latest_ms,
@@ -69,7 +69,7 @@ class Outlook:
     def expected(self, request: Request) -> Expected:
         """Return when a request is expected to be granted, rounded; 0 where nothing would tell."""
         lab, asked = self._lab, request.asked
-        if lab.over_least(request) or not lab.planner.coming(asked, request.excluded):
+        if lab.charging.over_least(request) or not lab.planner.coming(asked, request.excluded):
             return Expected()
         found = []
         # To count takes longer than all else, and most ask for one host.
