@@ -31,7 +31,7 @@ from hwprovisioner.resourcemanager.records import (
     decode,
     encode,
 )
-from hwprovisioner.resourcemanager.threads import in_thread
+from hwprovisioner.resourcemanager.threads import Lane
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +50,7 @@ class Journal(Ledger):
         self._size = 0
         self._lines = 0
         self._flushing = asyncio.Lock()
+        self._lane = Lane()
         self._written = 0
         self._flushed = 0
 
@@ -149,13 +150,14 @@ class Journal(Ledger):
                 # A descriptor of its own: a rewrite may close the other one meanwhile.
                 file = os.dup(self._file)
                 try:
-                    await in_thread(os.fdatasync, file)
+                    await self._lane.call(os.fdatasync, file)
                 finally:
                     os.close(file)
                 self._flushed = max(self._flushed, reached)
 
     def close(self) -> None:
         """Give the journal up."""
+        self._lane.close()
         for descriptor in (self._file, self._lock):
             with contextlib.suppress(OSError):
                 os.close(descriptor)
