@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -18,6 +19,8 @@ from .parts import Missing
 
 START_LIMIT_S = 60.0
 STOP_LIMIT_S = 20.0
+#: Below those that kernels give to whoever connects, or binds any.
+_PORTS = (10_000, 32_000)
 _SYSTEM_FOLDERS = "/usr/sbin:/sbin"
 
 AsyncCheck = Callable[[], Awaitable[bool]]
@@ -92,10 +95,11 @@ async def until(answers: AsyncCheck, process: asyncio.subprocess.Process, log: P
 
 
 def free_port() -> int:
-    """Gives a port of the loopback that is free now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
+    """Gives a port of the loopback that is free now, and that no connection is given meanwhile."""
+    while True:
+        port = random.randrange(*_PORTS)  # noqa: S311  # spread, not secrecy
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def listens(port: int) -> AsyncCheck:
