@@ -4,7 +4,6 @@ import asyncio
 import signal
 import socket
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -75,12 +74,6 @@ async def test_without_a_manager_none_is_run(start_up: Start) -> None:
     assert "manager here" not in up.said
 
 
-async def test_a_missing_config_is_an_error(start_up: Start, tmp_path: Path) -> None:
-    up = start_up("--config", str(tmp_path / "none.yml"))
-    assert await up.status() == 1
-    assert "--config: there is no file" in up.said
-
-
 async def test_a_client_without_the_server_side_says_what_to_install() -> None:
     script = "import sys; sys.modules['hwprovisioner.serving'] = None\n"
     script += "from hwprovisioner.client.cli import main; main(['up'])"
@@ -99,7 +92,18 @@ async def test_it_can_listen_on_all_interfaces(start_up: Start) -> None:
     assert f"allocate          0.0.0.0:{addresses['allocate'].split(':')[1]}" in up.said
 
 
-async def test_two_services_on_one_port_are_refused(start_up: Start) -> None:
-    up = start_up("--port-allocate=4711", "--port-heartbeat=4711")
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--config", "/no/such.yml"], "--config: there is no file"),
+        (["--redis", "nonsense://x"], "--redis=nonsense://x"),
+        (
+            ["--port-allocate=4711", "--port-heartbeat=4711"],
+            "allocate and heartbeat cannot both have port 4711",
+        ),
+    ],
+)
+async def test_what_cannot_be_is_refused(start_up: Start, arguments: list[str], words: str) -> None:
+    up = start_up(*arguments)
     assert await up.status() == 1
-    assert "allocate and heartbeat cannot both have port 4711" in up.said
+    assert words in up.said

@@ -31,9 +31,3 @@ async def test_waiting_for_redis_can_be_given_up(start_up: Start) -> None:
     up.signal(signal.SIGINT)
     assert await up.status() == 0
     assert "hush" not in up.said
-
-
-async def test_a_bad_redis_url_is_an_error(start_up: Start) -> None:
-    up = start_up("--redis", "nonsense://x")
-    assert await up.status() == 1
-    assert "--redis=nonsense://x" in up.said
