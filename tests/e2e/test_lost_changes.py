@@ -43,7 +43,15 @@ def open_gates(hardware: Hardware) -> None:
 
 BEFORE = ("submit", 0)
 SUBMITTED, GRANTED, ACCEPTED, READY = ("submit", 1), ("grant", 1), ("accept", 1), ("ready", 1)
-RELEASED, CLEANED = ("release", 1), ("cleaned", 1)
+RELEASED = ("release", 1)
+#: How an allocation that was given back ends, by what was the last change that was kept.
+GIVEN_BACK = [
+    (SUBMITTED, "READY"),
+    (GRANTED, "PREPARE_FAILED"),
+    (ACCEPTED, "PREPARE_FAILED"),
+    (READY, "RESOURCE_LOST"),
+    (RELEASED, "RELEASED"),
+]
 
 
 @pytest.mark.parametrize("at", [SUBMITTED, GRANTED, ACCEPTED])
@@ -91,16 +99,7 @@ async def is_back(bench: Bench) -> bool:
     return bool(managers) and all(m.epoch and not m.returning for m in managers.values())
 
 
-@pytest.mark.parametrize(
-    ("at", "outcome"),
-    [
-        (SUBMITTED, "READY"),
-        (GRANTED, "PREPARE_FAILED"),
-        (ACCEPTED, "PREPARE_FAILED"),
-        (READY, "RESOURCE_LOST"),
-        (RELEASED, "RELEASED"),
-    ],
-)
+@pytest.mark.parametrize(("at", "outcome"), GIVEN_BACK)
 async def test_what_was_being_cleaned_is_cleaned_once(
     bench: Bench, at: tuple[str, int], outcome: str
 ) -> None:
@@ -133,16 +132,7 @@ async def check_detail(bench: Bench, asked: Asked, outcome: str) -> None:
         assert "the lab's Redis has lost its last changes" in detail
 
 
-@pytest.mark.parametrize(
-    ("at", "outcome"),
-    [
-        (SUBMITTED, "READY"),
-        (GRANTED, "PREPARE_FAILED"),
-        (ACCEPTED, "PREPARE_FAILED"),
-        (READY, "RESOURCE_LOST"),
-        (RELEASED, "RELEASED"),
-    ],
-)
+@pytest.mark.parametrize(("at", "outcome"), GIVEN_BACK)
 async def test_what_is_clean_is_not_cleaned_again(
     bench: Bench, at: tuple[str, int], outcome: str
 ) -> None:
@@ -164,8 +154,8 @@ async def test_what_is_clean_is_not_cleaned_again(
 @pytest.mark.parametrize(
     ("at", "first", "second"),
     [
-        (("ready", 1), "RESOURCE_LOST", "unknown"),
-        (("release", 1), "RELEASED", "unknown"),
+        (READY, "RESOURCE_LOST", "unknown"),
+        (RELEASED, "RELEASED", "unknown"),
         (("cleaned", 1), "RELEASED", "unknown"),
         (("submit", 2), "RELEASED", "READY"),
         (("grant", 2), "RELEASED", "READY"),
