@@ -34,7 +34,12 @@ def timestamp(ms: int) -> Timestamp | None:
 
 def connection_to_json(connection: resource_pb2.Connection) -> str:
     """Return a connection as it is stored."""
-    return json_format.MessageToJson(connection, indent=None)
+    return _connection_text(connection.SerializeToString())
+
+
+def requestor_to_json(requestor: allocation_pb2.Requestor) -> str:
+    """Return a requestor as it is stored."""
+    return _requestor_text(requestor.SerializeToString())
 
 
 def hold(record: Hold) -> resource_pb2.Hold:
@@ -218,7 +223,25 @@ class Codec:
         if resource:
             host.spec.CopyFrom(spec_message(resource.spec, resource.name))
         if connection:
-            json_format.Parse(connection, host.connection, ignore_unknown_fields=True)
+            host.connection.CopyFrom(_connection(connection))
+
+
+# Resources are reached as they were before, and people ask again: protobuf's JSON, which is slow,
+# is not made and read for each allocation.
+@functools.lru_cache(maxsize=1_000)
+def _connection_text(data: bytes) -> str:
+    return json_format.MessageToJson(resource_pb2.Connection.FromString(data), indent=None)
+
+
+@functools.lru_cache(maxsize=1_000)
+def _connection(text: str) -> resource_pb2.Connection:
+    """Return a stored connection as message; not to be changed."""
+    return json_format.Parse(text, resource_pb2.Connection(), ignore_unknown_fields=True)
+
+
+@functools.lru_cache(maxsize=1_000)
+def _requestor_text(data: bytes) -> str:
+    return json_format.MessageToJson(allocation_pb2.Requestor.FromString(data), indent=None)
 
 
 @functools.lru_cache(maxsize=10_000)

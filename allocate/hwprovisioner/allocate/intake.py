@@ -4,8 +4,7 @@ import dataclasses
 import secrets
 from collections.abc import Callable
 
-from google.protobuf import json_format
-
+from hwprovisioner.allocate.codec import requestor_to_json
 from hwprovisioner.allocate.freshness import Freshness
 from hwprovisioner.allocate.identity import digest_of, new_id, token_of
 from hwprovisioner.allocate.lab import Lab
@@ -122,7 +121,7 @@ def new_allocation(
         id=new_id(),
         demands=text,
         class_id=class_id(text),
-        requestor=json_format.MessageToJson(requestor, indent=None),
+        requestor=requestor_to_json(requestor),
         user=requestor.user,
         ttl_ms=ttl_ms,
     )
