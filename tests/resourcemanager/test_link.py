@@ -139,6 +139,17 @@ async def test_a_cut_connection_is_made_again(journal_file: Path) -> None:
             await lab.session()
 
 
+async def test_a_superseded_manager_stops_though_the_status_got_lost(
+    lab: ScriptedLab, journal_file: Path
+) -> None:
+    async with manager(lab.target, journal_file, Hardware()) as run:
+        session = await lab.session()
+        await session.refuse("SUPERSEDED", "")
+        session.end(grpc.StatusCode.INTERNAL, "Internal error from Core")
+        with pytest.raises(Superseded, match="HWP_MANAGER_ID"):
+            await run.link
+
+
 async def test_a_superseded_manager_stops_for_good(lab: ScriptedLab, journal_file: Path) -> None:
     async with manager(lab.target, journal_file, Hardware()) as run:
         session = await lab.session()

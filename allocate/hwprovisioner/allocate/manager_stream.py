@@ -7,8 +7,9 @@ answered.
 """
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from typing import TypeAlias
 
 from hwprovisioner.allocate.codec import duration, look_after
@@ -43,6 +44,9 @@ _log = logging.getLogger(__name__)
 _PINGS_PER_LIMIT = 3
 _IN_FLIGHT = 64
 """So many messages of one manager are being committed at once; more are not read."""
+
+_LAST_WORDS_S = 1.0
+"""What a manager is told before its stream ends is waited for no longer."""
 
 _UNREAD = 20_000
 """A manager that does not read what it is told is cut off; offers of a full inventory fit."""
@@ -87,9 +91,12 @@ class ManagerStream:
         self._looks = Looks(self._desk.belongings, self._who.manager_id)
         topic = Kind.MANAGER, self._who.manager_id
         try:
-            await self._desk.registrar.take_inventory(self._who, register)
+            with self._superseded():
+                await self._desk.registrar.take_inventory(self._who, register)
             with self._desk.dispatch.subscribed(topic, self._note):
-                await self._greet(first)
+                with self._superseded():
+                    if not self._over.done():
+                        await self._greet(first)
                 send = self._to_send.put_nowait
                 with self._desk.switchboard.reachable(self._who.manager_id, send):
                     await self._serve(requests)
@@ -163,8 +170,29 @@ class ManagerStream:
             said = f"{_UNREAD:,} messages to manager {self._who.manager_id} are unread: read them"
             raise Refused("MANAGER_SILENT", said, metadata={"manager_id": self._who.manager_id})
 
+    @contextlib.contextmanager
+    def _superseded(self) -> Iterator[None]:
+        """Have the stream end if it turns out that the manager has registered on a newer one."""
+        try:
+            yield
+        except Superseded as error:
+            if not self._over.done():
+                self._over.set_exception(error)
+
     async def _until_over(self) -> None:
-        await self._over
+        """Wait until the stream has to end, and say why if the manager must know.
+
+        A manager that is just writing when its stream ends is told INTERNAL by its own side
+        (grpc.aio), and would come back.
+        """
+        try:
+            await self._over
+        except Superseded as error:
+            self._refuse(error)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_WORDS_S):
+                    await self._to_send.join()
+            raise
 
     async def _writing(self) -> None:
         while True:
@@ -180,7 +208,8 @@ class ManagerStream:
             if self._heard.is_set():
                 self._heard.clear()
                 quiet_rounds = 0
-                await self._desk.managers.heard(self._who)
+                with self._superseded():
+                    await self._desk.managers.heard(self._who)
             else:
                 quiet_rounds += 1
         raise Refused(
@@ -248,7 +277,8 @@ class ManagerStream:
 
     async def _take_in(self, request: SubscribeRequest) -> None:
         try:
-            await self._desk.inbox.commit(self._who, request)
+            with self._superseded():
+                await self._desk.inbox.commit(self._who, request)
         except OutOfOrder:
             raise
         except _REFUSED_IN_STREAM as error:

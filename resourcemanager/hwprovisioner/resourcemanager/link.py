@@ -15,7 +15,7 @@ from hwprovisioner.resourcemanager import codec
 from hwprovisioner.resourcemanager.agent import Agent
 from hwprovisioner.resourcemanager.backoff import RECONNECT, Backoff
 from hwprovisioner.resourcemanager.outbox import Outbox
-from hwprovisioner.resourcemanager.refusals import final_refusal, words
+from hwprovisioner.resourcemanager.refusals import final_refusal, superseded, words
 from hwprovisioner.v1 import allocate_service_pb2_grpc as services
 from hwprovisioner.v1 import manager_stream_pb2 as stream
 
@@ -166,6 +166,8 @@ class Link:
     def _take(self, message: stream.SubscribeResponse, outbox: Outbox) -> None:
         if message.HasField("ping"):
             outbox.put(codec.pong())
+        elif message.refused.reason == "SUPERSEDED":
+            raise superseded()
         else:
             self._agent.receive(message)
 

@@ -35,13 +35,18 @@ def final_refusal(error: grpc.aio.AioRpcError) -> RefusedByLab | None:
         message = f"the lab does not take this manager: {words(error)}"
         return BadRegistration(message, _violations(error))
     if code is grpc.StatusCode.ABORTED and _reason(error) == "SUPERSEDED":
-        return Superseded(
-            "another resource manager has registered with this id and takes over; "
-            "give each its own HWP_MANAGER_ID if both are meant to run"
-        )
+        return superseded()
     if code in _FINAL:
         return RefusedByLab(f"the lab does not take this manager: {words(error)}")
     return None
+
+
+def superseded() -> Superseded:
+    """Return what there is to say when another manager has taken over."""
+    return Superseded(
+        "another resource manager has registered with this id and takes over; "
+        "give each its own HWP_MANAGER_ID if both are meant to run"
+    )
 
 
 def _details(error: grpc.aio.AioRpcError) -> list[object]:
