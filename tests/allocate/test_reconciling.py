@@ -158,6 +158,44 @@ async def test_an_accept_that_was_lost_is_told_with_the_registration(redis_url: 
                     assert [hold.state for hold in held_now] == [HOLD_STATE_PREPARING]
 
 
+@pytest.mark.parametrize("journal_id", ["one", "two"])
+async def test_an_offer_to_another_journal_counts_as_begun(
+    service: Running, journal_id: str
+) -> None:
+    has_another = journal_id == "two"
+    async with (
+        manager(service.stub, "m", MACHINES, policy=ignore, journal_id="one") as agent,
+        asking(service.stub, wanting(db={"resource": "a"})) as asked,
+    ):
+        offer = await agent.hear("offer")
+        async with back(service, cleans=False, journal_id=journal_id) as again:
+            if not has_another:
+                await again.hear("offer", lambda said: said.hold == offer.hold)
+                return
+            release = await again.hear("release", lambda said: said.hold.hold_id == "a.1")
+            assert release.begun
+            [hold] = (await resource(service.stub, "a")).holds
+            assert hold.state == HOLD_STATE_CLEANING
+            await asked.waits_for("came back without it")
+
+
+@pytest.mark.parametrize("journal_id", ["one", "two"])
+async def test_an_offer_that_ended_before_there_was_this_journal_counts_as_begun(
+    service: Running, journal_id: str
+) -> None:
+    async with manager(service.stub, "m", MACHINES, policy=ignore, journal_id="one") as agent:
+        agent.cleans = False
+        async with asking(service.stub, wanting(db={"resource": "a"})) as asked:
+            await agent.hear("offer")
+            await asked.release()
+        release = await agent.hear("release")
+        assert not release.begun
+        # It stays so however often a manager with the same journal comes.
+        for _ in range(2):
+            async with back(service, cleans=False, journal_id=journal_id) as again:
+                assert (await again.hear("release")).begun is (journal_id == "two")
+
+
 @pytest.mark.parametrize("is_clean", [False, True])
 async def test_an_end_that_was_lost_is_told_with_the_registration(
     service: Running, is_clean: bool

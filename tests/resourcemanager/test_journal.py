@@ -196,6 +196,23 @@ def test_the_newest_look_is_the_one_that_was_asked_for_last(tmp_path: Path) -> N
         again.close()
 
 
+def test_a_journal_keeps_its_id_until_it_is_lost_or_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    ids: list[str] = []
+    for spoil in (None, None, "damage", None, "loss", None):
+        if spoil == "loss":
+            path.unlink()
+        if spoil == "damage":
+            path.write_bytes(b"junk\n" + path.read_bytes())
+        journal = Journal.open(path)
+        journal.put(Held(Hold(f"h{len(ids)}", "box", 1)))
+        ids.append(journal.id)
+        journal.close()
+    one, two, three = ids[0], ids[2], ids[4]
+    assert ids == [one, one, two, two, three, three]
+    assert len({one, two, three, ""}) == 4
+
+
 def test_that_its_mark_is_new_is_known_as_long_as_there_is_the_journal(tmp_path: Path) -> None:
     journal = Journal.open(tmp_path / "journal")
     assert not journal.has_new_mark

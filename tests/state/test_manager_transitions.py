@@ -22,6 +22,25 @@ async def test_registering_is_right_in_every_state_and_raises_the_epoch(
     assert await lab.deadline_ms("manager:m") == NOW + 5 + lab.limits.silence_ms
 
 
+async def test_since_when_a_manager_has_its_journal_is_remembered(lab: StateLab) -> None:
+    first = await lab.register("m", "one")
+    again = await lab.register("m", "one")
+    assert lab.view.managers["m"].journal_epoch == first.epoch < again.epoch
+    await lab.describe(again)
+    await lab.elect()
+    await lab.submit()
+    [hold] = await lab.grant("a")
+    assert not lab.view.managers["m"].may_lack(hold)
+    await lab.register("m", "one")
+    assert not lab.view.managers["m"].may_lack(hold)
+    other = await lab.register("m", "two")
+    assert lab.view.managers["m"].journal_epoch == other.epoch
+    assert lab.view.managers["m"].may_lack(hold)
+    # Whoever had the first one knows no more than that either, by now.
+    back = await lab.register("m", "one")
+    assert lab.view.managers["m"].journal_epoch == back.epoch
+
+
 async def test_a_manager_has_returned_once_if_it_had_to(lab: StateLab) -> None:
     who = await lab.register()
     await unchanged(lab, lab.managers.returned(who, now_ms=NOW))

@@ -152,6 +152,7 @@ async def manager(
     *,
     policy: Policy = serve_at_once,
     volunteers: bool = True,
+    cleans: bool = True,
     holds: Iterable[stream.HeldHold] = (),
     **told: Any,
 ) -> AsyncIterator[Manager]:
@@ -159,6 +160,7 @@ async def manager(
     inventory = list(inventory)
     call = stub.Subscribe()
     agent = Manager(call, manager_id, policy)
+    agent.cleans = cleans
     register = stream.Register(manager_id=manager_id, inventory=inventory, holds=holds, **told)
     await agent.say(register=register)
     living = asyncio.create_task(agent.live(), name=f"manager {manager_id}")

@@ -214,12 +214,16 @@ class ManagedMachine(RuleBasedStateMachine):
 
     # Managers and resources.
 
-    @rule(name=managers)
-    def register(self, name: str) -> None:
+    @rule(name=managers, journal_id=st.sampled_from(["", "j", "j", "k"]))
+    def register(self, name: str, journal_id: str = "j") -> None:
         before = self.speaker(name).epoch
-        who = self.expect(self.model.register(name), self.lab.register(name, now_ms=self.now))
+        word = self.model.register(name)
+        who = self.expect(word, self.lab.register(name, journal_id, now_ms=self.now))
         assert who.epoch > before
-        self.model.managers[name].epoch = who.epoch
+        known = self.model.managers[name]
+        known.epoch = who.epoch
+        if known.journal_id != journal_id:
+            known.journal_id, known.journal_epoch = journal_id, who.epoch
 
     @rule(name=managers, epoch_off=mostly_right)
     def heard(self, name: str, epoch_off: int) -> None:

@@ -52,8 +52,10 @@ def check_model(model: WholeLabModel, records: Records) -> None:
         )
         for i, r in model.resources.items()
     }
-    assert {i: (m.presence, m.epoch) for i, m in records.managers.items()} == {
-        i: (m.presence, m.epoch) for i, m in model.managers.items()
+    assert {
+        i: (m.presence, m.epoch, m.journal_id, m.journal_epoch) for i, m in records.managers.items()
+    } == {
+        i: (m.presence, m.epoch, m.journal_id, m.journal_epoch) for i, m in model.managers.items()
     }
 
 

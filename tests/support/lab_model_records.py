@@ -67,3 +67,6 @@ class ModelResource:
 class ModelManager:
     presence: str = "ONLINE"
     epoch: int = 0
+    journal_id: str | None = None
+    journal_epoch: int = 0
+    """Of the registration in which it had another journal than before."""

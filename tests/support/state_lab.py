@@ -118,8 +118,8 @@ class StateLab:
         )
         return name
 
-    async def register(self, name: str = "m", now_ms: int = NOW) -> Speaker:
-        return await self.managers.register(name, "1", now_ms=now_ms)
+    async def register(self, name: str = "m", journal_id: str = "", now_ms: int = NOW) -> Speaker:
+        return await self.managers.register(name, "1", journal_id, now_ms=now_ms)
 
     async def describe(
         self,

@@ -177,8 +177,10 @@ class Codec:
         reason = "it is over"
         if allocation and allocation.end_reason:
             reason = f"{allocation.end_reason}: {allocation.end_detail}"
+        manager = self._view.managers.get(record.manager)
+        begun = record.begun or (manager is not None and manager.may_lack(record))
         return manager_stream_pb2.Release(
-            hold=hold_ref(record), resource=record.resource, reason=reason, begun=record.begun
+            hold=hold_ref(record), resource=record.resource, reason=reason, begun=begun
         )
 
     def _option(self, record: Hold, allocation: Allocation) -> int:

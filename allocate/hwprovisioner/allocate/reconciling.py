@@ -1,8 +1,9 @@
 """Bringing the holds that a manager has in hand and those that the lab has together.
 
-They differ when a stream broke before something was told, when the manager lost its journal, and
-when Redis lost what it had acknowledged (`state/recognition.py`). In the last case it is the
-manager that knows better: what was granted, what has ended, what is clean. All of it is settled
+They differ when a stream broke before something was told, when the manager lost its journal or is
+another of the same id, and when Redis lost what it had acknowledged (`state/recognition.py`). What
+another journal may know is taken for begun, so it is cleaned. In the last case it is the manager
+that knows better: what was granted, what has ended, what is clean. All of it is settled
 before its resources are lent again, since nothing counts as volunteered until then.
 """
 
@@ -103,9 +104,22 @@ class Reconciler:
             return
         if is_clean or (held is not None and held.state == _CLEANING):
             await self._end(who, hold)
-        elif held is None and hold.state is not HoldState.OFFERED:
+        elif held is None and not self._is_still_offered(who, hold):
+            await self._accept(who, hold)
             await self._fail(who, hold, f"its manager {who.manager_id} came back without it")
-        elif held is not None and hold.state is HoldState.OFFERED:
+        elif held is not None:
+            await self._accept(who, hold)
+
+    def _is_still_offered(self, who: Speaker, hold: Hold) -> bool:
+        """Say whether nothing was begun of a hold that its manager's journal does not have.
+
+        If it was offered to whoever had another journal, nobody knows whether it was taken up.
+        """
+        manager = self._view.managers[who.manager_id]
+        return hold.state is HoldState.OFFERED and not manager.may_lack(hold)
+
+    async def _accept(self, who: Speaker, hold: Hold) -> None:
+        if hold.state is HoldState.OFFERED:
             with _overtaken():
                 await self._holds.accept(who, hold.id, hold.fence)
 

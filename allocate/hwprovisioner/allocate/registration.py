@@ -35,6 +35,7 @@ class Registrar:
         violations = Violations()
         violations.name("register.manager_id", register.manager_id)
         violations.text("register.version", register.version, MAX_WORD)
+        violations.text("register.journal_id", register.journal_id, MAX_WORD)
         violations.few("register.inventory", register.inventory, MAX_INSTANCES, "resources")
         _check_fences(register.fences, violations)
         check_holds(register, violations)
@@ -51,7 +52,8 @@ class Registrar:
 
     async def register(self, register: manager_stream_pb2.Register) -> Speaker:
         """Register a manager that was checked."""
-        return await self._managers.register(register.manager_id, register.version)
+        who, journal = register.manager_id, register.journal_id
+        return await self._managers.register(who, register.version, journal)
 
     async def take_inventory(self, who: Speaker, register: manager_stream_pb2.Register) -> None:
         """Describe all that a manager represents, and nothing else; nothing is volunteered yet."""

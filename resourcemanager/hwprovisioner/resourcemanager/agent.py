@@ -95,7 +95,10 @@ class Agent:
         self._registered = [spec.name for spec in inventory]
         fences = {name: self._journal.fence(name) for name in self._registered}
         holds = self._journal.holds.values()
-        return codec.register(self.manager_id, self._version, inventory, holds, fences)
+        journal_id = self._journal.id
+        return codec.register(
+            *(self.manager_id, self._version, inventory, holds, fences, journal_id)
+        )
 
     def connected(self, send: Send) -> None:
         """Go on with a new stream, on which the lab has said `registered`."""

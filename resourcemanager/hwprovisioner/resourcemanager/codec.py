@@ -104,6 +104,7 @@ def register(
     inventory: Iterable[pb.ResourceSpec],
     holds: Iterable[Held],
     fences: Mapping[str, int],
+    journal_id: str,
 ) -> stream.SubscribeRequest:
     """Say who this manager is, what it has in hand, and which fences it has seen by resource."""
     known = list(holds)
@@ -114,6 +115,7 @@ def register(
         holds=[_held(one) for one in known if one.is_live],
         fences=fences,
         cleaned=[_ref(one.hold) for one in known if not one.is_live],
+        journal_id=journal_id,
     )
     return stream.SubscribeRequest(register=message)
 

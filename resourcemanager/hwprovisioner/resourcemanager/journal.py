@@ -13,6 +13,7 @@ import errno
 import fcntl
 import logging
 import os
+import secrets
 from pathlib import Path
 from typing import Self
 
@@ -21,6 +22,7 @@ from hwprovisioner.resourcemanager.holds import Held
 from hwprovisioner.resourcemanager.ledger import Ledger
 from hwprovisioner.resourcemanager.records import (
     Forget,
+    JournalId,
     NewMark,
     Pooled,
     Put,
@@ -70,6 +72,8 @@ class Journal(Ledger):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             journal = cls(path, lock)
             journal._load()
+            if not journal.id:
+                journal.apply(JournalId(secrets.token_hex(8)))
             journal._rewrite()
         except BlockingIOError:
             os.close(lock)
@@ -196,7 +200,7 @@ class Journal(Ledger):
                 aside = self._path.with_name(f"{self._path.name}.damaged")
                 aside.write_bytes(b"".join(lines))
                 _log.error("%s: %d lines cannot be read; kept in %s", self._path, bad, aside)
-                # One of them may have given an instance away.
+                # One of them may have given an instance away, or begun a hold.
                 self.distrust()
 
     def _rewrite(self) -> None:

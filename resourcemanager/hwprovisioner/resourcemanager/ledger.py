@@ -8,6 +8,7 @@ from types import MappingProxyType
 from hwprovisioner.resourcemanager.holds import Held, Phase
 from hwprovisioner.resourcemanager.records import (
     Forget,
+    JournalId,
     NewMark,
     Pooled,
     Put,
@@ -34,6 +35,12 @@ class Ledger:
         self._looks: dict[str, int] = {}
         self._pooled: dict[str, Pooled] = {}
         self._has_new_mark = False
+        self._id = ""
+
+    @property
+    def id(self) -> str:
+        """What this is known by; empty if it has no id yet."""
+        return self._id
 
     @property
     def holds(self) -> Mapping[str, Held]:
@@ -71,7 +78,9 @@ class Ledger:
 
     def records(self) -> list[Record]:
         """Return what says the same, and nothing that is outdated."""
-        found: list[Record] = [NewMark()] if self._has_new_mark else []
+        found: list[Record] = [JournalId(self._id)] if self._id else []
+        if self._has_new_mark:
+            found.append(NewMark())
         for name, fence in self._fences.items():
             found.append(Seen(name, fence, self.offered_fence(name), self.look(name)))
         return [*found, *map(Put, self._holds.values()), *self._pooled.values()]
@@ -82,8 +91,12 @@ class Ledger:
         return len(self._holds) + len(self._fences) + len(self._pooled)
 
     def distrust(self) -> None:
-        """Hand nothing over that was kept ready: it may have been given away since."""
+        """Note that some of it is missing: it is not what it was.
+
+        Nothing is handed over that was kept ready, as it may have been given away since.
+        """
         self._pooled.clear()
+        self._id = ""
 
     def apply(self, record: Record) -> None:
         """Take over what a record says."""
@@ -102,6 +115,8 @@ class Ledger:
                 self._pooled.pop(name, None)
             case NewMark():
                 self._has_new_mark = True
+            case JournalId(id):
+                self._id = id
 
     def _keep(self, held: Held) -> None:
         hold = held.hold

@@ -66,7 +66,14 @@ class NewMark:
     """
 
 
-Record = Put | Forget | Seen | Pooled | Unpooled | NewMark
+@dataclass(frozen=True, slots=True)
+class JournalId:
+    """What the journal is known by: what one of another id knew, this one may not."""
+
+    id: str
+
+
+Record = Put | Forget | Seen | Pooled | Unpooled | NewMark | JournalId
 
 
 class Unreadable(Exception):
@@ -88,6 +95,8 @@ def encode(record: Record) -> bytes:
             data = {"unpooled": name}
         case NewMark():
             data = {"new_mark": True}
+        case JournalId(id):
+            data = {"journal_id": id}
     text = _ENCODER.encode(data).encode()
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
@@ -126,6 +135,8 @@ def _record(data: dict[str, Any]) -> Record:
         return Unpooled(data["unpooled"])
     if "new_mark" in data:
         return NewMark()
+    if "journal_id" in data:
+        return JournalId(data["journal_id"])
     return Seen(data["seen"], data["fence"], data["offered"], data["look"])
 
 

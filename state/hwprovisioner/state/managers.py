@@ -20,14 +20,17 @@ class Managers(Core):
     """What managers say about themselves and their resources, and what becomes of them."""
 
     async def register(
-        self, manager_id: str, version: str, *, now_ms: int | None = None
+        self, manager_id: str, version: str, journal_id: str = "", *, now_ms: int | None = None
     ) -> Speaker:
-        """Register a manager: its registrations before are stale from now on."""
+        """Register a manager: its registrations before are stale from now on.
+
+        With another `journal_id` than before, it does not know what was begun until then.
+        """
         keys = self.keys
         reply = await self.change(
             "register",
             (keys.index(Kind.MANAGER), keys.manager(manager_id)),
-            (manager_id, version, self.limits.silence_ms),
+            (manager_id, version, self.limits.silence_ms, journal_id),
             now_ms,
         )
         match reply:

@@ -185,6 +185,13 @@ class Manager(Record):
     """It was there when the lab may have lost something, and has not told yet what it holds."""
     version: str = ""
     register_ms: int = 0
+    journal_id: str = ""
+    journal_epoch: int = 0
+    """Of the first registration with that journal. What became of holds before, it may not know."""
+
+    def may_lack(self, hold: Hold) -> bool:
+        """Say whether a hold was offered, or ended, before the manager had its present journal."""
+        return hold.rev < self.journal_epoch
 
 
 RECORDS: Mapping[Kind, type[Record]] = {

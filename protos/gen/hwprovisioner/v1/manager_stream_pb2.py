@@ -27,7 +27,7 @@ from hwprovisioner.v1 import demand_pb2 as hwprovisioner_dot_v1_dot_demand__pb2
 from hwprovisioner.v1 import resource_pb2 as hwprovisioner_dot_v1_dot_resource__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%hwprovisioner/v1/manager_stream.proto\x12\x10hwprovisioner.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1dhwprovisioner/v1/demand.proto\x1a\x1fhwprovisioner/v1/resource.proto\"\xc6\x04\n\x10SubscribeRequest\x12.\n\x08register\x18\x01 \x01(\x0b\x32\x1a.hwprovisioner.v1.RegisterH\x00\x12\x30\n\tvolunteer\x18\x02 \x01(\x0b\x32\x1b.hwprovisioner.v1.VolunteerH\x00\x12.\n\x08withdraw\x18\x03 \x01(\x0b\x32\x1a.hwprovisioner.v1.WithdrawH\x00\x12*\n\x06\x61\x63\x63\x65pt\x18\x04 \x01(\x0b\x32\x18.hwprovisioner.v1.AcceptH\x00\x12,\n\x07\x64\x65\x63line\x18\x05 \x01(\x0b\x32\x19.hwprovisioner.v1.DeclineH\x00\x12.\n\x08progress\x18\x06 \x01(\x0b\x32\x1a.hwprovisioner.v1.ProgressH\x00\x12(\n\x05ready\x18\x07 \x01(\x0b\x32\x17.hwprovisioner.v1.ReadyH\x00\x12*\n\x06\x66\x61iled\x18\x08 \x01(\x0b\x32\x18.hwprovisioner.v1.FailedH\x00\x12,\n\x07\x63leaned\x18\t \x01(\x0b\x32\x19.hwprovisioner.v1.CleanedH\x00\x12&\n\x04pong\x18\n \x01(\x0b\x32\x16.hwprovisioner.v1.PongH\x00\x12\x30\n\x06health\x18\x0b \x01(\x0b\x32\x1e.hwprovisioner.v1.HealthChangeH\x00\x12/\n\tcall_done\x18\x0c \x01(\x0b\x32\x1a.hwprovisioner.v1.CallDoneH\x00\x42\x07\n\x05\x65vent\"\xa3\x03\n\x11SubscribeResponse\x12\x32\n\nregistered\x18\x01 \x01(\x0b\x32\x1c.hwprovisioner.v1.RegisteredH\x00\x12(\n\x05offer\x18\x02 \x01(\x0b\x32\x17.hwprovisioner.v1.OfferH\x00\x12,\n\x07release\x18\x03 \x01(\x0b\x32\x19.hwprovisioner.v1.ReleaseH\x00\x12&\n\x04ping\x18\x04 \x01(\x0b\x32\x16.hwprovisioner.v1.PingH\x00\x12,\n\x07refused\x18\x05 \x01(\x0b\x32\x19.hwprovisioner.v1.RefusedH\x00\x12\x31\n\nlook_after\x18\x06 \x01(\x0b\x32\x1b.hwprovisioner.v1.LookAfterH\x00\x12\x39\n\x0cswitch_power\x18\x07 \x01(\x0b\x32!.hwprovisioner.v1.SwitchHostPowerH\x00\x12\x35\n\x0copen_channel\x18\x08 \x01(\x0b\x32\x1d.hwprovisioner.v1.OpenChannelH\x00\x42\x07\n\x05\x65vent\")\n\x07HoldRef\x12\x0f\n\x07hold_id\x18\x01 \x01(\t\x12\r\n\x05\x66\x65nce\x18\x02 \x01(\x03\"\xa0\x02\n\x08Register\x12\x12\n\nmanager_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x31\n\tinventory\x18\x03 \x03(\x0b\x32\x1e.hwprovisioner.v1.ResourceSpec\x12)\n\x05holds\x18\x04 \x03(\x0b\x32\x1a.hwprovisioner.v1.HeldHold\x12\x36\n\x06\x66\x65nces\x18\x05 \x03(\x0b\x32&.hwprovisioner.v1.Register.FencesEntry\x12*\n\x07\x63leaned\x18\x06 \x03(\x0b\x32\x19.hwprovisioner.v1.HoldRef\x1a-\n\x0b\x46\x65ncesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\xac\x01\n\x08HeldHold\x12\'\n\x04hold\x18\x01 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\x12*\n\x05state\x18\x02 \x01(\x0e\x32\x1b.hwprovisioner.v1.HoldState\x12&\n\x05share\x18\x03 \x01(\x0b\x32\x17.hwprovisioner.v1.Share\x12\x15\n\rallocation_id\x18\x04 \x01(\t\x12\x0c\n\x04host\x18\x05 \x01(\t\"Z\n\tVolunteer\x12,\n\x04spec\x18\x01 \x01(\x0b\x32\x1e.hwprovisioner.v1.ResourceSpec\x12\x10\n\x08warnings\x18\x02 \x03(\t\x12\r\n\x05\x66\x65nce\x18\x03 \x01(\x03\"=\n\x08Withdraw\x12\x10\n\x08resource\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07removed\x18\x03 \x01(\x08\"1\n\x06\x41\x63\x63\x65pt\x12\'\n\x04hold\x18\x01 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\"r\n\x07\x44\x65\x63line\x12\'\n\x04hold\x18\x01 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12.\n\x0bretry_delay\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"D\n\x08Progress\x12\'\n\x04hold\x18\x01 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\x12\x0f\n\x07message\x18\x02 \x01(\t\"b\n\x05Ready\x12\'\n\x04hold\x18\x01 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\x12\x30\n\nconnection\x18\x02 \x01(\x0b\x32\x1c.hwprovisioner.v1.Connection\"A\n\x06\x46\x61iled\x12\'\n\x04hold\x18\x01 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\x12\x0e\n\x06reason\x18\x02 \x01(\t\"2\n\x07\x43leaned\x12\'\n\x04hold\x18\x01 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\"\x06\n\x04Pong\"h\n\x0cHealthChange\x12\x10\n\x08resource\x18\x01 \x01(\t\x12(\n\x06health\x18\x02 \x01(\x0e\x32\x18.hwprovisioner.v1.Health\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0c\n\x04look\x18\x04 \x01(\x03\"<\n\x08\x43\x61llDone\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"|\n\nRegistered\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x30\n\rsilence_limit\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nlost_limit\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xe3\x01\n\x05Offer\x12\'\n\x04hold\x18\x01 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\x12\x10\n\x08resource\x18\x02 \x01(\t\x12&\n\x05share\x18\x03 \x01(\x0b\x32\x17.hwprovisioner.v1.Share\x12\x15\n\rallocation_id\x18\x04 \x01(\t\x12\x0c\n\x04host\x18\x05 \x01(\t\x12,\n\x06\x64\x65mand\x18\x06 \x01(\x0b\x32\x1c.hwprovisioner.v1.HostDemand\x12\x0c\n\x04user\x18\x07 \x01(\t\x12\x16\n\x0essh_public_key\x18\x08 \x01(\t\"c\n\x07Release\x12\'\n\x04hold\x18\x01 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\x12\x10\n\x08resource\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05\x62\x65gun\x18\x04 \x01(\x08\";\n\tLookAfter\x12\x10\n\x08resource\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0c\n\x04look\x18\x03 \x01(\x03\"z\n\x0fSwitchHostPower\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\'\n\x04hold\x18\x02 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\x12-\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32\x1d.hwprovisioner.v1.PowerAction\"w\n\x0bOpenChannel\x12\x12\n\nchannel_id\x18\x01 \x01(\t\x12\'\n\x04hold\x18\x02 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\x12\x11\n\x07\x63onsole\x18\x03 \x01(\x08H\x00\x12\x0e\n\x04port\x18\x04 \x01(\x05H\x00\x42\x08\n\x06target\"\x06\n\x04Ping\"M\n\x07Refused\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0f\n\x07hold_id\x18\x03 \x01(\t\x12\x10\n\x08resource\x18\x04 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%hwprovisioner/v1/manager_stream.proto\x12\x10hwprovisioner.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1dhwprovisioner/v1/demand.proto\x1a\x1fhwprovisioner/v1/resource.proto\"\xc6\x04\n\x10SubscribeRequest\x12.\n\x08register\x18\x01 \x01(\x0b\x32\x1a.hwprovisioner.v1.RegisterH\x00\x12\x30\n\tvolunteer\x18\x02 \x01(\x0b\x32\x1b.hwprovisioner.v1.VolunteerH\x00\x12.\n\x08withdraw\x18\x03 \x01(\x0b\x32\x1a.hwprovisioner.v1.WithdrawH\x00\x12*\n\x06\x61\x63\x63\x65pt\x18\x04 \x01(\x0b\x32\x18.hwprovisioner.v1.AcceptH\x00\x12,\n\x07\x64\x65\x63line\x18\x05 \x01(\x0b\x32\x19.hwprovisioner.v1.DeclineH\x00\x12.\n\x08progress\x18\x06 \x01(\x0b\x32\x1a.hwprovisioner.v1.ProgressH\x00\x12(\n\x05ready\x18\x07 \x01(\x0b\x32\x17.hwprovisioner.v1.ReadyH\x00\x12*\n\x06\x66\x61iled\x18\x08 \x01(\x0b\x32\x18.hwprovisioner.v1.FailedH\x00\x12,\n\x07\x63leaned\x18\t \x01(\x0b\x32\x19.hwprovisioner.v1.CleanedH\x00\x12&\n\x04pong\x18\n \x01(\x0b\x32\x16.hwprovisioner.v1.PongH\x00\x12\x30\n\x06health\x18\x0b \x01(\x0b\x32\x1e.hwprovisioner.v1.HealthChangeH\x00\x12/\n\tcall_done\x18\x0c \x01(\x0b\x32\x1a.hwprovisioner.v1.CallDoneH\x00\x42\x07\n\x05\x65vent\"\xa3\x03\n\x11SubscribeResponse\x12\x32\n\nregistered\x18\x01 \x01(\x0b\x32\x1c.hwprovisioner.v1.RegisteredH\x00\x12(\n\x05offer\x18\x02 \x01(\x0b\x32\x17.hwprovisioner.v1.OfferH\x00\x12,\n\x07release\x18\x03 \x01(\x0b\x32\x19.hwprovisioner.v1.ReleaseH\x00\x12&\n\x04ping\x18\x04 \x01(\x0b\x32\x16.hwprovisioner.v1.PingH\x00\x12,\n\x07refused\x18\x05 \x01(\x0b\x32\x19.hwprovisioner.v1.RefusedH\x00\x12\x31\n\nlook_after\x18\x06 \x01(\x0b\x32\x1b.hwprovisioner.v1.LookAfterH\x00\x12\x39\n\x0cswitch_power\x18\x07 \x01(\x0b\x32!.hwprovisioner.v1.SwitchHostPowerH\x00\x12\x35\n\x0copen_channel\x18\x08 \x01(\x0b\x32\x1d.hwprovisioner.v1.OpenChannelH\x00\x42\x07\n\x05\x65vent\")\n\x07HoldRef\x12\x0f\n\x07hold_id\x18\x01 \x01(\t\x12\r\n\x05\x66\x65nce\x18\x02 \x01(\x03\"\xb4\x02\n\x08Register\x12\x12\n\nmanager_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x31\n\tinventory\x18\x03 \x03(\x0b\x32\x1e.hwprovisioner.v1.ResourceSpec\x12)\n\x05holds\x18\x04 \x03(\x0b\x32\x1a.hwprovisioner.v1.HeldHold\x12\x36\n\x06\x66\x65nces\x18\x05 \x03(\x0b\x32&.hwprovisioner.v1.Register.FencesEntry\x12*\n\x07\x63leaned\x18\x06 \x03(\x0b\x32\x19.hwprovisioner.v1.HoldRef\x12\x12\n\njournal_id\x18\x07 \x01(\t\x1a-\n\x0b\x46\x65ncesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\xac\x01\n\x08HeldHold\x12\'\n\x04hold\x18\x01 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\x12*\n\x05state\x18\x02 \x01(\x0e\x32\x1b.hwprovisioner.v1.HoldState\x12&\n\x05share\x18\x03 \x01(\x0b\x32\x17.hwprovisioner.v1.Share\x12\x15\n\rallocation_id\x18\x04 \x01(\t\x12\x0c\n\x04host\x18\x05 \x01(\t\"Z\n\tVolunteer\x12,\n\x04spec\x18\x01 \x01(\x0b\x32\x1e.hwprovisioner.v1.ResourceSpec\x12\x10\n\x08warnings\x18\x02 \x03(\t\x12\r\n\x05\x66\x65nce\x18\x03 \x01(\x03\"=\n\x08Withdraw\x12\x10\n\x08resource\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07removed\x18\x03 \x01(\x08\"1\n\x06\x41\x63\x63\x65pt\x12\'\n\x04hold\x18\x01 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\"r\n\x07\x44\x65\x63line\x12\'\n\x04hold\x18\x01 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12.\n\x0bretry_delay\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"D\n\x08Progress\x12\'\n\x04hold\x18\x01 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\x12\x0f\n\x07message\x18\x02 \x01(\t\"b\n\x05Ready\x12\'\n\x04hold\x18\x01 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\x12\x30\n\nconnection\x18\x02 \x01(\x0b\x32\x1c.hwprovisioner.v1.Connection\"A\n\x06\x46\x61iled\x12\'\n\x04hold\x18\x01 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\x12\x0e\n\x06reason\x18\x02 \x01(\t\"2\n\x07\x43leaned\x12\'\n\x04hold\x18\x01 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\"\x06\n\x04Pong\"h\n\x0cHealthChange\x12\x10\n\x08resource\x18\x01 \x01(\t\x12(\n\x06health\x18\x02 \x01(\x0e\x32\x18.hwprovisioner.v1.Health\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0c\n\x04look\x18\x04 \x01(\x03\"<\n\x08\x43\x61llDone\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"|\n\nRegistered\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x30\n\rsilence_limit\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nlost_limit\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xe3\x01\n\x05Offer\x12\'\n\x04hold\x18\x01 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\x12\x10\n\x08resource\x18\x02 \x01(\t\x12&\n\x05share\x18\x03 \x01(\x0b\x32\x17.hwprovisioner.v1.Share\x12\x15\n\rallocation_id\x18\x04 \x01(\t\x12\x0c\n\x04host\x18\x05 \x01(\t\x12,\n\x06\x64\x65mand\x18\x06 \x01(\x0b\x32\x1c.hwprovisioner.v1.HostDemand\x12\x0c\n\x04user\x18\x07 \x01(\t\x12\x16\n\x0essh_public_key\x18\x08 \x01(\t\"c\n\x07Release\x12\'\n\x04hold\x18\x01 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\x12\x10\n\x08resource\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05\x62\x65gun\x18\x04 \x01(\x08\";\n\tLookAfter\x12\x10\n\x08resource\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0c\n\x04look\x18\x03 \x01(\x03\"z\n\x0fSwitchHostPower\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\'\n\x04hold\x18\x02 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\x12-\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32\x1d.hwprovisioner.v1.PowerAction\"w\n\x0bOpenChannel\x12\x12\n\nchannel_id\x18\x01 \x01(\t\x12\'\n\x04hold\x18\x02 \x01(\x0b\x32\x19.hwprovisioner.v1.HoldRef\x12\x11\n\x07\x63onsole\x18\x03 \x01(\x08H\x00\x12\x0e\n\x04port\x18\x04 \x01(\x05H\x00\x42\x08\n\x06target\"\x06\n\x04Ping\"M\n\x07Refused\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0f\n\x07hold_id\x18\x03 \x01(\t\x12\x10\n\x08resource\x18\x04 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,47 +43,47 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HOLDREF']._serialized_start=1162
   _globals['_HOLDREF']._serialized_end=1203
   _globals['_REGISTER']._serialized_start=1206
-  _globals['_REGISTER']._serialized_end=1494
-  _globals['_REGISTER_FENCESENTRY']._serialized_start=1449
-  _globals['_REGISTER_FENCESENTRY']._serialized_end=1494
-  _globals['_HELDHOLD']._serialized_start=1497
-  _globals['_HELDHOLD']._serialized_end=1669
-  _globals['_VOLUNTEER']._serialized_start=1671
-  _globals['_VOLUNTEER']._serialized_end=1761
-  _globals['_WITHDRAW']._serialized_start=1763
-  _globals['_WITHDRAW']._serialized_end=1824
-  _globals['_ACCEPT']._serialized_start=1826
-  _globals['_ACCEPT']._serialized_end=1875
-  _globals['_DECLINE']._serialized_start=1877
-  _globals['_DECLINE']._serialized_end=1991
-  _globals['_PROGRESS']._serialized_start=1993
-  _globals['_PROGRESS']._serialized_end=2061
-  _globals['_READY']._serialized_start=2063
-  _globals['_READY']._serialized_end=2161
-  _globals['_FAILED']._serialized_start=2163
-  _globals['_FAILED']._serialized_end=2228
-  _globals['_CLEANED']._serialized_start=2230
-  _globals['_CLEANED']._serialized_end=2280
-  _globals['_PONG']._serialized_start=2282
-  _globals['_PONG']._serialized_end=2288
-  _globals['_HEALTHCHANGE']._serialized_start=2290
-  _globals['_HEALTHCHANGE']._serialized_end=2394
-  _globals['_CALLDONE']._serialized_start=2396
-  _globals['_CALLDONE']._serialized_end=2456
-  _globals['_REGISTERED']._serialized_start=2458
-  _globals['_REGISTERED']._serialized_end=2582
-  _globals['_OFFER']._serialized_start=2585
-  _globals['_OFFER']._serialized_end=2812
-  _globals['_RELEASE']._serialized_start=2814
-  _globals['_RELEASE']._serialized_end=2913
-  _globals['_LOOKAFTER']._serialized_start=2915
-  _globals['_LOOKAFTER']._serialized_end=2974
-  _globals['_SWITCHHOSTPOWER']._serialized_start=2976
-  _globals['_SWITCHHOSTPOWER']._serialized_end=3098
-  _globals['_OPENCHANNEL']._serialized_start=3100
-  _globals['_OPENCHANNEL']._serialized_end=3219
-  _globals['_PING']._serialized_start=3221
-  _globals['_PING']._serialized_end=3227
-  _globals['_REFUSED']._serialized_start=3229
-  _globals['_REFUSED']._serialized_end=3306
+  _globals['_REGISTER']._serialized_end=1514
+  _globals['_REGISTER_FENCESENTRY']._serialized_start=1469
+  _globals['_REGISTER_FENCESENTRY']._serialized_end=1514
+  _globals['_HELDHOLD']._serialized_start=1517
+  _globals['_HELDHOLD']._serialized_end=1689
+  _globals['_VOLUNTEER']._serialized_start=1691
+  _globals['_VOLUNTEER']._serialized_end=1781
+  _globals['_WITHDRAW']._serialized_start=1783
+  _globals['_WITHDRAW']._serialized_end=1844
+  _globals['_ACCEPT']._serialized_start=1846
+  _globals['_ACCEPT']._serialized_end=1895
+  _globals['_DECLINE']._serialized_start=1897
+  _globals['_DECLINE']._serialized_end=2011
+  _globals['_PROGRESS']._serialized_start=2013
+  _globals['_PROGRESS']._serialized_end=2081
+  _globals['_READY']._serialized_start=2083
+  _globals['_READY']._serialized_end=2181
+  _globals['_FAILED']._serialized_start=2183
+  _globals['_FAILED']._serialized_end=2248
+  _globals['_CLEANED']._serialized_start=2250
+  _globals['_CLEANED']._serialized_end=2300
+  _globals['_PONG']._serialized_start=2302
+  _globals['_PONG']._serialized_end=2308
+  _globals['_HEALTHCHANGE']._serialized_start=2310
+  _globals['_HEALTHCHANGE']._serialized_end=2414
+  _globals['_CALLDONE']._serialized_start=2416
+  _globals['_CALLDONE']._serialized_end=2476
+  _globals['_REGISTERED']._serialized_start=2478
+  _globals['_REGISTERED']._serialized_end=2602
+  _globals['_OFFER']._serialized_start=2605
+  _globals['_OFFER']._serialized_end=2832
+  _globals['_RELEASE']._serialized_start=2834
+  _globals['_RELEASE']._serialized_end=2933
+  _globals['_LOOKAFTER']._serialized_start=2935
+  _globals['_LOOKAFTER']._serialized_end=2994
+  _globals['_SWITCHHOSTPOWER']._serialized_start=2996
+  _globals['_SWITCHHOSTPOWER']._serialized_end=3118
+  _globals['_OPENCHANNEL']._serialized_start=3120
+  _globals['_OPENCHANNEL']._serialized_end=3239
+  _globals['_PING']._serialized_start=3241
+  _globals['_PING']._serialized_end=3247
+  _globals['_REFUSED']._serialized_start=3249
+  _globals['_REFUSED']._serialized_end=3326
 # @@protoc_insertion_point(module_scope)

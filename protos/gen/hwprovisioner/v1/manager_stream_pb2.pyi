@@ -241,10 +241,15 @@ class Register(_message.Message):
     HOLDS_FIELD_NUMBER: _builtins.int
     FENCES_FIELD_NUMBER: _builtins.int
     CLEANED_FIELD_NUMBER: _builtins.int
+    JOURNAL_ID_FIELD_NUMBER: _builtins.int
     manager_id: _builtins.str
     """Its id, `[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?`. The newest registration of an id wins."""
     version: _builtins.str
     """The version of its software."""
+    journal_id: _builtins.str
+    """The id of its journal, up to 128 characters: a new journal has another. What has been offered to a manager with another one
+    and is not named here may have been begun all the same, and is cleaned.
+    """
     @_builtins.property
     def inventory(self) -> _containers.RepeatedCompositeFieldContainer[_resource_pb2.ResourceSpec]:
         """All resources it represents, at most 10,000. What it represented before and does not name is removed. None of them is
@@ -272,10 +277,11 @@ class Register(_message.Message):
         holds: _abc.Iterable[Global___HeldHold] | None = ...,
         fences: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         cleaned: _abc.Iterable[Global___HoldRef] | None = ...,
+        journal_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cleaned", b"cleaned", "fences", b"fences", "holds", b"holds", "inventory", b"inventory", "manager_id", b"manager_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cleaned", b"cleaned", "fences", b"fences", "holds", b"holds", "inventory", b"inventory", "journal_id", b"journal_id", "manager_id", b"manager_id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -894,7 +900,10 @@ class Refused(_message.Message):
     HOLD_ID_FIELD_NUMBER: _builtins.int
     RESOURCE_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """Why, as in `google.rpc.ErrorInfo`: STALE_FENCE, NO_SUCH_HOLD, NO_SUCH_RESOURCE, WRONG_STATE, NAME_TAKEN, BAD_REQUEST."""
+    """Why, as in `google.rpc.ErrorInfo`: STALE_FENCE, NO_SUCH_HOLD, NO_SUCH_RESOURCE, WRONG_STATE, NAME_TAKEN, BAD_REQUEST.
+    SUPERSEDED is about no message: the manager has registered on a newer stream, and this one ends with that status. It is said
+    here as well since a side that is just writing then may not learn with what status a stream ended.
+    """
     message: _builtins.str
     """For people to read."""
     hold_id: _builtins.str
