@@ -54,8 +54,10 @@ class BookingDesk:
             StateUnavailable: the lab's resources change faster than can be planned.
         """
         request_id = asked.request_id or secrets.token_urlsafe(24)
-        allocation = dataclasses.replace(
-            new_allocation(request.demands, request.requestor, asked.ttl_ms),
+        allocation = new_allocation(
+            request.demands,
+            request.requestor,
+            ttl_ms=asked.ttl_ms,
             book_from_ms=asked.from_ms,
             book_until_ms=asked.until_ms,
             ssh_public_key=asked.ssh_public_key,

@@ -3,6 +3,7 @@
 import dataclasses
 import secrets
 from collections.abc import Callable
+from typing import Any
 
 from hwprovisioner.allocate.codec import requestor_to_json
 from hwprovisioner.allocate.freshness import Freshness
@@ -56,8 +57,10 @@ class Intake:
     async def submit(self, request: pb.AllocateRequest, asked: Asked) -> Taken:
         """Queue a request, or find what it made before."""
         request_id = asked.request_id or secrets.token_urlsafe(24)
-        allocation = dataclasses.replace(
-            new_allocation(request.demands, request.requestor, asked.ttl_ms),
+        allocation = new_allocation(
+            request.demands,
+            request.requestor,
+            ttl_ms=asked.ttl_ms,
             priority=asked.priority,
             wait_ms=asked.wait_ms,
             max_ms=asked.max_ms,
@@ -67,9 +70,8 @@ class Intake:
         digest = digest_of(allocation)
         await self._check(allocation, request_id)
         token = token_of(request_id)
-        allocation = dataclasses.replace(
-            allocation, max_ms=self._lab.policy.max_ms_of(asked.max_ms)
-        )
+        if (max_ms := self._lab.policy.max_ms_of(asked.max_ms)) != asked.max_ms:
+            allocation = dataclasses.replace(allocation, max_ms=max_ms)
         self._on_queueing(allocation)
         allocation_id, revision = await self._allocations.submit(
             allocation,
@@ -113,9 +115,11 @@ class Intake:
 
 
 def new_allocation(
-    demands: demand_pb2.Demands, requestor: allocation_pb2.Requestor, ttl_ms: int
+    demands: demand_pb2.Demands,
+    requestor: allocation_pb2.Requestor,
+    **more: Any,  # noqa: ANN401  # what its fields are
 ) -> Allocation:
-    """Return a new allocation as it is stored."""
+    """Return a new allocation as it is stored, with more of its fields."""
     text = text_of(demands)
     return Allocation(
         id=new_id(),
@@ -123,7 +127,7 @@ def new_allocation(
         class_id=class_id(text),
         requestor=requestor_to_json(requestor),
         user=requestor.user,
-        ttl_ms=ttl_ms,
+        **more,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import zlib
 from dataclasses import dataclass, fields
@@ -103,7 +104,12 @@ def encode(record: Record) -> bytes:
 
 def _fields(value: Any) -> dict[str, object]:  # noqa: ANN401  # any dataclass
     # Not `asdict`, which copies everything deeply before anything is written.
-    return {field.name: getattr(value, field.name) for field in fields(value)}
+    return {name: getattr(value, name) for name in _names(value.__class__)}
+
+
+@functools.cache
+def _names(of: Any) -> tuple[str, ...]:  # noqa: ANN401  # any dataclass
+    return tuple(field.name for field in fields(of))
 
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), default=_fields)
