@@ -19,7 +19,7 @@ _LOOK_S = 0.5
 """Reading the log keeps Redis busy: not before the last lease should have ended."""
 _TOKEN = "bench"  # noqa: S105
 _ASKED = new_allocation(
-    Demands(hosts={"host": HostDemand(cpus="1")}), Requestor(user="bench"), HOUR_MS
+    Demands(hosts={"host": HostDemand(cpus="1")}), Requestor(user="bench"), ttl_ms=HOUR_MS
 )
 
 
