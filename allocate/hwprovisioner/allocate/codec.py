@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
 from typing import Any
 
-from google.protobuf import json_format
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -16,6 +15,7 @@ from hwprovisioner.allocate.room import Room, Share
 from hwprovisioner.allocate.set_demands import demands_message, host_message, stored_set
 from hwprovisioner.allocate.specs import spec_message, stored_spec
 from hwprovisioner.allocate.standings import closure
+from hwprovisioner.allocate.stored_texts import connection_message, requestor_message
 from hwprovisioner.state.model import Allocation, Hold, Manager, Resource
 from hwprovisioner.state.tables import AllocationState, HoldState, Presence
 from hwprovisioner.state.view import View
@@ -30,16 +30,6 @@ def duration(ms: int) -> Duration:
 def timestamp(ms: int) -> Timestamp | None:
     """Return an instant of ms since the epoch, None for 0."""
     return Timestamp(seconds=ms // 1000, nanos=ms % 1000 * 1_000_000) if ms else None
-
-
-def connection_to_json(connection: resource_pb2.Connection) -> str:
-    """Return a connection as it is stored."""
-    return _connection_text(connection.SerializeToString())
-
-
-def requestor_to_json(requestor: allocation_pb2.Requestor) -> str:
-    """Return a requestor as it is stored."""
-    return _requestor_text(requestor.SerializeToString())
 
 
 def hold(record: Hold) -> resource_pb2.Hold:
@@ -102,7 +92,7 @@ class Codec:
             id=record.id,
             state=_ALLOCATION_STATES[record.state],
             demands=demands_message(record.demands),
-            requestor=_requestor(record.requestor),
+            requestor=requestor_message(record.requestor),
             priority=record.priority,
             lease_ttl=duration(record.ttl_ms),
             end_detail=record.end_detail,
@@ -225,41 +215,13 @@ class Codec:
         if resource:
             host.spec.CopyFrom(spec_message(resource.spec, resource.name))
         if connection:
-            host.connection.CopyFrom(_connection(connection))
-
-
-# Resources are reached as they were before, and people ask again: protobuf's JSON, which is slow,
-# is not made and read for each allocation.
-@functools.lru_cache(maxsize=1_000)
-def _connection_text(data: bytes) -> str:
-    return json_format.MessageToJson(resource_pb2.Connection.FromString(data), indent=None)
-
-
-@functools.lru_cache(maxsize=1_000)
-def _connection(text: str) -> resource_pb2.Connection:
-    """Return a stored connection as message; not to be changed."""
-    return json_format.Parse(text, resource_pb2.Connection(), ignore_unknown_fields=True)
-
-
-@functools.lru_cache(maxsize=1_000)
-def _requestor_text(data: bytes) -> str:
-    return json_format.MessageToJson(allocation_pb2.Requestor.FromString(data), indent=None)
+            host.connection.CopyFrom(connection_message(connection))
 
 
 @functools.lru_cache(maxsize=10_000)
 def _reserved(reservation: str) -> frozenset[str]:
     """Return the resources of a stored reservation."""
     return frozenset(placed.resource for placed in reserved_hosts(reservation).values())
-
-
-@functools.lru_cache(maxsize=10_000)
-def _requestor(text: str) -> allocation_pb2.Requestor:
-    """Return a stored requestor as message; not to be changed."""
-    # All of its fields are texts; `json_format.Parse` takes ten times as long.
-    found = json.loads(text or "{}")
-    return allocation_pb2.Requestor(
-        **{_REQUESTOR[name]: value for name, value in found.items() if name in _REQUESTOR}
-    )
 
 
 def _resource_presence(record: Resource, manager: Manager | None) -> Any:  # noqa: ANN401  # enum
@@ -271,10 +233,6 @@ def _resource_presence(record: Resource, manager: Manager | None) -> Any:  # noq
     return _PRESENCES[manager.presence]
 
 
-_REQUESTOR: Mapping[str, str] = {
-    field.json_name: field.name for field in allocation_pb2.Requestor.DESCRIPTOR.fields
-}
-"""The names of a requestor's fields by those that are stored."""
 _RESERVING = (AllocationState.BOOKED, AllocationState.QUEUED)
 _TIMES_BY_FIELD: Mapping[str, str] = {
     "submit_time": "submit_ms",

@@ -5,12 +5,12 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
-from hwprovisioner.allocate.codec import requestor_to_json
 from hwprovisioner.allocate.freshness import Freshness
 from hwprovisioner.allocate.identity import digest_of, new_id, token_of
 from hwprovisioner.allocate.lab import Lab
 from hwprovisioner.allocate.requests import Asked
 from hwprovisioner.allocate.set_demands import class_id, text_of
+from hwprovisioner.allocate.stored_texts import requestor_to_json
 from hwprovisioner.allocate.telling.explain import why_never
 from hwprovisioner.allocate.violations import span
 from hwprovisioner.serving import Refused, bad_request

@@ -4,10 +4,10 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from hwprovisioner.allocate.codec import connection_to_json
 from hwprovisioner.allocate.reconciling import HOLD_ID, MAX_AMOUNT
 from hwprovisioner.allocate.registration import Registrar
 from hwprovisioner.allocate.specs import check_connection, check_spec
+from hwprovisioner.allocate.stored_texts import connection_to_json
 from hwprovisioner.allocate.switchboard import Switchboard
 from hwprovisioner.allocate.violations import Violations
 from hwprovisioner.serving import Refused
