@@ -7,7 +7,6 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
-from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 
 from hwprovisioner.serving import MAX_REQUEST_BYTES
 from hwprovisioner.v1 import allocate_service_pb2 as pb
@@ -15,6 +14,7 @@ from hwprovisioner.v1 import allocate_service_pb2_grpc
 from support.eventually import eventually
 from support.failing_service import NAME, calls, ended
 from support.grpc_server import Running
+from support.refusals import details_of, refusal_of
 
 
 def lab(running: Running) -> "allocate_service_pb2_grpc.AllocateServiceAsyncStub":
@@ -27,30 +27,14 @@ async def status_of_get(running: Running, name: str) -> grpc.aio.AioRpcError:
     return failure.value
 
 
-def error_info(error: grpc.aio.AioRpcError) -> Any:
-    return details(error)[0]
-
-
-def details(error: grpc.aio.AioRpcError) -> list[Any]:
-    trailers = dict(error.trailing_metadata())
-    rich = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])
-    found = []
-    for packed in rich.details:
-        message = getattr(error_details_pb2, packed.type_url.rpartition(".")[2])()
-        packed.Unpack(message)
-        found.append(message)
-    return found
-
-
 async def test_a_refusal_is_answered_with_its_status(running: Running) -> None:
     error = await status_of_get(running, "refuse")
     assert (error.code(), error.details()) == (
         grpc.StatusCode.INVALID_ARGUMENT,
         "name: is not nice",
     )
-    info, bad = details(error)
-    assert (info.reason, info.domain) == ("BAD_REQUEST", "hwprovisioner")
-    assert bad.field_violations[0].field == "name"
+    told = refusal_of(error)
+    assert (told.reason, told.fields) == ("BAD_REQUEST", ["name"])
 
 
 async def test_a_refusal_in_a_task_group_is_answered_with_its_status(running: Running) -> None:
@@ -78,7 +62,7 @@ async def test_a_status_that_a_handler_chose_passes(running: Running) -> None:
 async def test_very_many_violations_still_fit_into_the_trailers(running: Running) -> None:
     error = await status_of_get(running, "many")
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert "more" in details(error)[1].field_violations[-1].description
+    assert "more" in details_of(error)["BadRequest"].field_violations[-1].description
 
 
 async def test_a_generator_may_refuse_after_responses(running: Running) -> None:
@@ -129,7 +113,7 @@ async def test_what_is_no_message_is_a_bad_request(running: Running) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as failure:
         await call(b"\x0a\xff")
     assert failure.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert error_info(failure.value).reason == "BAD_REQUEST"
+    assert refusal_of(failure.value).reason == "BAD_REQUEST"
 
 
 async def test_what_is_no_message_on_a_stream_is_a_bad_request(running: Running) -> None:

@@ -24,7 +24,8 @@ class Refusal:
     message: str
 
 
-def refusal_of(error: grpc.aio.AioRpcError) -> Refusal:
+def details_of(error: grpc.aio.AioRpcError) -> dict[str, Any]:
+    """Return the details of a status by their kinds."""
     trailers = dict(error.trailing_metadata() or ())
     rich = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])
     found: dict[str, Any] = {}
@@ -32,6 +33,11 @@ def refusal_of(error: grpc.aio.AioRpcError) -> Refusal:
         kind = packed.type_url.rpartition(".")[2]
         found[kind] = getattr(error_details_pb2, kind)()
         packed.Unpack(found[kind])
+    return found
+
+
+def refusal_of(error: grpc.aio.AioRpcError) -> Refusal:
+    found = details_of(error)
     info = found["ErrorInfo"]
     assert info.domain == "hwprovisioner"
     bad, retry = found.get("BadRequest"), found.get("RetryInfo")
