@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from hwprovisioner.allocate.telling.kept import REST
-from hwprovisioner.allocate.telling.rounds import LATEST_S, SOONEST_S, Rounds, pause_s
+from hwprovisioner.allocate.telling.rounds import LATEST_S, SOONEST_S, Rounds
 
 
 class Timer:
@@ -105,8 +105,9 @@ def test_the_nearer_to_the_front_the_sooner(loop: Loop) -> None:
         loop.join(place)
     loop.rounds.changed()
     loop.run(100)
-    assert sorted(loop.told) == [(pause_s(place), place) for place in places]
-    assert [pause_s(place) for place in places] == [SOONEST_S, SOONEST_S, 2, 20, LATEST_S]
+    assert [place for _, place in loop.told] == [*places]
+    moments = [moment_s for moment_s, _ in loop.told]
+    assert moments == pytest.approx([SOONEST_S, 0.6, 5, 50, LATEST_S])
 
 
 def test_a_sooner_one_does_not_wait_for_a_later_one(loop: Loop) -> None:
@@ -122,23 +123,23 @@ def test_a_sooner_one_does_not_wait_for_a_later_one(loop: Loop) -> None:
 def test_whoever_has_yet_to_hear_of_a_change_waits_no_longer_for_asking_again(loop: Loop) -> None:
     loop.join(100)
     loop.rounds.changed()
-    loop.run(1.9)
+    loop.run(4.9)
     loop.join(100)
     loop.run(0.2)
-    assert loop.told == [(2, 100)]
+    assert loop.told == [(5, 100)]
 
 
 def test_of_however_many_so_many_are_told_in_a_second_and_few_at_once(loop: Loop) -> None:
     for place in range(1, 1_001):
         loop.join(place)
     most = 0
-    for _ in range(210):
+    for _ in range(510):
         loop.rounds.changed()
         most = max(most, loop.run(0.1))
     assert most == 2
-    assert len(loop.told) / 21 < 300
+    assert len(loop.told) / 51 < 150
     assert {place for _, place in loop.told} == {*range(1, 1_001)}
-    assert sum(place == 1 for _, place in loop.told) >= 21 / SOONEST_S / 2
+    assert sum(place == 1 for _, place in loop.told) >= 51 / SOONEST_S / 2
 
 
 def test_nobody_is_told_while_something_goes_on_unless_that_never_ends(loop: Loop) -> None:
@@ -150,13 +151,27 @@ def test_nobody_is_told_while_something_goes_on_unless_that_never_ends(loop: Loo
     assert loop.told == []
     loop.run(0.002)
     assert len(loop.told) == 1
-    for place in range(1, 13):
+    for place in range(1, 6):
         loop.join(place)
     loop.told.clear()
-    for _ in range(200):
+    for _ in range(400):
         loop.rounds.changed()
         loop.run(0.005)
-    assert len(loop.told) >= 12 * 2
+    assert len(loop.told) >= 5 * 5
+
+
+def test_where_there_is_not_the_time_for_all_those_in_front_are_told_most_often(
+    loop: Loop,
+) -> None:
+    for place in range(1, 1_001):
+        loop.join(place)
+    loop.each_s = 0.0008  # Half of those who may be told can be.
+    for _ in range(2_400):
+        loop.rounds.changed()
+        loop.run(0.1)
+    front = [moment_s for moment_s, place in loop.told if place == 3]
+    assert len(front) >= 240 / (4 * SOONEST_S)
+    assert {place for _, place in loop.told} == {*range(1, 1_001)}
 
 
 def test_what_it_takes_is_followed_by_so_many_times_as_long_a_rest(loop: Loop) -> None:

@@ -1,8 +1,8 @@
 """When those who wait are told of a new place: the nearer they are to the front, the sooner.
 
 Who is third wants to know at once that they are second now; to be 870th instead of 871st says
-little. So each is told at most so often as their place is worth, which makes hundreds a second of
-however many who wait. They are told a few at a time, with rests between, and while nothing else
+little. So each is told at most so often as their place is worth, which makes some 130 a second of
+1,000 who wait. They are told a few at a time, with rests between, and while nothing else
 goes on: whoever is granted something does not wait behind those who are not.
 """
 
@@ -16,10 +16,13 @@ from hwprovisioner.allocate.telling.kept import REST
 
 SOONEST_S = 0.25
 """After a change it takes so long until the first are told, and nobody is told more often."""
-EACH_PLACE_S = 0.02
+EACH_PLACE_S = 0.05
 """Nor more often than every so many times their place."""
 LATEST_S = 60.0
 """But after so long everybody is told, if that takes no more than a twentieth of the time."""
+_LATER = 4
+"""Where there is not the time for all, who has waited for the largest part of so many times their
+pause goes first: so all are told later by about the same factor, up to this."""
 _AT_ONCE = 2
 """So many are told in one go, before others have a turn."""
 _QUIET_S, _PATIENCE_S = 0.015, 0.04
@@ -41,11 +44,15 @@ class Rounds:
         """Begin with nobody; `clock` tells seconds, `effort` those that this thread has worked."""
         self._clock = clock
         self._effort = effort
-        self._content: dict[asyncio.Event, float] = {}
-        """Those who have heard of every change, and when they may be told of another."""
+        self._content: dict[asyncio.Event, tuple[float, float]] = {}
+        """Those who have heard of every change, from when they may be told of another, and until
+        when they should."""
         self._curious: set[asyncio.Event] = set()
-        self._due: list[tuple[float, int, asyncio.Event]] = []
-        """The curious, as a heap: who may be told first comes first."""
+        self._due: list[tuple[float, int, float, asyncio.Event]] = []
+        """The curious, as a heap: who may be told first comes first. With when they should have
+        been told at the latest."""
+        self._ripe: list[tuple[float, int, asyncio.Event]] = []
+        """Those of them that may be told now, as a heap by that."""
         self._numbers = itertools.count()
         self._changed_s = 0.0
         self._rested_s = 0.0
@@ -55,20 +62,23 @@ class Rounds:
     def join(self, event: asyncio.Event, place: int) -> None:
         """Set `event` once there was a change, and it is time for whoever was told a place now."""
         if event not in self._curious:
-            self._content[event] = self._clock() + pause_s(place)
+            now_s, wait_s = self._clock(), _pause_s(place)
+            self._content[event] = now_s + wait_s, now_s + _LATER * wait_s
 
     def changed(self) -> None:
         """Note that everybody may have another place."""
         self._changed_s = self._clock()
-        for event, due_s in self._content.items():
-            heapq.heappush(self._due, (due_s, next(self._numbers), event))
+        for event, (due_s, last_s) in self._content.items():
+            heapq.heappush(self._due, (due_s, next(self._numbers), last_s, event))
         self._curious.update(self._content)
         self._content.clear()
-        if self._due:
+        if self._curious:
             self._wind(self._changed_s + SOONEST_S)
 
     def _wind(self, earliest_s: float) -> None:
-        rings_s = max(earliest_s, self._rested_s, self._due[0][0])
+        rings_s = max(earliest_s, self._rested_s)
+        if not self._ripe:
+            rings_s = max(rings_s, self._due[0][0])
         if self._timer is not None:
             if self._rings_s <= rings_s:
                 return
@@ -91,20 +101,22 @@ class Rounds:
     def _tell(self) -> None:
         self._timer = None
         began_s = self._effort()
-        for _ in range(_AT_ONCE):
-            if self._due and self._due[0][0] <= self._clock():
-                *_, event = heapq.heappop(self._due)
-                self._curious.remove(event)
-                event.set()
+        while self._due and self._due[0][0] <= self._clock():
+            _, number, last_s, event = heapq.heappop(self._due)
+            heapq.heappush(self._ripe, (last_s, number, event))
+        for _ in range(min(_AT_ONCE, len(self._ripe))):
+            *_, event = heapq.heappop(self._ripe)
+            self._curious.remove(event)
+            event.set()
         # What they take is known once they have had their turn.
         asyncio.get_running_loop().call_soon(self._rest, began_s)
 
     def _rest(self, began_s: float) -> None:
         self._rested_s = self._clock() + REST * (self._effort() - began_s)
-        if self._due:
+        if self._curious:
             self._wind(self._rested_s)
 
 
-def pause_s(place: int) -> float:
+def _pause_s(place: int) -> float:
     """Return after how long whoever was told a place may be told another."""
     return min(LATEST_S, max(SOONEST_S, place * EACH_PLACE_S))

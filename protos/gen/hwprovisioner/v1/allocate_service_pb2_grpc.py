@@ -154,7 +154,7 @@ class AllocateServiceServicer(object):
         """Asks for a set of hosts, and tells what becomes of the request until it ends.
 
         The first update carries the token. Then come `queued` when the place or its reason changes (within a quarter of a
-        second for the first dozen in the queue, the later the further back), `preparing` when a
+        second for the first in the queue, the later the further back), `preparing` when a
         manager says something, `ready` once, `ended` last; the server then closes the stream with OK. A request that a
         decline or a failure sent back to the queue goes from `preparing` to `queued` again.
 

@@ -43,7 +43,7 @@ class AllocateServiceStub:
     """Asks for a set of hosts, and tells what becomes of the request until it ends.
 
     The first update carries the token. Then come `queued` when the place or its reason changes (within a quarter of a
-    second for the first dozen in the queue, the later the further back), `preparing` when a
+    second for the first in the queue, the later the further back), `preparing` when a
     manager says something, `ready` once, `ended` last; the server then closes the stream with OK. A request that a
     decline or a failure sent back to the queue goes from `preparing` to `queued` again.
 
@@ -201,7 +201,7 @@ class AllocateServiceAsyncStub(AllocateServiceStub):
     """Asks for a set of hosts, and tells what becomes of the request until it ends.
 
     The first update carries the token. Then come `queued` when the place or its reason changes (within a quarter of a
-    second for the first dozen in the queue, the later the further back), `preparing` when a
+    second for the first in the queue, the later the further back), `preparing` when a
     manager says something, `ready` once, `ended` last; the server then closes the stream with OK. A request that a
     decline or a failure sent back to the queue goes from `preparing` to `queued` again.
 
@@ -362,7 +362,7 @@ class AllocateServiceServicer(metaclass=_abc_1.ABCMeta):
         """Asks for a set of hosts, and tells what becomes of the request until it ends.
 
         The first update carries the token. Then come `queued` when the place or its reason changes (within a quarter of a
-        second for the first dozen in the queue, the later the further back), `preparing` when a
+        second for the first in the queue, the later the further back), `preparing` when a
         manager says something, `ready` once, `ended` last; the server then closes the stream with OK. A request that a
         decline or a failure sent back to the queue goes from `preparing` to `queued` again.
 
