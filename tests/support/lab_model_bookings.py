@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from hwprovisioner.state.allocations import BookedPlace
-from support.lab_model import LabModel
+from support.lab_model_holds import HoldModel
 from support.lab_model_records import ModelAllocation
 
 
-class BookingModel(LabModel):
+class BookingModel(HoldModel):
     """A lab that can be booked."""
 
     def book(
