@@ -36,9 +36,10 @@ from hwprovisioner.state.managers import Speaker
 from hwprovisioner.state.model import Allocation, Hold
 from hwprovisioner.state.tables import AllocationState, HoldState
 from hwprovisioner.state.view import View
+from support.lab_dump import Dump
 from support.lab_promises import Records, check_promises
 from support.scheduling import demands_text, open_wishes, spec_text
-from support.state_lab import NOW, TOKEN, Dump, StateLab
+from support.state_lab import NOW, TOKEN, StateLab
 
 LONG = os.environ.get("HWP_MACHINE") == "long"
 SETTINGS = settings(

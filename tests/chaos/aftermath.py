@@ -13,8 +13,9 @@ from hwprovisioner.state.keys import Kind
 from hwprovisioner.state.link import Link
 from hwprovisioner.state.tables import AllocationState, Presence
 from support.eventually import eventually
+from support.lab_dump import Dump
 from support.lab_promises import Records, check_promises
-from support.state_lab import Dump, StateLab
+from support.state_lab import StateLab
 
 #: The longest lease is 3 s; a manager that was away is LOST after 10 s.
 SETTLE_LIMIT_S = 90.0

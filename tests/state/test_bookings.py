@@ -8,7 +8,6 @@ import pytest
 from hwprovisioner.heartbeat.beats import Alive
 from hwprovisioner.state import errors
 from hwprovisioner.state.allocations import BookingStale, Deposed, GrantRefused
-from hwprovisioner.state.care import Paused
 from hwprovisioner.state.keys import Due
 from hwprovisioner.state.managers import Speaker
 from hwprovisioner.state.model import Allocation
@@ -231,8 +230,7 @@ async def test_an_outage_changes_no_booking_and_gives_it_no_lease(lab: StateLab)
     await two_machines(lab)
     await book(lab)
     late = FROM + HOUR
-    paused = await lab.care.tend(now_ms=late)
-    assert isinstance(paused, Paused)
+    paused = await lab.paused(late)
     assert await lab.care.restore(paused, back_ms=60_000, now_ms=late) == 0
     assert (await lab.tend(late)).due == ((Due.BEGIN, "a"),)
     check_promises(await lab.dump(), {})

@@ -4,7 +4,6 @@ import pytest
 
 from hwprovisioner.heartbeat.beats import Alive, Over
 from hwprovisioner.state import errors
-from hwprovisioner.state.care import Paused
 from hwprovisioner.state.keys import Due
 from hwprovisioner.state.tables import ALLOCATION, AllocationEvent, AllocationState, EndReason
 from support.allocation_states import MAX_MS, STATES, allocation_in
@@ -159,7 +158,6 @@ async def test_after_an_outage_it_is_kept_as_long_as_was_said_at_least(
     if released:
         await release(lab)
     back = UNTIL - 1_000
-    paused = await lab.care.tend(now_ms=back)
-    assert isinstance(paused, Paused)
+    paused = await lab.paused(back)
     await lab.care.restore(paused, back_ms=60_000, now_ms=back)
     assert await lab.deadline_ms("lease:a") == (UNTIL if released else back + TTL)

@@ -5,7 +5,6 @@ import asyncio
 import pytest
 
 from hwprovisioner.heartbeat.beats import Alive, Beat
-from hwprovisioner.state.care import Paused
 from hwprovisioner.state.model import Allocation
 from hwprovisioner.state.tables import AllocationState
 from support.lab_promises import check_promises
@@ -32,8 +31,7 @@ async def test_a_thousand_leases_are_restored(lab: StateLab, chunk: int) -> None
     await many(lab, 1_001)
     await asyncio.gather(*(lab.register(f"m{i}") for i in range(1_000)))
     back = NOW + 3_600_000
-    paused = await lab.care.tend(now_ms=back)
-    assert isinstance(paused, Paused)
+    paused = await lab.paused(back)
     count = await lab.care.restore(paused, back_ms=60_000, chunk=chunk, now_ms=back)
     assert count == 1_001
     assert await lab.deadline_ms("lease:a1000") == back + TTL

@@ -4,7 +4,6 @@ import pytest
 
 from hwprovisioner.heartbeat.beats import Alive
 from hwprovisioner.state.allocations import Deposed
-from hwprovisioner.state.care import Paused
 from hwprovisioner.state.keys import Due
 from hwprovisioner.state.tables import ALLOCATION, AllocationEvent, AllocationState, EndReason
 from support.allocation_states import MAX_MS, STATES, allocation_in
@@ -139,8 +138,7 @@ async def test_after_an_outage_holders_have_time_to_hear_of_it(lab: StateLab) ->
     await allocation_in(lab, AllocationState.READY)
     await warn(lab)
     back = NOW + 3_600_000
-    paused = await lab.care.tend(now_ms=back)
-    assert isinstance(paused, Paused)
+    paused = await lab.paused(back)
     await lab.care.restore(paused, back_ms=60_000, now_ms=back)
     assert await lab.deadline_ms("preempt:a") == back + 60_000
     alive = await lab.beat("a", now_ms=back)

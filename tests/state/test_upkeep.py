@@ -6,7 +6,6 @@ import pytest
 
 from hwprovisioner.heartbeat.beats import Alive
 from hwprovisioner.state import errors
-from hwprovisioner.state.care import Paused
 from hwprovisioner.state.keys import Due
 from hwprovisioner.state.managers import Speaker
 from hwprovisioner.state.tables import (
@@ -236,8 +235,7 @@ async def test_after_an_outage_holders_have_time_to_hear_of_a_drain(lab: StateLa
     await held(lab)
     await lab.drain(deadline_ms=DEADLINE)
     back = NOW + 3_600_000
-    paused = await lab.care.tend(now_ms=back)
-    assert isinstance(paused, Paused)
+    paused = await lab.paused(back)
     await lab.care.restore(paused, back_ms=60_000, now_ms=back)
     assert (await told(lab, back)).revoke_left_ms == 60_000
 

@@ -19,10 +19,11 @@ from hwprovisioner.state.model import Hold
 from hwprovisioner.state.tables import EndReason
 from hwprovisioner.state.transitions import Limits
 from hwprovisioner.state.view import View
-from support.lab_model import REST_MS
+from support.lab_dump import Dump
+from support.lab_model_holds import REST_MS
 from support.lab_model_managers import BACK_MS, WholeLabModel
 from support.lab_model_records import ModelResource
-from support.state_lab import NOW, Dump, StateLab
+from support.state_lab import NOW, StateLab
 
 LIMITS = Limits(retention_ms=20_000, offer_ms=4_000, silence_ms=6_000, lost_ms=9_000, tries=2)
 SHOW_UP_MS = 4_000

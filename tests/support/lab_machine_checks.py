@@ -1,8 +1,8 @@
 """What a lab must have in common with its model."""
 
+from support.lab_dump import Dump
 from support.lab_model_managers import WholeLabModel
 from support.lab_promises import Records
-from support.state_lab import Dump
 
 
 def check_model(model: WholeLabModel, records: Records) -> None:

@@ -7,10 +7,10 @@ from hypothesis.stateful import precondition, rule
 
 from hwprovisioner.state.keys import Kind
 from hwprovisioner.state.scripts import script
+from support.lab_dump import Dump
 from support.lab_machine_upkeep import UpkeepMachine
 from support.lab_model_managers import WholeLabModel
 from support.lab_promises import Records
-from support.state_lab import Dump
 
 _COPIES = 1
 """The database that has the copy."""

@@ -9,7 +9,7 @@ from hwprovisioner.state.model import RECORDS, Allocation, Hold, Manager, Resour
 from hwprovisioner.state.record import Record
 from hwprovisioner.state.tables import Admin, AllocationState, HoldState, Presence
 from hwprovisioner.state.view import View
-from support.state_lab import Dump
+from support.lab_dump import Dump
 
 HISTORY = {"use", "waits", "spans"}
 SINGLE = {"revision", "log", "deadlines", "removed", "scheduler", "tended", "run", *HISTORY}

@@ -1,6 +1,6 @@
 """A lab in a real Redis whose clock the test holds, and whose scripts are held to their headers."""
 
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -8,7 +8,7 @@ import pytest
 
 from hwprovisioner.heartbeat.beats import Beat, BeatWriter, Outcome
 from hwprovisioner.state.allocations import Allocations, PlannedHold
-from hwprovisioner.state.care import Care, Tended
+from hwprovisioner.state.care import Care, Paused, Tended
 from hwprovisioner.state.holds import Holds
 from hwprovisioner.state.keys import Keys
 from hwprovisioner.state.link import Link
@@ -19,6 +19,7 @@ from hwprovisioner.state.tables import Health, HoldState, Presence
 from hwprovisioner.state.transitions import Commit, Limits
 from hwprovisioner.state.upkeep import Upkeep
 from hwprovisioner.state.view import View
+from support.lab_dump import Dump, dump_of, pairs
 from support.lua_header import header_of
 
 NOW = 4_000_000_000_000
@@ -27,30 +28,6 @@ GIB = 2**30
 TTL = 30_000
 TOKEN = "the-token"
 SCHEDULER = "replica"
-
-_DUMP = """
-local found = {}
-for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
-  local kind = redis.call('TYPE', key)['ok']
-  if kind == 'string' then
-    found[#found + 1] = {key, kind, redis.call('GET', key), redis.call('PTTL', key)}
-  elseif kind == 'hash' then
-    found[#found + 1] = {key, kind, redis.call('HGETALL', key)}
-  elseif kind == 'set' then
-    found[#found + 1] = {key, kind, redis.call('SMEMBERS', key)}
-  elseif kind == 'zset' then
-    found[#found + 1] = {key, kind, redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')}
-  elseif kind == 'stream' then
-    local last = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)
-    found[#found + 1] = {key, kind, last, redis.call('XLEN', key)}
-  end
-end
-local time = redis.call('TIME')
-return {time[1] * 1000 + math.floor(time[2] / 1000), found}
-"""
-
-Dump = dict[str, Any]
-"""Every key of a lab by what follows its prefix; hashes and sorted sets as dicts, sets as sets."""
 
 
 class CheckedLink:
@@ -205,6 +182,12 @@ class StateLab:
         assert isinstance(outcome, Tended)
         return outcome
 
+    async def paused(self, now_ms: int) -> Paused:
+        """Tend after a gap, so that leases are paused."""
+        outcome = await self.care.tend(now_ms=now_ms)
+        assert isinstance(outcome, Paused)
+        return outcome
+
     async def looked_after(self, now_ms: int) -> None:
         """Do as if leases had been looked after ever since."""
         await self.link.call("SET", self.keys.tended, now_ms)
@@ -245,40 +228,14 @@ class StateLab:
         entries = await self.link.call("XRANGE", self.keys.log, f"({after}-0", "+")
         found = []
         for entry_id, fields in entries:
-            values = dict(_pairs(fields))
+            values = dict(pairs(fields))
             revision = int(entry_id.partition("-")[0])
             found.append(Commit(revision, int(values["t"]), values["e"], values["c"]))
         return found
 
     async def dump(self) -> Dump:
-        """Return everything that Redis has of the lab; alarms by the time they go off.
-
-        Of the log, the last entry and the length.
-        """
-        pattern = self.keys.prefix.replace("[", "\\[") + "*"
-        now_ms, found = await self.link.call("EVAL", _DUMP, 0, pattern)
-        prefix = len(self.keys.prefix)
-        return {
-            key[prefix:]: _content(key[prefix:], kind, rest, now_ms) for key, kind, *rest in found
-        }
-
-
-def _content(name: str, kind: str, rest: list[Any], now_ms: int) -> Any:
-    if kind == "hash":
-        return dict(_pairs(rest[0]))
-    if kind == "zset":
-        return {member: int(score) for member, score in _pairs(rest[0])}
-    if kind == "set":
-        return set(rest[0])
-    if name.startswith("alarm:"):
-        # Whole seconds: Redis tells what is left, rounded, of a time that the test has set.
-        return round((now_ms + rest[1]) / 1000)
-    return rest
-
-
-def _pairs(flat: Iterable[Any]) -> Iterable[tuple[Any, Any]]:
-    items = iter(flat)
-    return zip(items, items, strict=True)
+        """Return everything that Redis has of the lab."""
+        return await dump_of(self.link, self.keys)
 
 
 async def manager_in(lab: StateLab, presence: Presence | None) -> Speaker:
