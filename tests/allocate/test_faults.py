@@ -12,11 +12,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-un
 from hwprovisioner.v1 import allocate_service_pb2 as pb
 from hwprovisioner.v1 import manager_stream_pb2 as stream
 from hwprovisioner.v1.allocation_pb2 import ALLOCATION_STATE_READY
-from support.asking import LIMIT_S, asking, new_request, watching
+from support.asking import asking, new_request, watching
 from support.eventually import eventually
 from support.fake_manager import ignore, machine, manager
 from support.redis_server import RedisServer, running
-from support.refusals import refusal, refusal_of
+from support.refusals import refusal, refusal_in, refusal_of
 from support.services import Running, allocate
 
 
@@ -190,7 +190,7 @@ async def test_a_stop_ends_all_open_streams_with_stopping(redis_url: str) -> Non
                         "STOPPING",
                     )
                     assert answer.retry_ms
-                assert (await refusal(read_all(feed))).reason == "STOPPING"
+                assert (await refusal_in(feed)).reason == "STOPPING"
                 error = await agent.status()
                 assert error is not None
                 assert refusal_of(error).reason == "STOPPING"
@@ -201,18 +201,12 @@ async def test_a_stop_does_not_wait_for_a_manager_that_never_registered(redis_ur
         call = service.stub.Subscribe()
         await service.stub.ListManagers(pb.ListManagersRequest())
         service.stopping.set()
-        assert (await refusal(read_all(call))).reason == "STOPPING"
+        assert (await refusal_in(call)).reason == "STOPPING"
 
 
 async def test_a_manager_that_does_not_register_is_silent(redis_url: str) -> None:
     async with allocate(redis_url, silence_ms=100) as service:
-        assert (await refusal(read_all(service.stub.Subscribe()))).reason == "MANAGER_SILENT"
-
-
-async def read_all(call: Any) -> None:
-    async with asyncio.timeout(LIMIT_S):
-        while await call.read() is not grpc.aio.EOF:
-            pass
+        assert (await refusal_in(service.stub.Subscribe())).reason == "MANAGER_SILENT"
 
 
 async def test_a_watcher_that_does_not_read_keeps_only_the_newest_lines(service: Running) -> None:

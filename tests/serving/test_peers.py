@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-import grpc.aio
 import pytest
 
 from hwprovisioner.serving import Service, interceptor
@@ -16,7 +15,7 @@ from hwprovisioner.v1.allocate_service_pb2_grpc import (
 )
 from support.eventually import eventually
 from support.grpc_server import Running, serving
-from support.refusals import refusal
+from support.refusals import refusal_in
 
 NAME = pb.DESCRIPTOR.services_by_name["AllocateService"].full_name
 
@@ -49,11 +48,6 @@ async def is_served(running: Running) -> None:
     await stub.GetResource(pb.GetResourceRequest(), timeout=10)
 
 
-async def read_all(call: Any) -> None:
-    while await call.read() is not grpc.aio.EOF:
-        pass
-
-
 async def test_a_watcher_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interceptor, "UNREAD_LIMIT_S", 0.5)
     servicer = Servicer()  # type: ignore[abstract]
@@ -64,7 +58,7 @@ async def test_a_watcher_that_does_not_read_is_cut_off(monkeypatch: pytest.Monke
         await eventually(lambda: servicer.is_over)
         # What was on its way to it is far less than it might have been told.
         assert servicer.told < 10_000
-        assert (await refusal(read_all(feed))).reason == "NOT_READ"
+        assert (await refusal_in(feed)).reason == "NOT_READ"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Reading why a call was refused."""
 
+import asyncio
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,8 @@ import grpc
 import grpc.aio
 import pytest
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
+
+from support.asking import LIMIT_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +61,14 @@ async def refusal(call: Awaitable[Any]) -> Refusal:
     with pytest.raises(grpc.aio.AioRpcError) as failure:
         await call
     return refusal_of(failure.value)
+
+
+async def refusal_in(call: Any) -> Refusal:
+    """Read a stream to its end, and return how it was refused."""
+
+    async def read_all() -> None:
+        while await call.read() is not grpc.aio.EOF:
+            pass
+
+    async with asyncio.timeout(LIMIT_S):
+        return await refusal(read_all())
