@@ -1,125 +1,23 @@
-"""Bookings, as those who book and those who wait meanwhile see them."""
+"""Booking: what is promised, once, and what stands in the way of it."""
 
 import asyncio
-import json
 import uuid
-from typing import Any
 
 import pytest
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from hwprovisioner.allocate.policy import Policy, Quota, UserPolicy
-from hwprovisioner.state.keys import Keys
-from hwprovisioner.state.link import Link
 from hwprovisioner.v1 import allocate_service_pb2 as pb
-from hwprovisioner.v1.allocation_pb2 import (
-    ALLOCATION_STATE_BOOKED,
-    ALLOCATION_STATE_ENDED,
-    END_REASON_CANCELLED,
-    Requestor,
-)
-from hwprovisioner.v1.demand_pb2 import Demands
-from support.asking import HOLDER_KEY, LIMIT_S, asking, seconds, wanting, watching
+from hwprovisioner.v1.allocation_pb2 import ALLOCATION_STATE_BOOKED
+from support.asking import asking, wanting
 from support.eventually import eventually
 from support.fake_manager import machine, manager
 from support.refusals import refusal
+from support.reserving import EDGE, HOUR_S, book, booking, lab_now_s
 from support.services import Running, allocate
 from support.told_lab import MINUTE_MS, NOW_MS, Records
 
 MINUTE_S = 60
-HOUR_S = 3600
 DAY_S = 86_400
-EDGE = wanting(edge={"cpus": "4"})
-
-
-async def lab_now_s(redis_url: str) -> float:
-    async with Link(redis_url) as link:
-        whole, micro = await link.call("TIME")
-    return int(whole) + int(micro) / 1_000_000
-
-
-async def booking(
-    redis_url: str,
-    demands: Demands = EDGE,
-    *,
-    in_s: float,
-    for_s: float = HOUR_S,
-    user: str = "ann",
-    **more: Any,
-) -> pb.BookRequest:
-    """Return a request to book; durations are in s."""
-    start_s = await lab_now_s(redis_url) + in_s
-    if "lease_ttl" in more:
-        more["lease_ttl"] = seconds(more["lease_ttl"])
-    return pb.BookRequest(
-        demands=demands,
-        request_id=str(uuid.uuid4()),
-        requestor=Requestor(user=user),
-        start_time=instant(start_s),
-        end_time=instant(start_s + for_s),
-        **more,
-    )
-
-
-def instant(at_s: float) -> Timestamp:
-    found = Timestamp()
-    found.FromMilliseconds(round(at_s * 1000))
-    return found
-
-
-async def book(service: Running, request: pb.BookRequest) -> pb.BookResponse:
-    response: pb.BookResponse = await service.stub.Book(request, timeout=LIMIT_S)
-    return response
-
-
-async def release(service: Running, made: pb.BookResponse) -> int:
-    request = pb.ReleaseAllocationRequest(allocation_id=made.allocation.id, token=made.token)
-    released = await service.stub.ReleaseAllocation(request, timeout=LIMIT_S)
-    reason: int = released.allocation.end_reason
-    return reason
-
-
-async def reserved(redis_url: str, made: pb.BookResponse) -> list[str]:
-    """Return the resources that a booking reserves."""
-    async with Link(redis_url) as link:
-        text = await link.call("HGET", Keys().allocation(made.allocation.id), "reservation")
-    return sorted(place["resource"] for place in json.loads(text).values())
-
-
-async def turn(service: Running, name: str, *, on: bool) -> None:
-    if on:
-        await service.stub.EnableResource(pb.EnableResourceRequest(name=name), timeout=LIMIT_S)
-    else:
-        await service.stub.DrainResource(pb.DrainResourceRequest(name=name), timeout=LIMIT_S)
-
-
-async def test_a_booking_waits_for_its_time_and_begins_by_itself(
-    redis_url: str, service: Running
-) -> None:
-    async with manager(service.stub, "m", [machine("a")]):
-        made = await book(service, await booking(redis_url, in_s=1))
-        assert made.allocation.state == ALLOCATION_STATE_BOOKED
-        async with watching(service.stub, made.allocation.id, made.token) as watched:
-            assert watched.events == ["booked"]
-            assert 0 < watched.updates[0].booked.remaining.ToMilliseconds() <= 1000
-            ready = await watched.until("ready")
-            assert ready.allocation.hosts["edge"].hold.resource == "a"
-            assert ready.allocation.hosts["edge"].connection.address == "a.lab"
-            # It has as long as it takes to show up, not only its lease.
-            assert ready.ready.remaining_lease.ToMilliseconds() > 500_000
-            assert await release(service, made)
-            assert await watched.ended() == "RELEASED"
-
-
-async def test_what_is_to_have_begun_a_moment_ago_begins_now_and_its_manager_has_the_holders_key(
-    redis_url: str, service: Running
-) -> None:
-    async with manager(service.stub, "m", [machine("a")]) as agent:
-        request = await booking(redis_url, in_s=-50, ssh_public_key=f"{HOLDER_KEY} ann@desk")
-        made = await book(service, request)
-        async with watching(service.stub, made.allocation.id) as watched:
-            await watched.until("ready")
-        assert (await agent.hear("offer")).ssh_public_key == f"{HOLDER_KEY} ann@desk"
 
 
 @pytest.mark.parametrize(("in_s", "said"), [(-70, "s ago"), (367 * DAY_S, "367 days ahead")])
@@ -225,118 +123,8 @@ async def test_of_two_who_book_the_same_at_once_one_gets_it(
         assert sorted(isinstance(each, pb.BookResponse) for each in outcomes) == [False, True]
 
 
-async def test_nobody_is_let_in_who_would_still_be_there_and_a_cancelled_one_is_in_nobodys_way(
-    redis_url: str, service: Running
-) -> None:
-    async with manager(service.stub, "m", [machine("a")]):
-        made = await book(service, await booking(redis_url, in_s=HOUR_S))
-        async with (
-            asking(service.stub) as boundless,
-            asking(service.stub, max_duration=2 * HOUR_S) as too_long,
-            asking(service.stub, max_duration=MINUTE_S) as short,
-        ):
-            # It was last, and is let in before the others.
-            await short.until("ready")
-            await short.release()
-            assert await release(service, made) == END_REASON_CANCELLED
-            for waited in (boundless, too_long):
-                await waited.until("ready")
-                await waited.release()
-
-
-async def test_whoever_does_not_show_up_loses_what_is_booked(redis_url: str) -> None:
-    async with (
-        allocate(redis_url, policy=Policy(show_up_ms=1000)) as service,
-        manager(service.stub, "m", [machine("a")]),
-    ):
-        made = await book(service, await booking(redis_url, in_s=0, lease_ttl=1))
-        async with watching(service.stub, made.allocation.id) as watched:
-            assert await watched.ended() == "EXPIRED"
-        async with asking(service.stub) as other:
-            await other.until("ready")
-
-
-async def test_lists_of_bookings_leave_out_what_has_ended(redis_url: str, service: Running) -> None:
-    async with manager(service.stub, "m", [machine("a")]):
-        await release(service, await book(service, await booking(redis_url, in_s=HOUR_S)))
-        made = await book(service, await booking(redis_url, in_s=HOUR_S))
-    async with Link(redis_url) as link:
-        assert await link.call("HGET", Keys().resource("a"), "booked") == made.allocation.id
-
-
 async def test_nothing_is_promised_on_what_only_gives_way() -> None:
     records = Records()
     records.holder("low", 5, holds="a.1", preempt_ms=NOW_MS + MINUTE_MS, preempted_for="urgent")
     records.machine("a", "low")
     assert [each.until_ms for each in records.lab.planner.finder.held("a")] == [0]
-
-
-async def test_what_is_booked_gets_something_else_when_its_resource_is_drained(
-    redis_url: str, service: Running
-) -> None:
-    async with manager(service.stub, "m", [machine("a"), machine("b")]):
-        made = await book(service, await booking(redis_url, in_s=HOUR_S))
-        [first] = await reserved(redis_url, made)
-        other = {"a": "b", "b": "a"}[first]
-        await turn(service, first, on=False)
-
-        async def has_moved() -> bool:
-            return await reserved(redis_url, made) == [other]
-
-        await eventually(has_moved)
-        # Now that one is promised, and nothing else can be.
-        refused = await refusal(book(service, await booking(redis_url, in_s=HOUR_S)))
-        assert "1 is out of service" in refused.preconditions["edge"]
-        assert "1 is booked from" in refused.preconditions["edge"]
-
-
-async def test_what_is_booked_moves_as_soon_as_something_else_can_be_promised(
-    redis_url: str, service: Running
-) -> None:
-    async with manager(service.stub, "m", [machine("a"), machine("b")]):
-        wants_b = wanting(host={"resource": "b"})
-        async with asking(service.stub, wants_b) as holder:
-            await holder.until("ready")
-            made = await book(service, await booking(redis_url, in_s=HOUR_S))
-            assert await reserved(redis_url, made) == ["a"]
-            await turn(service, "a", on=False)
-            # The holder of b does not say for how long, so there is nothing yet.
-            await refusal(book(service, await booking(redis_url, in_s=HOUR_S)))
-            assert await reserved(redis_url, made) == ["a"]
-            await holder.release()
-
-        async def has_moved() -> bool:
-            return await reserved(redis_url, made) == ["b"]
-
-        await eventually(has_moved)
-
-
-async def test_what_nothing_else_can_be_had_for_keeps_its_place_and_waits(
-    redis_url: str, service: Running
-) -> None:
-    async with manager(service.stub, "m", [machine("a")]):
-        made = await book(service, await booking(redis_url, in_s=1))
-        await turn(service, "a", on=False)
-        async with (
-            asking(service.stub, max_duration=1) as before,
-            watching(service.stub, made.allocation.id) as watched,
-        ):
-            queued = await watched.until("queued")
-            assert queued.queued.place == 1
-            await turn(service, "a", on=True)
-            await watched.until("ready")
-            assert before.events[-1] == "queued"
-            await release(service, made)
-            await before.until("ready")
-
-
-async def test_a_booking_that_is_cancelled_before_its_time_ends_so(
-    redis_url: str, service: Running
-) -> None:
-    async with manager(service.stub, "m", [machine("a")]):
-        made = await book(service, await booking(redis_url, in_s=HOUR_S))
-        assert await release(service, made) == END_REASON_CANCELLED
-        request = pb.GetAllocationRequest(allocation_id=made.allocation.id)
-        shown = (await service.stub.GetAllocation(request, timeout=LIMIT_S)).allocation
-        assert shown.state == ALLOCATION_STATE_ENDED
-        await book(service, await booking(redis_url, in_s=HOUR_S))
