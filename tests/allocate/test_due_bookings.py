@@ -1,4 +1,4 @@
-"""Bookings that are due begin by themselves, if they were not given back; nobody is in their way."""
+"""Bookings that are due begin by themselves, or were given back; nobody is in their way."""
 
 from hwprovisioner.allocate.policy import Policy
 from hwprovisioner.state.keys import Keys
