@@ -7,7 +7,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from hwprovisioner.v1 import manager_stream_pb2 as stream
 from hwprovisioner.v1.resource_pb2 import Connection
-from support.asking import Asked, asking, resource, seconds, wanting
+from support.asking import Asked, asking, is_free, resource, seconds, wanting
 from support.eventually import eventually
 from support.fake_manager import Manager, Policy, ignore, machine, manager, serve_at_once
 from support.services import Running, allocate
@@ -94,11 +94,7 @@ async def test_what_failed_is_cleaned_and_not_tried_again_for_the_same_request(
             await asked.until("ready")
             assert resource_of(asked) == "b"
             assert (await agent.hear("release")).resource == "a"
-            await eventually(lambda: is_free(service, "a"))
-
-
-async def is_free(service: Running, name: str) -> bool:
-    return not (await resource(service.stub, name)).holds
+            await eventually(lambda: is_free(service.stub, "a"))
 
 
 async def test_when_the_tries_are_used_up_it_ends_with_the_drivers_words(service: Running) -> None:
@@ -157,7 +153,7 @@ async def test_repeating_a_message_changes_nothing_and_is_not_refused(service: R
             hold = (await agent.hear("release")).hold
             for _ in range(2):
                 await agent.say(cleaned=stream.Cleaned(hold=hold))
-            await eventually(lambda: is_free(service, "a"))
+            await eventually(lambda: is_free(service.stub, "a"))
             await agent.say(withdraw=stream.Withdraw(resource="no-such"))
             refused = await agent.hear("refused")
             assert (refused.reason, refused.resource) == ("NO_SUCH_RESOURCE", "no-such")
@@ -247,7 +243,7 @@ async def test_cleaning_is_not_told_as_preparation(service: Running) -> None:
             release = await agent.hear("release")
             await agent.say(progress=stream.Progress(hold=release.hold, message="wiping"))
             await agent.say(cleaned=stream.Cleaned(hold=release.hold))
-            await eventually(lambda: is_free(service, "a"))
+            await eventually(lambda: is_free(service.stub, "a"))
             await serve_at_once(other, await other.hear("offer"))
             await asked.until("ready")
             assert "wiping" not in {update.preparing.message for update in asked.updates}

@@ -20,7 +20,7 @@ from hwprovisioner.v1.resource_pb2 import (
     Connection,
     Share,
 )
-from support.asking import Asked, asking, resource, wanting
+from support.asking import Asked, asking, is_free, resource, wanting
 from support.eventually import eventually
 from support.fake_manager import Manager, ignore, machine, manager
 from support.services import Running, allocate
@@ -214,11 +214,7 @@ async def test_an_end_that_was_lost_is_told_with_the_registration(
                 assert await asked.ended() == "RESOURCE_LOST"
                 detail = asked.allocation.end_detail
                 assert f"had been told that hold {hold.id} has ended" in detail
-                await eventually(lambda: is_free(service, "a"))
-
-
-async def is_free(service: Running, name: str) -> bool:
-    return not (await resource(service.stub, name)).holds
+                await eventually(lambda: is_free(service.stub, "a"))
 
 
 async def test_a_resource_that_comes_later_tells_its_fence_then(service: Running) -> None:

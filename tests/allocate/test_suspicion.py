@@ -25,7 +25,7 @@ from hwprovisioner.v1.resource_pb2 import (
     Connection,
     Health,
 )
-from support.asking import asking, resource, wanting
+from support.asking import asking, is_free, resource, wanting
 from support.eventually import eventually
 from support.fake_manager import Manager, Policy, machine, manager
 from support.services import Running, allocate
@@ -168,15 +168,11 @@ async def with_a_bad_one(redis_url: str, users: str) -> AsyncIterator[tuple[Runn
     ):
         for name in "ab":
             await asyncio.gather(*(use(service, user, name) for user in users))
-            await eventually(functools.partial(is_free, service, name))
+            await eventually(functools.partial(is_free, service.stub, name))
         for user in users:
             await use(service, user, "c")
-            await eventually(lambda: is_free(service, "c"))
+            await eventually(lambda: is_free(service.stub, "c"))
         yield service, agent
-
-
-async def is_free(service: Running, name: str) -> bool:
-    return not (await resource(service.stub, name)).holds
 
 
 async def health_is(service: Running, name: str, health: Health.ValueType) -> bool:

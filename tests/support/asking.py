@@ -137,3 +137,8 @@ async def resource(stub: Any, name: str) -> Resource:
     response = await stub.GetResource(pb.GetResourceRequest(name=name), timeout=LIMIT_S)
     found: Resource = response.resource
     return found
+
+
+async def is_free(stub: Any, name: str) -> bool:
+    """Whether nothing holds a resource, nor has held it without being cleaned since."""
+    return not (await resource(stub, name)).holds

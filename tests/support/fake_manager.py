@@ -56,6 +56,14 @@ async def serve_at_once(agent: "Manager", offer: stream.Offer) -> None:
     await agent.say(ready=stream.Ready(hold=offer.hold, connection=connection))
 
 
+async def talk(agent: "Manager", offer: stream.Offer) -> None:
+    """Accept, say two lines, be ready."""
+    await agent.say(accept=stream.Accept(hold=offer.hold))
+    for line in ("booting", "booted"):
+        await agent.say(progress=stream.Progress(hold=offer.hold, message=line))
+    await agent.say(ready=stream.Ready(hold=offer.hold, connection=Connection(address="10.0.0.1")))
+
+
 async def ignore(agent: "Manager", offer: stream.Offer) -> None:
     """Leave an offer unanswered; the test answers it."""
 
