@@ -184,6 +184,25 @@ async def test_a_replica_is_no_lab_before_it_is_promoted_and_then_another_copy()
                 assert await again.link.call("GET", again.keys.run) != run
 
 
+async def test_a_first_replica_makes_no_other_copy_of_its_master() -> None:
+    with running() as first:
+        async with recognized(first.url) as lab:
+            await reload(lab)
+            await lab.register()
+            before, was = await lab.dump(), first.command("INFO replication")
+            with running("--replicaof", f"127.0.0.1 {first.port}") as second:
+                copied = await lab.link.call("GET", lab.keys.revision)
+                await eventually(lambda: replicated(second, lab.keys.revision, copied))
+                assert _replid(first.command("INFO replication")) != _replid(was)
+                async with recognized(first.url) as again:
+                    assert await again.dump() == before
+
+
+def _replid(info: bytes) -> bytes:
+    [line] = [line for line in info.splitlines() if line.startswith(b"master_replid:")]
+    return line
+
+
 def replicated(server: RedisServer, key: str, value: str) -> bool:
     return server.command(f"GET {key}").endswith(f"\r\n{value}\r\n".encode())
 

@@ -23,9 +23,10 @@
 -- was set back, it leaps from what is known: no copy lacks as many changes as that.
 local PER_MS, LEAP = 1000, 2 ^ 32
 
--- A run ends with its process, and where a replica becomes the master.
+-- A run ends with its process, and where a replica becomes the master: that one goes on from what its second id names. The first
+-- id is no sign of it, as a master takes a new one also when its first replica comes.
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
-  .. ':' .. string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+  .. ':' .. string.match(redis.call('INFO', 'replication'), 'master_replid2:(%x+)')
 if redis.call('GET', KEYS[4]) == run then
   return {'SAME'}
 end
