@@ -98,9 +98,8 @@ class Turns:
         return next((walk.key for _ in self._counting(walk)), None)
 
     def _is_first(self, request: Request, options: Sequence[HostClass]) -> bool:
-        first = self._first_of(self._classes.rivals(options))
-        if first is None or first.id == request.id:
-            return first is not None
+        if self._is_first_of(request, self._classes.rivals(options)):
+            return True
         # Those before it may all be waiting for what is rarer.
         every = (1 << len(self._classes.inventory.shapes)) - 1
         return self._among(every).has_one(request, shapes_of(options))
