@@ -76,9 +76,12 @@ class Accounts:
     def average(self, user: str, now_ms: int) -> float:
         """Return how many hosts a user held on average in the recent past."""
         half_life_ms = self.policy.half_life_ms
-        past = average_held(self._use.get(user, {}), half_life_ms, now_ms)
-        running = self._running.get(user)
-        return past + (average_of_running(running.values(), half_life_ms, now_ms) if running else 0)
+        average = 0.0
+        if hours := self._use.get(user):
+            average += average_held(hours, half_life_ms, now_ms)
+        if running := self._running.get(user):
+            average += average_of_running(running.values(), half_life_ms, now_ms)
+        return average
 
     def weight(self, user: str) -> float:
         """Return a user's weight of the fair share."""

@@ -19,8 +19,11 @@ def expect_many() -> None:
 
 def leave_alone(is_following: bool) -> None:
     """Leave alone what there is, once a view is loaded; a listener for `Follower.listen`."""
-    gc.unfreeze()
-    if is_following:
-        # A lab that this one replaces is in cycles.
+    if not is_following:
+        gc.unfreeze()
+        return
+    if not gc.get_freeze_count():
+        # A lab that this one replaces is in cycles. A service that starts has none, and modules
+        # that are left alone already.
         gc.collect()
-        gc.freeze()
+    gc.freeze()

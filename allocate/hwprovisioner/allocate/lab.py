@@ -73,9 +73,13 @@ class Lab:
         return self.accounts.policy
 
     def take_time(self, now_ms: int, steady_ms: int) -> None:
-        """Go by the times that Redis says; if its clock was set, all is due at other moments."""
+        """Go by the times that Redis says; if its clock was set, uses end at other moments."""
         if self.clock.set_both(now_ms, steady_ms):
-            self.follow(None)
+            self.version += 1
+            for resource in self._view.resources.values():
+                if resource.holds:
+                    self._take_in_resource(resource.name)
+            self.planner.queue.refresh(now_ms, force=True)
 
     def take_policy(self, policy: Policy) -> None:
         """Go by another policy from now on."""

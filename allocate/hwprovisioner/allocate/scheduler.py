@@ -118,15 +118,20 @@ class Scheduler:
             _log.info(
                 "scheduler: %s", f"epoch {election.epoch}" if election.epoch else "standing by"
             )
+            self._step_down()
             self._epoch = election.epoch
-            # Whoever planned before may have decided what was never carried out.
-            self._lab.follow(None)
             self.wake()
         if election.epoch is not None:
             return ELECTION_MS / 3000
         # Who is elected may resign before its time is over.
         pause_ms = min(election.left_ms, ELECTION_MS / 3)
         return pause_ms / 1000 + random.uniform(0, 0.05)  # noqa: S311  # spread, not secrecy
+
+    def _step_down(self) -> None:
+        if self._epoch is not None:
+            self._epoch = None
+            # It may have decided what was never carried out.
+            self._lab.follow(None)
 
     async def _resign(self) -> None:
         if self._epoch is not None:
@@ -147,7 +152,7 @@ class Scheduler:
                 await grant()
         except Deposed:
             _log.info("scheduler: deposed")
-            self._epoch = None
+            self._step_down()
         except StateUnavailable as error:
             _log.warning("scheduling waits: %s", error)
             await asyncio.sleep(_RETRY_S)

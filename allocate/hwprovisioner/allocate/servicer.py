@@ -78,9 +78,9 @@ class AllocateServicer(pb_grpc.AllocateServiceServicer):
         self, request: pb.WatchAllocationRequest, context: Context
     ) -> AsyncIterator[pb.WatchAllocationResponse]:
         """Tell what becomes of an allocation."""
-        await self._known(request.allocation_id, request.token)
+        left_ms = await self._known(request.allocation_id, request.token)
         follow = self._parts.updates.follow(
-            request.allocation_id, with_connections=bool(request.token)
+            request.allocation_id, with_connections=bool(request.token), left_ms=left_ms
         )
         async for update in follow:
             yield pb.WatchAllocationResponse(update=update)
@@ -113,8 +113,10 @@ class AllocateServicer(pb_grpc.AllocateServiceServicer):
         self, request: pb.GetAllocationRequest, context: Context
     ) -> pb.GetAllocationResponse:
         """Show one allocation."""
-        await self._known(request.allocation_id, request.token)
-        shown = await self._show(request.allocation_id, with_connections=bool(request.token))
+        left_ms = await self._known(request.allocation_id, request.token)
+        shown = await self._show(
+            request.allocation_id, with_connections=bool(request.token), left_ms=left_ms
+        )
         return pb.GetAllocationResponse(allocation=shown)
 
     async def ListAllocations(
@@ -242,19 +244,28 @@ class AllocateServicer(pb_grpc.AllocateServiceServicer):
         await self._parts.freshness.check()
         await ManagerStream(self._parts.desk, context.write).run(request_iterator)
 
-    async def _known(self, allocation_id: str, token: str) -> None:
-        """Refuse an id that is unknown, and a token that is not the allocation's."""
+    async def _known(self, allocation_id: str, token: str) -> int | None:
+        """Refuse an id that is unknown, and a token that is not the allocation's.
+
+        Returns what its lease has left if that was read on the way.
+        """
         _check_id(allocation_id)
         await self._parts.freshness.check()
+        left_ms = None
         if token:
-            await self._parts.reader.check_token(allocation_id, token)
+            left_ms = await self._parts.reader.check_token(allocation_id, token)
         await self._parts.freshness.has(allocation_id)
+        return left_ms
 
-    async def _show(self, allocation_id: str, *, with_connections: bool) -> Any:  # noqa: ANN401
+    async def _show(
+        self, allocation_id: str, *, with_connections: bool, left_ms: int | None = None
+    ) -> Any:  # noqa: ANN401
         allocation = self._parts.view.allocations.get(allocation_id)
         if allocation is None:
             raise NoSuchAllocation(allocation_id)
-        return await self._parts.updates.shown(allocation, with_connections=with_connections)
+        return await self._parts.updates.shown(
+            allocation, with_connections=with_connections, remaining_ms=left_ms
+        )
 
 
 def _check_resource(violations: Violations, name: str) -> None:

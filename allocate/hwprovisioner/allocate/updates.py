@@ -21,6 +21,7 @@ from hwprovisioner.state.view import Change, View
 from hwprovisioner.v1 import allocation_pb2
 from hwprovisioner.v1.allocate_service_pb2 import AllocationUpdate, Preparing
 
+_QUEUED = AllocationState.QUEUED
 _LINES_KEPT = 256
 """So many progress lines wait for a slow reader; older ones are dropped."""
 _TURNS_TO_GRANT = 3
@@ -37,6 +38,8 @@ class _Watch:
     lines: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=_LINES_KEPT))
     place: allocation_pb2.QueuePlace | None = None
     state: AllocationState | None = None
+    left_ms: int | None = None
+    """What the lease has left, if that was read just now, before the watcher was told anything."""
 
     def note(self, change: Change | None) -> None:
         """Take a change in."""
@@ -75,16 +78,22 @@ class Updates:
         self._reader = reader
 
     async def follow(
-        self, allocation_id: str, *, with_connections: bool, just_queued: bool = False
+        self,
+        allocation_id: str,
+        *,
+        with_connections: bool,
+        just_queued: bool = False,
+        left_ms: int | None = None,
     ) -> AsyncIterator[AllocationUpdate]:
         """Yield where an allocation stands, then each change, until it has ended.
 
-        Of one that was `just_queued`, nothing has to be asked to say so.
+        Of one that was `just_queued`, nothing has to be asked to say so; `left_ms` is what the
+        lease of another has left, which is asked for if not given.
 
         Raises:
             NoSuchAllocation: there is none, or it was forgotten meanwhile.
         """
-        watch = _Watch()
+        watch = _Watch(left_ms=left_ms)
         with self._dispatch.subscribed((Kind.ALLOCATION, allocation_id), watch.note):
             if just_queued and (first := await self._first(watch, allocation_id)):
                 yield first
@@ -102,7 +111,7 @@ class Updates:
 
     async def _first(self, watch: _Watch, allocation_id: str) -> AllocationUpdate | None:
         """Return that a new request is queued; None if that is over, as of most in an idle lab."""
-        watch.state = AllocationState.QUEUED
+        watch.state = _QUEUED
         turns = _TURNS_TO_GRANT
         while turns and self._in_queue(allocation_id):
             turns -= 1
@@ -120,7 +129,7 @@ class Updates:
 
     def _in_queue(self, allocation_id: str) -> Allocation | None:
         allocation = self._view.allocations.get(allocation_id)
-        is_queued = allocation is not None and allocation.state is AllocationState.QUEUED
+        is_queued = allocation is not None and allocation.state is _QUEUED
         return allocation if is_queued else None
 
     def _queued(
@@ -134,11 +143,11 @@ class Updates:
         self, allocation: Allocation, *, with_connections: bool, remaining_ms: int | None = None
     ) -> allocation_pb2.Allocation:
         """Return an allocation as it is now; what its lease has left is asked for if not given."""
-        is_queued = allocation.state is AllocationState.QUEUED
+        is_queued = allocation.state is _QUEUED
         place = self._places.place(allocation) if is_queued else None
         is_secret = with_connections and allocation.state is AllocationState.READY
         if remaining_ms is None and allocation.state is not AllocationState.ENDED:
-            remaining_ms = (await self._reader.remaining_ms([allocation.id])).get(allocation.id)
+            remaining_ms = await self._left_ms(allocation.id)
         connections = await self._reader.connections(allocation.holds) if is_secret else {}
         message = self._codec.allocation(
             allocation, remaining_ms=remaining_ms, connections=connections
@@ -147,23 +156,29 @@ class Updates:
             message.queue_place.CopyFrom(place)
         return message
 
+    async def _left_ms(self, allocation_id: str) -> int | None:
+        return (await self._reader.remaining_ms([allocation_id])).get(allocation_id)
+
     async def _news(
         self, watch: _Watch, allocation: Allocation, with_connections: bool
     ) -> AsyncIterator[AllocationUpdate]:
-        is_new = allocation.state is not watch.state
-        # Who saw the change of state is told what the lease had left then, which is just now.
-        left_ms = allocation.left_ms if is_new and watch.state else None
-        watch.state = allocation.state
+        before, watch.state = watch.state, allocation.state
+        is_new, is_queued = allocation.state is not before, allocation.state is _QUEUED
+        left_ms, watch.left_ms = watch.left_ms, None
+        if before and is_new and not is_queued:
+            # Who saw the change of state is told what the lease had left then, which is just now.
+            left_ms = allocation.left_ms
         async for update in self._progress(watch, allocation, is_new, left_ms):
             yield update
-        if allocation.state is AllocationState.QUEUED:
+        if is_queued:
             place = self._places.place(allocation)
             self._places.wants_news(watch.news, place)
             if is_new or is_news(place, watch.place, self._places.now_ms()):
                 watch.place = place
                 # Whoever hears of a new place beats, and knows what that has left.
-                left = await self._reader.remaining_ms([allocation.id]) if is_new else {}
-                yield self._queued(allocation, left.get(allocation.id), place)
+                if is_new and left_ms is None:
+                    left_ms = await self._left_ms(allocation.id)
+                yield self._queued(allocation, left_ms, place)
         elif is_new and allocation.state is not AllocationState.PREPARING:
             message = await self.shown(
                 allocation, with_connections=with_connections, remaining_ms=left_ms

@@ -33,16 +33,12 @@ class Reader:
         """Return what leases have left, in ms; ended allocations have none."""
         if not allocation_ids:
             return {}
+        scores, time = await self._link.call_all(self._lease_commands(allocation_ids))
+        return _remaining_ms(allocation_ids, scores, time)
+
+    def _lease_commands(self, allocation_ids: Iterable[str]) -> Sequence[Sequence[str]]:
         members = [f"{Due.LEASE}:{allocation_id}" for allocation_id in allocation_ids]
-        scores, time = await self._link.call_all(
-            [("ZMSCORE", self._keys.deadlines, *members), ("TIME",)]
-        )
-        now_ms = _ms(time)
-        return {
-            allocation_id: max(0, int(float(score)) - now_ms)
-            for allocation_id, score in zip(allocation_ids, scores, strict=True)
-            if score is not None
-        }
+        return [("ZMSCORE", self._keys.deadlines, *members), ("TIME",)]
 
     async def history(self) -> History:
         """Return what the lab remembers of its past."""
@@ -73,18 +69,27 @@ class Reader:
         allocation_id, _, digest = str(known).partition(" ")
         return allocation_id, digest
 
-    async def check_token(self, allocation_id: str, token: str) -> None:
+    async def check_token(self, allocation_id: str, token: str) -> int | None:
         """Refuse a token that is not the allocation's.
+
+        Returns:
+            What its lease has left, in ms; None if it has ended.
 
         Raises:
             NoSuchAllocation: there is none of that id.
             WrongToken: the token is another's.
         """
-        stored = await self._link.call("HGET", self._keys.allocation(allocation_id), "token_sha")
+        stored, scores, time = await self._link.call_all(
+            [
+                ("HGET", self._keys.allocation(allocation_id), "token_sha"),
+                *self._lease_commands([allocation_id]),
+            ]
+        )
         if stored is None:
             raise NoSuchAllocation(allocation_id)
         if stored != sha256(token):
             raise WrongToken(allocation_id)
+        return _remaining_ms([allocation_id], scores, time).get(allocation_id)
 
     def remember_connection(self, hold_id: str, connection: str) -> None:
         """Keep a connection that was just written, so that it need not be read to hand it out."""
@@ -107,6 +112,17 @@ class Reader:
         return found | {
             i: str(text) for i, text in zip(missing, texts, strict=True) if text is not None
         }
+
+
+def _remaining_ms(
+    allocation_ids: Iterable[str], deadlines: Iterable[str | None], time: Sequence[object]
+) -> Mapping[str, int]:
+    now_ms = _ms(time)
+    return {
+        allocation_id: max(0, int(float(deadline_ms)) - now_ms)
+        for allocation_id, deadline_ms in zip(allocation_ids, deadlines, strict=True)
+        if deadline_ms is not None
+    }
 
 
 def _ms(time: Sequence[object]) -> int:

@@ -8,8 +8,8 @@ from hwprovisioner.allocate.planning.lineup import BOOKED
 from hwprovisioner.allocate.planning.order import Queue, Request
 from hwprovisioner.allocate.telling.ahead import (
     Ahead,
+    AheadOfEach,
     Order,
-    ahead_of,
     ahead_of_one,
     hosts_wanted,
     place_of,
@@ -86,7 +86,8 @@ def test_ahead_are_those_before_it_that_want_the_same_with_the_hosts_that_do(
             expected[request.id] = so_far
             so_far = Ahead(so_far.requests + 1, so_far.hosts + wants)
     rivals = ONE_X.bit | BOTH.bit
-    assert ahead_of(queue.in_order(), rivals, x.shapes) == expected
+    of_each = AheadOfEach(queue.in_order(), rivals, x.shapes)
+    assert {i: of_each.of(i) for i in queue.requests if of_each.of(i)} == expected
     found = {i: ahead_of_one(queue, queue.requests[i], rivals, x.shapes) for i in expected}
     assert found == expected
     assert hosts_wanted(queue, rivals, x.shapes) == so_far.hosts
@@ -95,5 +96,5 @@ def test_ahead_are_those_before_it_that_want_the_same_with_the_hosts_that_do(
 def test_where_shapes_say_nothing_all_hosts_count() -> None:
     named = LAB.asked(h=HostDemand(resource="a"))
     queue = queue_of([("ann", BOTH, 0), ("bob", named, -1)], {})
-    assert ahead_of(queue.in_order(), BOTH.bit | named.bit, 0)["r1"] == Ahead(1, 3)
-    assert ahead_of(queue.in_order(), named.bit, 0)["r1"] == Ahead(0, 0)
+    assert AheadOfEach(queue.in_order(), BOTH.bit | named.bit, 0).of("r1") == Ahead(1, 3)
+    assert AheadOfEach(queue.in_order(), named.bit, 0).of("r1") == Ahead(0, 0)

@@ -5,8 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from hwprovisioner.allocate.telling.kept import REST
-from hwprovisioner.allocate.telling.rounds import LATEST_S, SOONEST_S, Rounds
+from hwprovisioner.allocate.telling.rounds import LATEST_S, REST, SOONEST_S, Rounds
 
 
 class Timer:

@@ -8,6 +8,7 @@ it needs. See `fair_share.py` for what a share is.
 
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 from hwprovisioner.allocate.planning.asked import RequestClass
 from hwprovisioner.allocate.planning.lineup import LEVELS, Item, Key, Lineup, UserQueue, key_of
@@ -141,11 +142,14 @@ class Queue:
     def in_order(self) -> list[Request]:
         """Return all requests in order; costs by all of them."""
         # Sorted anew, in C, as most are in order already: a merge takes several times as long.
-        standing = sorted(
+        rows = self.lineup().rows
+        standing = [row[0] for row in rows]
+        standing += (
             key_of(user, place, item)
-            for user in self.users_in_order()
-            for place, item in enumerate(user.items)
+            for user in [row[1] for row in rows if len(row[1].items) > 1]
+            for place, item in enumerate(islice(user.items, 1, None), 1)
         )
+        standing.sort()
         return [self.requests[key[3]] for key in standing]
 
     def users_in_order(self) -> Iterator[UserQueue]:

@@ -1,8 +1,8 @@
 """Who is before whom in the queue, counted. Pure; the queue must not change meanwhile."""
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
-from itertools import islice
+from collections.abc import Sequence
+from itertools import accumulate, islice
 from typing import NamedTuple
 
 from hwprovisioner.allocate.planning.asked import RequestClass
@@ -81,7 +81,7 @@ def ahead_of_one(queue: Queue, request: Request, rivals: int, shapes: int) -> Ah
     """Return what is before one request of those that compete for the same.
 
     Costs by the users who are before it and the classes that compete, not by the requests; the
-    arguments are those of `ahead_of`.
+    arguments are those of `AheadOfEach`.
     """
     key = queue.key_in(request)
     ahead = Ahead(0, 0)
@@ -99,31 +99,33 @@ def ahead_of_one(queue: Queue, request: Request, rivals: int, shapes: int) -> Ah
     return ahead
 
 
-def ahead_of(requests: Sequence[Request], rivals: int, shapes: int) -> Mapping[str, Ahead]:
-    """Return what is before those that compete for the same, for the first of them.
+class AheadOfEach:
+    """What is before each of those that compete for the same, as it was at one moment."""
 
-    Args:
-        requests: all that wait, in order.
-        rivals: the bits of the classes that compete for it.
-        shapes: the bits of the shapes that they compete for; 0 counts all hosts.
-    """
-    found: dict[str, Ahead] = {}
-    hosts = 0
-    wanted: dict[int, int] = {}
-    competing = (request for request in requests if request.asked.bit & rivals)
-    for place, request in enumerate(islice(competing, _LOOKED_AT)):
-        found[request.id] = Ahead(place, hosts)
-        bit = request.asked.bit
-        if bit not in wanted:
-            wanted[bit] = _hosts(request.asked, shapes)
-        hosts += wanted[bit]
-    return found
+    def __init__(self, requests: Sequence[Request], rivals: int, shapes: int) -> None:
+        """Count it for the first of them; costs by the requests.
+
+        Args:
+            requests: all that wait, in order.
+            rivals: the bits of the classes that compete for it.
+            shapes: the bits of the shapes that they compete for; 0 counts all hosts.
+        """
+        competing = (request for request in requests if request.asked.bit & rivals)
+        first = list(islice(competing, _LOOKED_AT))
+        wanted = {asked: _hosts(asked, shapes) for asked in {request.asked for request in first}}
+        self._requests = {request.id: place for place, request in enumerate(first)}
+        self._hosts = list(accumulate((wanted[request.asked] for request in first), initial=0))
+
+    def of(self, request_id: str) -> Ahead | None:
+        """Return what is before a request, None if it was not one of the first."""
+        place = self._requests.get(request_id)
+        return None if place is None else Ahead(place, self._hosts[place])
 
 
 def hosts_wanted(queue: Queue, rivals: int, shapes: int) -> int:
     """Return how many hosts those want in all that compete for the same.
 
-    Costs by the users and the classes that compete; the arguments are those of `ahead_of`.
+    Costs by the users and the classes that compete; the arguments are those of `AheadOfEach`.
     """
     wanted = 0
     for user in queue.users_in_order():

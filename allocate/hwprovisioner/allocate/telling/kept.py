@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar, cast
 
-REST = 20
+REST = 50
 """What took a time to work out is kept for so many times as long, whatever changes: so no more
-than a twentieth of the time goes into it."""
+than a fiftieth of the time goes into it."""
 _CHEAP_S = 0.0005
 """What took no longer is worked out anew whenever something has changed."""
 _MOST = 4_096

@@ -14,7 +14,13 @@ from hwprovisioner.allocate.planning.order import Request
 from hwprovisioner.allocate.planning.wish import Wish
 from hwprovisioner.allocate.room import Share
 from hwprovisioner.allocate.set_demands import MAX_HOSTS, class_id
-from hwprovisioner.allocate.telling.ahead import Ahead, Order, ahead_of, ahead_of_one, hosts_wanted
+from hwprovisioner.allocate.telling.ahead import (
+    Ahead,
+    AheadOfEach,
+    Order,
+    ahead_of_one,
+    hosts_wanted,
+)
 from hwprovisioner.allocate.telling.expectation import HOLDERS, Expected, Releases, rounded
 from hwprovisioner.allocate.telling.holders import Holders
 from hwprovisioner.allocate.telling.kept import Kept
@@ -133,12 +139,12 @@ class Outlook:
             if self._counted[0] != key:
                 self._counted = key, ahead_of_one(queue, request, rivals, shapes)
             return self._counted[1]
-        found: Mapping[str, Ahead] = self.kept.get(
+        of_each = self.kept.get(
             ("ahead", rivals, shapes),
             self._lab.version,
-            lambda: ahead_of(self.order().requests, rivals, shapes),
+            lambda: AheadOfEach(self.order().requests, rivals, shapes),
         )
-        return found.get(request.id)
+        return of_each.of(request.id)
 
     def _rivals(self, options: Options) -> int:
         classes = self._lab.planner.classes

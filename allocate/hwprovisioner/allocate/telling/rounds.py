@@ -12,8 +12,6 @@ import itertools
 import time
 from collections.abc import Callable
 
-from hwprovisioner.allocate.telling.kept import REST
-
 SOONEST_S = 0.25
 """After a change it takes so long until the first are told, and nobody is told more often."""
 EACH_PLACE_S = 0.05
@@ -23,6 +21,8 @@ LATEST_S = 60.0
 _LATER = 4
 """Where there is not the time for all, who has waited for the largest part of so many times their
 pause goes first: so all are told later by about the same factor, up to this."""
+REST = 20
+"""What telling some took is followed by so many times as long a rest."""
 _AT_ONCE = 2
 """So many are told in one go, before others have a turn."""
 _QUIET_S, _PATIENCE_S = 0.015, 0.04
@@ -31,10 +31,7 @@ one change leads to, as a release to a grant, is done by then."""
 
 
 class Rounds:
-    """Wakes those who want to hear of changes.
-
-    What telling some took is followed by twenty times as long a rest.
-    """
+    """Wakes those who want to hear of changes."""
 
     def __init__(
         self,
