@@ -1,13 +1,14 @@
-"""What is granted together with being queued, as nobody else waits."""
+"""What is granted together with what makes it possible: a request that comes, a machine cleaned."""
 
 from typing import Any
 
 import pytest
 
 from hwprovisioner.allocate.lab import Lab
+from hwprovisioner.allocate.policy import Policy, Quota, UserPolicy
 from hwprovisioner.state import resp
 from hwprovisioner.state.grants import GrantRefused, Grants
-from hwprovisioner.state.model import Allocation
+from hwprovisioner.state.model import Allocation, Hold
 from hwprovisioner.state.scripts import script
 from support.asking import asking, new_request, wanting
 from support.fake_manager import machine, manager
@@ -78,11 +79,76 @@ def test_nobody_who_waits_is_overtaken(lab: Lab, log: Log) -> None:
     assert lab.decide_ahead(request("small")) is None
 
 
-async def test_what_queues_and_what_grants_is_written_to_redis_in_one_go(
-    service: Running, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def cleaned(lab: Lab, log: Log) -> Hold:
+    """A hold of the machine, which its manager has just cleaned."""
+    log.resource("a", holds="a.1", used_slots=1, used_cpus=4, fence=1)
+    log.hold("a.1", "a", "before", state="CLEANING", cpus=4)
+    return log.view.holds["a.1"]
+
+
+def be_free(log: Log) -> None:
+    log.change("hold", "a.1")
+    log.resource("a", fence=1)
+
+
+def test_what_a_hold_had_is_taken_before_that_is_over(lab: Lab, log: Log, cleaned: Hold) -> None:
+    log.allocation("one")
+    log.allocation("two")
+    assert lab.decide() == []
+    [grant] = lab.decide_behind(cleaned)
+    assert grant.request == "one"
+    assert [placed.resource for placed in grant.hosts.values()] == ["a"]
+    log.allocation("one", state="PREPARING")
+    log.resource("a", holds="a.2", used_slots=1, used_cpus=4, fence=2)
+    assert lab.decide() == []
+    assert queued(lab) == ["two"]
+
+
+def test_a_hold_that_was_not_over_keeps_what_it_has(lab: Lab, log: Log, cleaned: Hold) -> None:
+    log.allocation("one")
+    [grant] = lab.decide_behind(cleaned)
+    lab.take_back(grant)
+    assert lab.decide() == []
+    be_free(log)
+    assert [each.request for each in lab.decide()] == ["one"]
+
+
+def test_what_nobody_wants_is_in_use_until_the_hold_is_over(
+    lab: Lab, log: Log, cleaned: Hold
 ) -> None:
+    log.allocation("large", demands=BIG)
+    assert lab.decide_behind(cleaned) == []
+    log.allocation("small")
+    assert lab.decide() == []
+    be_free(log)
+    assert [each.request for each in lab.decide()] == ["small"]
+
+
+@pytest.mark.parametrize(
+    "more", [{"admin": "DRAINING"}, {"health": "QUARANTINED"}, {"volunteered": 0}]
+)
+def test_what_is_not_lent_is_not_lent_ahead(
+    lab: Lab, log: Log, cleaned: Hold, more: dict[str, object]
+) -> None:
+    log.allocation("one")
+    log.change("resource", "a", more)
+    assert lab.decide_behind(cleaned) == []
+
+
+def test_whoever_may_be_charged_less_in_a_moment_is_waited_for(
+    lab: Lab, log: Log, cleaned: Hold
+) -> None:
+    lab.take_policy(Policy(everyone=UserPolicy(quota=Quota(cpus=8))))
+    log.allocation("one")
+    assert lab.decide_behind(cleaned) == []
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The scripts that were sent to Redis, by the writes that sent them."""
     written: list[list[str]] = []
-    names = {script(name).sha.encode(): name for name in ("submit", "grant")}
+    names = {script(name).sha.encode(): name for name in ("submit", "cleaned", "grant")}
     write = resp.Connection._write
 
     def noting(connection: resp.Connection) -> None:
@@ -91,9 +157,26 @@ async def test_what_queues_and_what_grants_is_written_to_redis_in_one_go(
         write(connection)
 
     monkeypatch.setattr(resp.Connection, "_write", noting)
+    return written
+
+
+async def test_what_queues_and_what_grants_is_written_to_redis_in_one_go(
+    service: Running, written: list[list[str]]
+) -> None:
     async with manager(service.stub, "m", [machine("a")]), asking(service.stub) as asked:
         await asked.until("ready")
     assert written == [["submit", "grant"]]
+
+
+async def test_what_frees_and_what_grants_is_written_to_redis_in_one_go(
+    service: Running, written: list[list[str]]
+) -> None:
+    async with manager(service.stub, "m", [machine("a")]), asking(service.stub) as first:
+        await first.until("ready")
+        async with asking(service.stub) as second:
+            await first.release()
+            await second.until("ready")
+    assert written[:3] == [["submit", "grant"], ["submit"], ["cleaned", "grant"]]
 
 
 async def test_a_request_that_had_been_queued_before_takes_nothing(service: Running) -> None:

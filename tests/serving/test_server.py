@@ -11,6 +11,7 @@ import pytest
 from hwprovisioner.serving import MAX_REQUEST_BYTES
 from hwprovisioner.v1 import allocate_service_pb2 as pb
 from hwprovisioner.v1 import allocate_service_pb2_grpc
+from hwprovisioner.v1 import manager_stream_pb2 as stream
 from support.eventually import eventually
 from support.failing_service import NAME, calls, ended
 from support.grpc_server import Running
@@ -77,6 +78,14 @@ async def test_a_stream_handler_that_writes_may_refuse(running: Running) -> None
     await call.read()
     with pytest.raises(grpc.aio.AioRpcError, match="is not nice"):
         await call.read()
+
+
+async def test_a_stream_ends_though_its_first_write_was_given_up(running: Running) -> None:
+    call = lab(running).Subscribe(timeout=10)
+    withdraw = stream.Withdraw(reason="refuse in the middle of a write")
+    await call.write(stream.SubscribeRequest(withdraw=withdraw))
+    with pytest.raises(grpc.aio.AioRpcError, match="is not nice"):
+        [_ async for _ in call]
 
 
 async def test_a_cancelled_call_ends_its_handler_and_is_no_error(

@@ -39,8 +39,13 @@ class Servicer(allocate_service_pb2_grpc.AllocateServiceServicer):
 
     async def Subscribe(self, request_iterator: Any, context: Any) -> None:  # type: ignore[override]
         async for request in request_iterator:
-            ping = manager_stream_pb2.Ping()
-            await context.write(manager_stream_pb2.SubscribeResponse(ping=ping))
+            ping = manager_stream_pb2.SubscribeResponse(ping=manager_stream_pb2.Ping())
+            writing = asyncio.create_task(context.write(ping))
+            if request.withdraw.reason == "refuse in the middle of a write":
+                await asyncio.sleep(0)
+                writing.cancel()
+                raise bad_request([("name", "is not nice")])
+            await writing
             await fail(request.withdraw.reason, context)
 
 

@@ -3,6 +3,7 @@
 from hwprovisioner.allocate.accounts import Accounts
 from hwprovisioner.allocate.belongings import Belongings
 from hwprovisioner.allocate.charging import Charging
+from hwprovisioner.allocate.doubts import Doubts
 from hwprovisioner.allocate.lab_clock import LabClock
 from hwprovisioner.allocate.past import Past
 from hwprovisioner.allocate.planning.asked import RequestClass
@@ -13,12 +14,12 @@ from hwprovisioner.allocate.planning.planner import Planner
 from hwprovisioner.allocate.policy import DEFAULT_POLICY, Policy
 from hwprovisioner.allocate.reservations import Reservations
 from hwprovisioner.allocate.set_demands import stored_set
-from hwprovisioner.allocate.standings import Standings
+from hwprovisioner.allocate.standings import Standings, without
 from hwprovisioner.allocate.turnover import Turnover
 from hwprovisioner.allocate.uses import Uses
 from hwprovisioner.state.history import History
 from hwprovisioner.state.keys import Kind
-from hwprovisioner.state.model import Allocation, Hold
+from hwprovisioner.state.model import Allocation, Hold, Resource
 from hwprovisioner.state.tables import AllocationState, HoldState
 from hwprovisioner.state.view import Change, Changed, View
 
@@ -42,9 +43,6 @@ class Lab:
         """The allocations that have hosts."""
         self.giving_way: dict[str, None] = {}
         """Those of them that have been told to give way to others."""
-        self.doubtful: set[str] = set()
-        """The queued requests that may be impossible although others of their class are not: new or
-        back in the queue, or with resources that failed them. Looking at them takes them out."""
         self.ahead: set[str] = set()
         """Those that were decided before they were queued, as `decide_ahead` does."""
         self.clock = LabClock()
@@ -65,7 +63,7 @@ class Lab:
         self.planner.finder.held = self._uses.held
         self.planner.finder.turnover = self.turnover.of
         self.reservations = Reservations(self.planner.finder.booked)
-        self._losses = 0
+        self.doubts = Doubts(self.planner)
 
     @property
     def policy(self) -> Policy:
@@ -125,12 +123,27 @@ class Lab:
         if self.queue_length or allocation.tolerates:
             return None
         self._enqueue(allocation)
-        self.doubtful.discard(allocation.id)
+        self.doubts.forget(allocation.id)
         for grant in self.decide():
             self.ahead.add(grant.request)
             return grant
         self.planner.remove(allocation.id)
         return None
+
+    def decide_behind(self, hold: Hold) -> list[Grant]:
+        """Return what is granted once a hold that is cleaned is over, as if it were over already.
+
+        Nothing where that may change what somebody may have.
+        """
+        resource = self._view.resources.get(hold.resource)
+        if resource is None or not self.queue_length or self.accounts.has_quotas:
+            return []
+        self._plan_with(without(resource, hold))
+        grants = self.decide()
+        taken = {placed.resource for grant in grants for placed in grant.hosts.values()}
+        if resource.name not in taken:
+            self._take_in_resource(resource.name)
+        return grants
 
     def take_back(self, grant: Grant) -> None:
         """Plan anew what was decided and not carried out."""
@@ -155,21 +168,7 @@ class Lab:
 
     def impossible(self) -> list[Allocation]:
         """Return the queued requests that nothing registered can satisfy any longer."""
-        planner, requests = self.planner, self.planner.queue.requests
-        if self._losses != planner.inventory.losses:
-            self._losses = planner.inventory.losses
-            lost = [each for each in planner.classes.all_queued() if not planner.feasible(each)]
-            bits = sum(each.bit for each in lost)
-            for request in requests.values():
-                if request.excluded or request.asked.bit & bits:
-                    self.doubtful.add(request.id)
-        found = []
-        for request_id in self.doubtful:
-            known = requests.get(request_id)
-            if known and not planner.feasible(known.asked, known.excluded):
-                found.append(self._view.allocations[request_id])
-        self.doubtful.clear()
-        return found
+        return [self._view.allocations[each] for each in self.doubts.impossible()]
 
     def _reload(self) -> None:
         self.accounts.clear()
@@ -185,22 +184,24 @@ class Lab:
         for allocation in view.allocations.values():
             self._note_allocation(allocation)
         self.planner.queue.refresh(self.clock.now_ms(), force=True)
-        self.doubtful = set(self.planner.queue.requests)
 
     def _take_in_resource(self, name: str) -> None:
         resource = self._view.resources.get(name)
         if resource is None:
             self.planner.set_resource(name, None)
             return
-        free_ms = self.planner.finder.free_again(name, self._uses.ends_ms(resource))
-        self.planner.set_resource(name, self._standings.of(resource), free_ms)
+        self._plan_with(resource)
+
+    def _plan_with(self, resource: Resource) -> None:
+        free_ms = self.planner.finder.free_again(resource.name, self._uses.ends_ms(resource))
+        self.planner.set_resource(resource.name, self._standings.of(resource), free_ms)
 
     def _take_in_allocation(self, allocation_id: str, changed: Changed) -> None:
         before, after = changed.before, changed.after
         was = before.state if isinstance(before, Allocation) else None
         if was is AllocationState.QUEUED:
             self.planner.remove(allocation_id)
-            self.doubtful.discard(allocation_id)
+            self.doubts.forget(allocation_id)
             self.accounts.settle(allocation_id)
         if isinstance(before, Allocation) and was in _GRANTED:
             self._note_end(before, after)
@@ -235,7 +236,7 @@ class Lab:
                 self.reservations.names(allocation.id),
             )
         )
-        self.doubtful.add(allocation.id)
+        self.doubts.note([allocation.id])
 
     def priority(self, allocation: Allocation) -> int:
         """Return the priority that counts for an allocation under the policy."""

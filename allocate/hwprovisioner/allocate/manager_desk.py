@@ -1,5 +1,7 @@
 """What all streams of managers share."""
 
+from collections.abc import Callable
+
 from hwprovisioner.allocate.belongings import Belongings
 from hwprovisioner.allocate.codec import Codec
 from hwprovisioner.allocate.dispatch import Dispatch
@@ -11,6 +13,7 @@ from hwprovisioner.allocate.switchboard import Switchboard
 from hwprovisioner.state.allocations import Allocations
 from hwprovisioner.state.holds import Holds
 from hwprovisioner.state.managers import Managers
+from hwprovisioner.state.model import Hold
 from hwprovisioner.state.reading import Reader
 from hwprovisioner.state.upkeep import Upkeep
 from hwprovisioner.state.view import View
@@ -32,8 +35,9 @@ class Desk:
         reader: Reader,
         switchboard: Switchboard,
         upkeep: Upkeep,
+        on_cleaned: Callable[[Hold], None],
     ) -> None:
-        """Serve managers of the lab of `view`."""
+        """Serve managers of the lab of `view`; `on_cleaned` is that of `Inbox`."""
         self.view = view
         self.belongings = belongings
         self.dispatch = dispatch
@@ -41,6 +45,9 @@ class Desk:
         self.managers = managers
         self.registrar = Registrar(view, belongings, freshness, managers)
         self.reconciler = Reconciler(view, belongings, freshness, allocations, holds)
-        self.inbox = Inbox(view, managers, holds, self.registrar, reader, switchboard, upkeep)
+        self.inbox = Inbox(
+            *(view, managers, holds, self.registrar, reader, switchboard, upkeep),
+            on_cleaned=on_cleaned,
+        )
         self.switchboard = switchboard
         self.limits = managers.limits

@@ -16,7 +16,7 @@ from hwprovisioner.state.holds import Holds
 from hwprovisioner.state.managers import Managers, Speaker
 from hwprovisioner.state.model import Hold
 from hwprovisioner.state.reading import Reader
-from hwprovisioner.state.tables import Health
+from hwprovisioner.state.tables import Health, HoldState
 from hwprovisioner.state.upkeep import Upkeep
 from hwprovisioner.state.view import View
 from hwprovisioner.v1 import resource_pb2
@@ -64,8 +64,13 @@ class Inbox:
         reader: Reader,
         switchboard: Switchboard,
         upkeep: Upkeep,
+        on_cleaned: Callable[[Hold], None],
     ) -> None:
-        """Look records up in `view`; `reader` remembers connections."""
+        """Look records up in `view`; `reader` remembers connections.
+
+        `on_cleaned` is told of each hold that has been cleaned right before that is committed.
+        """
+        self._on_cleaned = on_cleaned
         self._switchboard = switchboard
         self._upkeep = upkeep
         self._reader = reader
@@ -123,6 +128,9 @@ class Inbox:
 
     async def _cleaned(self, who: Speaker, cleaned: Cleaned) -> None:
         ref = _checked(cleaned.hold)
+        hold = self._view.holds.get(ref.hold_id)
+        if hold and hold.state is HoldState.CLEANING and hold.fence == ref.fence:
+            self._on_cleaned(hold)
         await self._holds.cleaned(who, ref.hold_id, ref.fence)
 
     async def _ready(self, who: Speaker, ready: Ready) -> None:

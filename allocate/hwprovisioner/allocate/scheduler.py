@@ -2,9 +2,10 @@
 
 The scheduler sleeps until something changes, decides what that leads to (`planning/planner.py`, fed
 by `lab.py`), and commits the grants, each with a script that checks everything again. What is
-refused there is planned again. Where nobody waits it decides before a request is queued, so that
-both scripts go to Redis together. Two replicas that think themselves elected are harmless: what
-they commit carries the epoch of their election.
+refused there is planned again. Where nobody waits it decides before a request is queued, and where
+somebody does before what a hold had is free, so that both scripts go to Redis together. Two
+replicas that think themselves elected are harmless: what they commit carries the epoch of their
+election.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ from hwprovisioner.state.allocations import Allocations
 from hwprovisioner.state.care import Care
 from hwprovisioner.state.errors import StateUnavailable
 from hwprovisioner.state.grants import GrantRefused, PlannedHold
-from hwprovisioner.state.model import Allocation
+from hwprovisioner.state.model import Allocation, Hold
 from hwprovisioner.state.tables import EndReason
 from hwprovisioner.state.transitions import Deposed
 from hwprovisioner.state.view import Change, View
@@ -94,11 +95,22 @@ class Scheduler:
         To be called right before the script is sent that queues it: the one that grants it follows
         at once. Should it not be queued after all, nothing is granted.
         """
-        is_granting = self._is_granting.locked() or not (self._ahead is None or self._ahead.done())
-        if self._epoch is None or self._homecoming.waits() or is_granting:
-            return
-        if grant := self._lab.decide_ahead(allocation):
-            carry_out = partial(self._carry_out, self._epoch, self._planned([grant]))
+        if self._epoch is not None and not self._is_busy():
+            grant = self._lab.decide_ahead(allocation)
+            self._carry_out_ahead(self._epoch, [grant] if grant else [])
+
+    def grant_behind(self, hold: Hold) -> None:
+        """Grant what a hold has that is about to be over, as `grant_ahead` does."""
+        if self._epoch is not None and not self._is_busy():
+            self._carry_out_ahead(self._epoch, self._lab.decide_behind(hold))
+
+    def _is_busy(self) -> bool:
+        is_ahead = self._ahead is not None and not self._ahead.done()
+        return self._is_granting.locked() or is_ahead or self._homecoming.waits()
+
+    def _carry_out_ahead(self, epoch: int, grants: Sequence[Grant]) -> None:
+        if grants:
+            carry_out = partial(self._carry_out, epoch, self._planned(grants))
             self._ahead = asyncio.create_task(self._granting(carry_out), name="grant ahead")
 
     def wake(self) -> None:

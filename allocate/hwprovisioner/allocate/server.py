@@ -124,6 +124,7 @@ class Allocate:
                 desk=Desk(
                     *(view, lab.belongings, freshness, self.dispatch, codec, managers),
                     *(allocations, holds, reader, switchboard, upkeep),
+                    on_cleaned=self.scheduler.grant_behind,
                 ),
                 channel_desk=self.channel_desk,
             )

@@ -1,11 +1,12 @@
 """From the records of a resource to what planning sees of it."""
 
+import dataclasses
 from collections.abc import Mapping
 
 from hwprovisioner.allocate.planning.inventory import Standing
 from hwprovisioner.allocate.room import Room
 from hwprovisioner.allocate.specs import stored_spec
-from hwprovisioner.state.model import Manager, Resource
+from hwprovisioner.state.model import Hold, Manager, Resource
 from hwprovisioner.state.tables import Admin, Health, Presence
 
 NOT_YET = "its manager has not volunteered it yet"
@@ -68,6 +69,18 @@ def closure(resource: Resource, manager: Manager | None) -> tuple[str, bool]:
     if resource.rest_until:
         return f"declined by its manager{_because(resource.rest_reason)}", True
     return "", True
+
+
+def without(resource: Resource, hold: Hold) -> Resource:
+    """Return a resource as it is once one of its holds is over, as `free_hold` makes it."""
+    return dataclasses.replace(
+        resource,
+        holds=tuple(each for each in resource.holds if each != hold.id),
+        used_slots=resource.used_slots - 1,
+        used_cpus=resource.used_cpus - hold.cpus,
+        used_memory=resource.used_memory - hold.memory,
+        used_gpus=tuple(card for card in resource.used_gpus if card not in hold.gpus),
+    )
 
 
 def _because(reason: str) -> str:

@@ -84,7 +84,11 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
                 make, behaviour = grpc.stream_stream_rpc_method_handler, handler.stream_stream
         if decode is not None:
             decode = _raising(decode) if handler.request_streaming else _noting(decode)
-        return make(_guarded(method, behaviour, write), decode, handler.response_serializer)
+        assert behaviour is not None, f"{method} has no behaviour of its own kind"
+        call = _drain(behaviour, write) if inspect.isasyncgenfunction(behaviour) else behaviour
+        if handler.request_streaming and handler.response_streaming:
+            call = _opened(call)
+        return make(_guarded(method, call), decode, handler.response_serializer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +98,8 @@ class _Undecodable:
     message: str
 
 
-def _guarded(
-    method: str, behaviour: Callable[..., Any] | None, write: _Write
-) -> Callable[..., Awaitable[Any]]:
-    """Return a coroutine function that ends with a status whatever the behaviour raises."""
-    assert behaviour is not None, f"{method} has no behaviour of its own kind"
-    call = _drain(behaviour, write) if inspect.isasyncgenfunction(behaviour) else behaviour
+def _guarded(method: str, call: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+    """Return a coroutine function that ends with a status whatever the call raises."""
 
     async def guarded(request: _Message, context: _Context) -> _Message:
         try:
@@ -118,6 +118,21 @@ def _guarded(
             raise asyncio.CancelledError from None
 
     return guarded
+
+
+def _opened(call: Callable[..., Any]) -> Callable[..., Awaitable[None]]:
+    """Return a coroutine function that may give its first write up.
+
+    grpc.aio sends the initial metadata with the first write, and believes that it has only once
+    that is done. If it was given up before, they are sent again with the status, which gRPC refuses
+    (TOO_MANY_OPERATIONS): so the call would never end.
+    """
+
+    async def opened(requests: _Message, context: _Context) -> None:
+        await context.send_initial_metadata(())
+        await call(requests, context)
+
+    return opened
 
 
 def _drain(generate: Callable[..., Any], write: _Write) -> Callable[..., Awaitable[None]]:
