@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from hwprovisioner.allocate.alarms import Alarms
 from hwprovisioner.allocate.clock_steps import ClockSteps
+from hwprovisioner.allocate.moments import Moments
 from hwprovisioner.state.allocations import Allocations
 from hwprovisioner.state.care import Care, GivenUp, Outcome, Paused, Silent
 from hwprovisioner.state.errors import StateUnavailable
@@ -67,6 +68,7 @@ class Expiry:
         self._show_up_ms = show_up_ms
         self._on_time = on_time
         self._alarms = Alarms()
+        self._moments = Moments()
         self._silent = ""
         self._steps = ClockSteps()
         self._soon = asyncio.Event()
@@ -134,11 +136,9 @@ class Expiry:
         self._steps.tended(outcome.now_ms)
         self._on_time(outcome.now_ms, outcome.steady_ms)
         now_s = time.monotonic()
+        self._moments.heard(outcome.now_ms, now_s)
         # Redis expires a key in the ms after its time.
-        coming = [
-            (due, name, now_s + (at_ms + 1 - outcome.now_ms) / 1000)
-            for due, name, at_ms in outcome.coming
-        ]
+        coming = [(d, name, self._moments.at_s(at_ms + 1)) for d, name, at_ms in outcome.coming]
         self._alarms.foresee({name: at_s for due, name, at_s in coming if due is Due.LEASE})
         leases = [name for due, name in outcome.due if due is Due.LEASE]
         fresh, overdue = self._alarms.look(leases, now_s)
