@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +19,9 @@ from hwprovisioner.resourcemanager.model import Instance, Resource
 RESOURCE_LABEL = "hwprovisioner.resource"
 INSTANCE_LABEL = "hwprovisioner.instance"
 MARK_LABEL = "hwprovisioner.mark"
+
+#: A command that ends sooner has ended at once: it is none that stays.
+_AT_ONCE_S = 0.2
 
 #: What an engine says of a container that is asked for.
 Seen = Mapping[str, Any]
@@ -72,6 +77,18 @@ def is_well(seen: Seen) -> bool:
     """Say whether a container runs, and its health check, if it has one, succeeds."""
     state = seen["State"]
     return bool(state["Running"]) and _health(state) in ("", "none", "healthy")
+
+
+async def until_it_stays(container: Container, report: Report) -> None:
+    """Return once a container that was just started is well, and has run for a moment.
+
+    Raises:
+        DriverError: It has ended, or its health check fails.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_AT_ONCE_S):
+            await container.wait()
+    await until_well(container, report)
 
 
 async def until_well(container: Container, report: Report) -> Seen:

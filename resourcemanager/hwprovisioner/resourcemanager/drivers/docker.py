@@ -113,7 +113,7 @@ class DockerDriver(Maker):
                 container = docker.containers.container(seen["Id"])
             report("starting the container")
             await container.start()
-            await containers.until_well(container, report)
+            await containers.until_it_stays(container, report)
 
     async def hand_over(self, instance: Instance, hold: Hold, report: Report) -> Connection:
         """Say where the container is."""
