@@ -1,11 +1,16 @@
+import importlib
 import io
 import json
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from hwprovisioner.serving import logs
+
+#: It has no stubs.
+cygrpc: Any = importlib.import_module("grpc._cython.cygrpc")
 
 
 @pytest.fixture
@@ -54,3 +59,23 @@ def test_json_has_one_object_a_record_with_its_traceback() -> None:
         "message": "failed",
         "allocation": "a1",
     }
+
+
+@pytest.mark.usefixtures("root")
+@pytest.mark.parametrize(
+    ("said", "is_shown"),
+    [
+        ('Failed "execute_batch": (<SendMessageOperation>,)', False),
+        ("Failed grpc_call_start_batch: 8 with grpc_call_error value", True),
+    ],
+)
+def test_that_a_caller_had_gone_is_no_error_but_what_grpc_was_asked_wrongly_is(
+    said: str, is_shown: bool
+) -> None:
+    stream = io.StringIO()
+    logs.configure(log_format="text", level="info", stream=stream)
+    try:
+        raise cygrpc.ExecuteBatchError(said)
+    except cygrpc.ExecuteBatchError:
+        logging.getLogger("grpc._cython.cygrpc").exception("raised in core by method [X]")
+    assert bool(stream.getvalue()) is is_shown

@@ -9,6 +9,9 @@ from typing import TextIO
 FORMATS = ("text", "json")
 LEVELS = ("debug", "info", "warning", "error")
 
+# What grpc.aio raises; the class is private.
+_NOT_SENT = "ExecuteBatchError"
+
 # What every record has; anything else came with `extra`.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -51,7 +54,18 @@ def configure(*, log_format: str, level: str, stream: TextIO | None = None) -> N
     """
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+    handler.addFilter(_is_news)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Leave out that an answer could not be sent, as its caller has gone.
+
+    grpc.aio says so with a traceback if it has not heard of that by itself yet, which is no error.
+    """
+    error = record.exc_info and record.exc_info[1]
+    is_of_grpc = record.name == "grpc._cython.cygrpc" and type(error).__name__ == _NOT_SENT
+    return not (is_of_grpc and str(error).startswith('Failed "execute_batch"'))
 
 
 def _harmless(text: str) -> str:
