@@ -1,16 +1,20 @@
 """What is granted together with what makes it possible: a request that comes, a machine cleaned."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from hwprovisioner.allocate.lab import Lab
 from hwprovisioner.allocate.policy import Policy, Quota, UserPolicy
+from hwprovisioner.allocate.scheduler import Scheduler
 from hwprovisioner.state import resp
+from hwprovisioner.state.care import Election
 from hwprovisioner.state.grants import GrantRefused, Grants
 from hwprovisioner.state.model import Allocation, Hold
 from hwprovisioner.state.scripts import script
 from support.asking import asking, new_request, wanting
+from support.eventually import eventually
 from support.fake_manager import machine, manager
 from support.lab_log import ANY, BIG, Log, queued
 from support.services import Running
@@ -142,6 +146,37 @@ def test_whoever_may_be_charged_less_in_a_moment_is_waited_for(
     lab.take_policy(Policy(everyone=UserPolicy(quota=Quota(cpus=8))))
     log.allocation("one")
     assert lab.decide_behind(cleaned) == []
+
+
+class Alone:
+    """Elects whoever asks, and takes their grants, in the place of Redis."""
+
+    def __init__(self) -> None:
+        self.granted: list[str] = []
+
+    async def elect(self, replica: str, length_ms: int) -> Election:
+        return Election(1, 0)
+
+    async def grant(self, allocation_id: str, holds: object, epoch: int) -> None:
+        self.granted.append(allocation_id)
+
+
+async def test_who_was_decided_on_first_is_granted_first(lab: Lab, log: Log, cleaned: Hold) -> None:
+    alone: Any = Alone()
+    scheduler = Scheduler("r", log.view, lab, alone, alone)
+    log.allocation("one")
+    log.allocation("two")
+    loops = [
+        asyncio.create_task(each()) for each in (scheduler.stand_for_election, scheduler.schedule)
+    ]
+    await eventually(lambda: scheduler.elected)
+    scheduler.wake()
+    scheduler.grant_behind(cleaned)
+    log.resource("b")
+    await eventually(lambda: len(alone.granted) == 2)
+    assert alone.granted == ["one", "two"]
+    for each in loops:
+        each.cancel()
 
 
 @pytest.fixture

@@ -86,6 +86,7 @@ class Scheduler:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            await self._until_carried_out()
             if self._epoch is not None and not self._homecoming.waits():
                 await self._granting(partial(self._look, self._epoch))
 
@@ -112,6 +113,11 @@ class Scheduler:
         if grants:
             carry_out = partial(self._carry_out, epoch, self._planned(grants))
             self._ahead = asyncio.create_task(self._granting(carry_out), name="grant ahead")
+
+    async def _until_carried_out(self) -> None:
+        """Wait for what was decided ahead: whose turn was first is granted first."""
+        while self._ahead is not None and not self._ahead.done():
+            await asyncio.wait([self._ahead])
 
     def wake(self) -> None:
         """Look again, whether or not something has changed."""
