@@ -138,7 +138,7 @@ class Expiry:
         now_s = time.monotonic()
         self._moments.heard(outcome.now_ms, now_s)
         # Redis expires a key in the ms after its time.
-        coming = [(d, name, self._moments.at_s(at_ms + 1)) for d, name, at_ms in outcome.coming]
+        coming = [(due, name, self._moments.at_s(at_ms + 1)) for due, name, at_ms in outcome.coming]
         self._alarms.foresee({name: at_s for due, name, at_s in coming if due is Due.LEASE})
         leases = [name for due, name in outcome.due if due is Due.LEASE]
         fresh, overdue = self._alarms.look(leases, now_s)

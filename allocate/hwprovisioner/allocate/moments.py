@@ -19,13 +19,15 @@ class Moments:
     def __init__(self) -> None:
         """Begin without an answer."""
         self._apart_s: deque[tuple[float, float]] = deque(maxlen=_MOST)
+        self._least_s = 0.0
 
     def heard(self, redis_ms: int, now_s: float) -> None:
         """Note an answer that said `redis_ms`, and came at `now_s`."""
         while self._apart_s and now_s - self._apart_s[0][0] > _SINCE_S:
             self._apart_s.popleft()
         self._apart_s.append((now_s, now_s - redis_ms / 1000))
+        self._least_s = min(apart_s for _, apart_s in self._apart_s)
 
     def at_s(self, redis_ms: int) -> float:
         """Return when it is `redis_ms` there; something must have been heard before."""
-        return redis_ms / 1000 + min(apart_s for _, apart_s in self._apart_s)
+        return redis_ms / 1000 + self._least_s
